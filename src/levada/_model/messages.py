@@ -1,0 +1,213 @@
+"""What is asked of a scheduler, and what it answers. Values only; only durations, never clock times.
+
+The same messages serve the embedded scheduler (called directly) and a server (translated by the wire):
+tasks are dense integers here; where a message leaves its process, keys stand in their place.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, NewType
+
+from .spec import Growth, Index, TaskSpec
+from .status import ExitClass, Status
+
+SessionId = NewType("SessionId", str)
+"""A worker process's life; chosen by the worker, 128 random bits in hex when it crosses a wall."""
+
+
+class Fence(NamedTuple):
+    """Names one grant of one task; a newer grant of the task compares greater."""
+
+    epoch: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.number}"
+
+
+# -- commands of workers -----------------------------------------------------------------------
+
+
+class Hello(NamedTuple):
+    """Open (or resume) a session. Answer: HelloReply."""
+
+    session: SessionId
+    labels: tuple[str, ...] = ()  # code that an assistant offers to run
+
+
+class HelloReply(NamedTuple):
+    epoch: int
+    lease: float  # seconds; inf where leases never lapse (embedded)
+
+
+class AddTasks(NamedTuple):
+    """Register a slice of a plan, at most about a thousand tasks. Answer: None.
+
+    All or nothing. A task that is known already is added again (PROTOCOL 1.3).
+    """
+
+    session: SessionId
+    tasks: tuple[TaskSpec, ...] | list[TaskSpec]
+    growth: tuple[Growth, ...] | list[Growth]
+    complete: int = 0  # so many more were found complete; they are counted, not sent
+
+
+class Failed(NamedTuple):
+    """An attempt that did not end well."""
+
+    index: Index
+    fence: Fence
+    exit: ExitClass
+    errors: tuple[str, ...] = ()  # names of the exception's class and its bases, most special first
+    draw: float = 0.5  # in [0, 1): from (key, attempt), spreads the retries
+
+
+class HandedBack(NamedTuple):
+    """A granted task that was not run: counts nothing. after: seconds before it is granted again."""
+
+    index: Index
+    fence: Fence
+    after: float = 0.0
+    reason: str = ""  # shown by `why`, e.g. "runs in another process of this host"
+
+
+class Suspended(NamedTuple):
+    """run() yielded requirements (added before): fence kept, room and resources given back.
+
+    When they are done the same session gets the task in ``SyncReply.resumed``.
+    """
+
+    index: Index
+    fence: Fence
+    requires: tuple[Index, ...] | list[Index]
+
+
+class Sync(NamedTuple):
+    """Report and claim in one message. Answer: SyncReply. An older fence is answered in ``lost``."""
+
+    session: SessionId
+    done: list[tuple[Index, Fence]] = []  # noqa: RUF012 - never mutated
+    failed: list[Failed] = []  # noqa: RUF012
+    handed_back: list[HandedBack] = []  # noqa: RUF012
+    suspended: list[Suspended] = []  # noqa: RUF012
+    found_complete: list[Index] = []  # noqa: RUF012 - seen complete without an attempt of ours
+    room: int = 0  # so many more tasks can be taken
+
+
+class Grant(NamedTuple):
+    """Leave to run one task. ``batch``: further tasks of the same lease, to be run as one."""
+
+    index: Index
+    fence: Fence
+    attempt: int  # 1 for the first
+    lease: float  # seconds
+    batch: tuple[Grant, ...] = ()
+
+
+class SyncReply(NamedTuple):
+    granted: list[Grant]
+    resumed: list[Index]  # suspended tasks whose requirements are done
+    lost: list[Index]  # fence is void: stop, remove temporaries, report nothing
+    cancel: list[Index]  # running tasks that are wished to stop
+    ask_again_after: float | None  # seconds until a timer may free work; None: only a report can
+    unfinished: int  # tasks of the scheduler that are waiting, ready, running or retrying
+    active: int  # tasks that are ready, running or retrying: 0 means nothing will move by itself
+
+
+class Renew(NamedTuple):
+    """Extend leases. Harmless to repeat. Answer: RenewReply."""
+
+    session: SessionId
+    held: tuple[tuple[Index, Fence], ...]
+
+
+class RenewReply(NamedTuple):
+    lost: tuple[Index, ...]
+    cancel: tuple[Index, ...]
+
+
+class Confirm(NamedTuple):
+    """Is this fence still the newest of its task? Answer: bool."""
+
+    session: SessionId
+    index: Index
+    fence: Fence
+
+
+class Bye(NamedTuple):
+    """End a session; its leases are handed back. Answer: None."""
+
+    session: SessionId
+
+
+# -- commands of operators ---------------------------------------------------------------------
+
+
+class Cancel(NamedTuple):
+    """Waiting, ready or retrying becomes cancelled; a running one is wished to stop. Answer: Status."""
+
+    index: Index
+
+
+class RetryTask(NamedTuple):
+    """Failed, disabled or cancelled becomes waiting with new counters. Answer: Status."""
+
+    index: Index
+
+
+class Invalidate(NamedTuple):
+    """Done becomes waiting, generation + 1. Answer: Status."""
+
+    index: Index
+
+
+class SetPriority(NamedTuple):
+    """Change a priority; what the task needs becomes as urgent. Answer: None."""
+
+    index: Index
+    priority: int
+
+
+class SetResource(NamedTuple):
+    """How much of a resource there is from now on (0 or more). Answer: None."""
+
+    name: str
+    total: int
+
+
+class Pause(NamedTuple):
+    """Grant nothing (True) or go on (False). Answer: None."""
+
+    paused: bool
+
+
+class Drain(NamedTuple):
+    """Grant nothing more to this session. Answer: None."""
+
+    session: SessionId
+
+
+class Tick(NamedTuple):
+    """Let time pass: due retries become ready, lapsed leases are taken back. Answer: None."""
+
+
+class Progress(NamedTuple):
+    """Counters kept up to date, never a scan. by_family: family -> counts by Status value."""
+
+    counts: tuple[int, ...]  # by Status value
+    by_family: dict[str, tuple[int, ...]]
+    complete: int  # found complete while planning
+
+
+class TaskView(NamedTuple):
+    """One task as the scheduler knows it, for `why` and summaries."""
+
+    index: Index
+    status: Status
+    attempts: int
+    generation: int
+    fence: Fence | None
+    unmet: tuple[Index, ...]
+    reason: str
+    retry_in: float | None  # seconds
+    short_of: str | None  # the resource it waits for

@@ -1,0 +1,158 @@
+"""Everything Levada raises on purpose.
+
+Each error says what happened with the values that made it so; ``hint`` is the next step a person can
+take, ``code`` is for machines and never changes, texts may improve any day. Standard library only.
+"""
+
+from __future__ import annotations
+
+
+class LevadaError(Exception):
+    """Base of all errors raised on purpose; ``str()`` is one readable text, hint included."""
+
+    code = "levada"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+# -- authoring ---------------------------------------------------------------------------------
+
+
+class DefinitionError(LevadaError, TypeError):
+    """A task class is defined wrongly; all faults of one class are reported together."""
+
+    code = "wrong-definition"
+
+
+class ParameterError(LevadaError, ValueError):
+    """A parameter has no value, one too many, or one of the wrong type."""
+
+    code = "wrong-parameter"
+
+
+class MissingParameter(ParameterError):
+    """A parameter without default was given no value."""
+
+    code = "missing-parameter"
+
+
+class UnknownParameter(ParameterError):
+    """A value was given for a parameter that the task does not have."""
+
+    code = "unknown-parameter"
+
+
+class DuplicateParameter(ParameterError):
+    """One parameter was given by position and by name."""
+
+    code = "duplicate-parameter"
+
+
+class RegistryError(LevadaError, LookupError):
+    """A family name leads to no class, or to several."""
+
+    code = "registry"
+
+
+class UnknownTask(RegistryError):
+    """No task class of that name was imported."""
+
+    code = "unknown-task"
+
+
+class AmbiguousTask(RegistryError):
+    """Several task classes share that name."""
+
+    code = "ambiguous-task"
+
+
+class ConfigError(LevadaError):
+    """A configuration file, environment variable or option cannot be used."""
+
+    code = "config"
+
+
+# -- targets -----------------------------------------------------------------------------------
+
+
+class TargetError(LevadaError):
+    """A target could not be used."""
+
+    code = "target"
+
+
+class TargetUnreachable(TargetError):
+    """It is not known whether the target exists: its store did not answer. Never means absent."""
+
+    code = "target-unreachable"
+
+    def __init__(self, target: object, cause: object) -> None:
+        super().__init__(f"{target}: cannot tell whether it exists: {cause}", hint="Nothing was started. Is the store up, the path mounted, the permission there?")
+        self.target, self.cause = target, cause
+
+
+class TargetExists(TargetError, FileExistsError):
+    """A write-once target was there already when it was to be committed; the first one stays."""
+
+    code = "target-exists"
+
+
+class TargetWriteError(TargetError, OSError):
+    """Writing failed (disk full, no permission); nothing half-written is left."""
+
+    code = "target-write"
+
+
+# -- planning ----------------------------------------------------------------------------------
+
+
+class PlanError(LevadaError):
+    """A task cannot be planned; see ``levada._plan`` for the list of faults of one plan."""
+
+    code = "plan"
+
+
+# -- scheduling and running --------------------------------------------------------------------
+
+
+class SchedulerError(LevadaError):
+    """The scheduler refused a command."""
+
+    code = "scheduler"
+
+
+class LeaseLost(SchedulerError):
+    """A worker spoke for a task that is leased to another worker by now."""
+
+    code = "lease-lost"
+
+    def __init__(self, task: object, *, held: object, newest: object) -> None:
+        super().__init__(
+            f"{task}: fence {held} is void, fence {newest} was granted since",
+            hint="The worker was silent for longer than its lease.",
+        )
+        self.task, self.held, self.newest = task, held, newest
+
+
+class InvalidCommand(SchedulerError, ValueError):
+    """A command does not fit the scheduler's state; nothing was changed."""
+
+    code = "invalid-command"
+
+
+class RunError(LevadaError):
+    """An attempt could not be carried out."""
+
+    code = "run"
+
+
+class StateFolderError(LevadaError):
+    """The state folder cannot be used (missing rights, a network file system, wrong modes)."""
+
+    code = "state-folder"
