@@ -1,0 +1,95 @@
+"""Levada: a workflow engine for batch data.
+
+A task declares what it requires, what it outputs and how it runs; its parameters are its identity;
+it is complete when its outputs exist. ``import levada`` is light: names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import errors as errors
+    from ._model.spec import Retry as Retry
+    from ._model.status import Status as Status
+    from .contrib import hdfs as hdfs
+    from .errors import LevadaError as LevadaError
+    from .inherit import copies as copies
+    from .inherit import inherits as inherits
+    from .inherit import requires as requires
+    from .params import *  # noqa: F403
+    from ._run import RunResult as RunResult
+    from ._run import build as build
+    from ._run import run as run
+    from .targets import FileTarget as FileTarget
+    from .targets import FolderTarget as FolderTarget
+    from .targets import LocalTarget as LocalTarget
+    from .targets import MemoryTarget as MemoryTarget
+    from .targets import Target as Target
+    from .task import Config as Config
+    from .task import Event as Event
+    from .task import ExternalTask as ExternalTask
+    from .task import Register as Register
+    from .task import Task as Task
+    from .task import WrapperTask as WrapperTask
+    from .task import auto_namespace as auto_namespace
+    from .task import externalize as externalize
+    from .task import flatten as flatten
+    from .task import namespace as namespace
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "errors": "",
+    "LevadaError": "errors",
+    "Retry": "_model.spec",
+    "Status": "_model.status",
+    "Task": "task",
+    "ExternalTask": "task",
+    "WrapperTask": "task",
+    "Config": "task",
+    "Event": "task",
+    "Register": "task",
+    "namespace": "task",
+    "auto_namespace": "task",
+    "externalize": "task",
+    "flatten": "task",
+    "requires": "inherit",
+    "inherits": "inherit",
+    "copies": "inherit",
+    "FileTarget": "targets",
+    "FolderTarget": "targets",
+    "LocalTarget": "targets",
+    "MemoryTarget": "targets",
+    "Target": "targets",
+    "run": "_run",
+    "build": "_run",
+    "RunResult": "_run",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its room; names that only Luigi has come from the annex."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    home = _HOMES.get(name)
+    if home == "":
+        return import_module(f"{__name__}.{name}")
+    if home is None:
+        params = import_module(f"{__name__}.params")
+        source = params if name in params.__all__ else import_module(f"{__name__}.luigi")
+    else:
+        source = import_module(f"{__name__}.{home}")
+    try:
+        found = getattr(source, name)
+    except AttributeError:
+        raise AttributeError(f"module 'levada' has no attribute {name!r}") from None
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    from importlib import import_module
+
+    return sorted({*_HOMES, *import_module(f"{__name__}.params").__all__, "__version__"})

@@ -1,0 +1,966 @@
+"""What authors subclass: tasks, their identity, the registry of families.
+
+A task says what must exist first (``requires``), what it makes (``output``) and how (``run``); its
+parameters are its identity; it is complete when its outputs exist. Instances are interned, weakly,
+by class and parameter values, so a plan of a million tasks builds each of them once.
+
+This module is on the path that cron pays each minute: it imports little, and what every task of a
+plan passes through (``Register.__call__``, ``ClassInfo``) is compiled once per class.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
+
+from ._model.spec import Policy, Retry, TaskKey
+from .errors import (
+    AmbiguousTask,
+    DefinitionError,
+    DuplicateParameter,
+    MissingParameter,
+    ParameterError,
+    UnknownParameter,
+    UnknownTask,
+)
+from .params.base import NO_VALUE, Parameter, is_marker, param
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ._model.messages import Fence
+
+T = TypeVar("T", bound="Task")
+C = TypeVar("C", bound="type[Task]")
+
+RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", "clone", "on_success", "on_failure"})
+"""Names that the engine calls on every task; a parameter may not take them."""
+
+NOT_PARAMETERS = frozenset(
+    "priority resources retry timeout disabled owner owners tags version env task_namespace namespace "
+    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window".split()
+)
+"""Attributes of a task that keep their meaning when a class annotates them."""
+
+
+# -- structures of tasks and targets -----------------------------------------------------------
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of any nesting of mappings and iterables, in order; None is no leaf, text is one.
+
+    >>> flatten({"a": 1, "b": [2, (3,)]})
+    [1, 2, 3]
+    """
+    if structure is None:
+        return []
+    if isinstance(structure, Mapping):
+        return [leaf for part in structure.values() for leaf in flatten(part)]
+    if isinstance(structure, (str, bytes)) or not hasattr(type(structure), "__iter__"):
+        return [structure]
+    return [leaf for part in structure for leaf in flatten(part)]
+
+
+def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
+    """The same nesting with ``function`` applied to each leaf; other iterables become lists."""
+    if structure is None:
+        return []
+    if isinstance(structure, Mapping):
+        return {name: map_structure(function, part) for name, part in structure.items()}
+    if isinstance(structure, (str, bytes)) or not hasattr(type(structure), "__iter__"):
+        return function(structure)
+    return [map_structure(function, part) for part in structure]
+
+
+# -- where values come from that code did not give -----------------------------------------------
+
+ValueSource = Callable[[Any, str, "Parameter[Any]"], "tuple[Any, str] | None"]
+"""(class, parameter name, parameter) -> (text or value, where it was found), or None."""
+
+_value_source: ValueSource | None = None
+_defaults_version = 0
+
+
+def set_value_source(source: ValueSource | None) -> None:
+    """Ask ``source`` for each parameter that code gave no value; None: defaults alone."""
+    global _value_source, _defaults_version
+    _value_source = source
+    _defaults_version += 1
+
+
+_secret_mac: Callable[[str], str] | None = None
+
+
+def set_secret_mac(mac: Callable[[str], str] | None) -> None:
+    """How the text of a secret parameter is replaced before it enters an identity (PROTOCOL S13)."""
+    global _secret_mac
+    _secret_mac = mac
+
+
+def _masked(text: str) -> str:
+    if _secret_mac is None:
+        raise DefinitionError(
+            "a secret parameter has no key to be masked with",
+            hint="Tasks with secret parameters get their identity inside `levada.run` or the command line, which know the state folder.",
+        )
+    return _secret_mac(text)
+
+
+# -- what is known of a class ------------------------------------------------------------------
+
+
+class ClassInfo:
+    """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
+
+    __slots__ = (
+        "bind", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "init_is_own",
+        "insignificant", "key_prefix", "names", "params", "policy", "priority", "run_is_own", "texts", "batched",
+    )  # fmt: skip
+
+    def __init__(self, cls: type[Task]) -> None:
+        self.params = _ordered_parameters(cls)
+        self.names = tuple(name for name, _ in self.params)
+        self.bind = _compile_bind(self.params)
+        self.fill = _compile_fill(self.names)
+        self.exact = all(p.exact for _, p in self.params)
+        self.init_is_own = cls.__init__ is not Task.__init__
+        self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
+        self.run_is_own = cls.run is not Task.run
+        self.external = not callable(cls.run)
+        self.insignificant = any(not p.significant for _, p in self.params)
+        self.batched = tuple(name for name, p in self.params if getattr(p, "batch_method", None) is not None)
+        self.key_prefix = cls.get_task_family().encode() + b"\n"
+        self.texts = _compile_texts([(n, p) for n, p in self.params if p.significant])
+        self.policy = None if self._varies(cls, POLICY_ATTRIBUTES) else _policy(cls, cls.get_task_family())
+        self.priority = None if self._varies(cls, ("priority",)) else int(cast(int, cls.priority))
+        self.defaults: tuple[Any, ...] | None = None
+        self.defaults_version = -1
+
+    def _varies(self, cls: type[Task], attributes: Iterable[str]) -> bool:
+        """Whether instances may have values of their own for these attributes."""
+        if self.init_is_own or cls.process_resources is not Task.process_resources:
+            return True
+        return any(hasattr(type(_static(cls, name)), "__get__") or name in self.names for name in attributes)
+
+
+POLICY_ATTRIBUTES = (
+    "resources", "retry", "timeout", "disabled", "max_batch_size", "retry_count", "worker_timeout", "disable_hard_timeout",
+    "disable_window", "batch_limit",
+)  # fmt: skip
+
+
+def _static(cls: type, name: str) -> Any:
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
+
+
+def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ...]:
+    """Positional order. Luigi's spelling: order of creation; with typed ones: base classes first, as type checkers see it."""
+    found: dict[str, Parameter[Any]] = {}
+    for base in reversed(cls.__mro__):
+        own = [(name, value) for name, value in base.__dict__.items() if isinstance(value, Parameter)]
+        for name, value in sorted(own, key=lambda pair: pair[1]._counter):
+            found[name] = value
+        for name, value in base.__dict__.items():
+            if name in found and not isinstance(value, Parameter):
+                del found[name]  # a subclass put something else in its place
+    pairs = list(found.items())
+    if not any(getattr(p, "typed", False) for _, p in pairs):
+        pairs.sort(key=lambda pair: pair[1]._counter)
+    return tuple(pairs)
+
+
+def _compile_bind(params: tuple[tuple[str, Parameter[Any]], ...]) -> Callable[..., tuple[Any, ...]]:
+    """A function that puts call arguments in order, by Python's own rules; missing ones are NO_VALUE."""
+    positional = [f"{n}=_" for n, p in params if p.positional]
+    keyword = [f"{n}=_" for n, p in params if not p.positional]
+    signature = ", ".join(positional + (["*", *keyword] if keyword else []))
+    values = "".join(f"{n}, " for n, _ in params)
+    return cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+
+
+def _compile_fill(names: tuple[str, ...]) -> Callable[[Any, tuple[Any, ...]], None]:
+    """A function that sets the attributes of a new instance (plain stores keep its dict small)."""
+    body = "".join(f"self.{n}, " for n in names) + "= values" if names else "pass"
+    return cast("Callable[[Any, tuple[Any, ...]], None]", _compiled("fill", f"def fill(self, values): {body}"))
+
+
+def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], str]:
+    """A function that gives the canonical text: a JSON object of serialised values, sorted by name."""
+    scope: dict[str, Any] = {"quote": _quote, "masked": _masked}
+    parts = []
+    for number, (name, parameter) in enumerate(sorted(params)):
+        scope[f"s{number}"] = parameter.serialize
+        text = f"s{number}(self.{name})"
+        if parameter.secret:
+            text = f"masked({text})"
+        text = f"'\"' + {text} + '\"'" if parameter.plain and not parameter.secret else f"quote({text})"
+        parts.append(f"'{_quote(name)}:' + {text}")
+    joined = " + ',' + ".join(parts)
+    body = f"'{{' + {joined} + '}}'" if parts else "'{}'"
+    return cast("Callable[[Any], str]", _compiled("texts", f"def texts(self): return {body}", scope))
+
+
+def _compiled(name: str, source: str, scope: dict[str, Any] | None = None) -> object:
+    names = {"_": NO_VALUE} | (scope or {})
+    exec(source, names)  # noqa: S102 - built from identifiers of the class alone
+    return names[name]
+
+
+def _quote(text: str) -> str:
+    from _json import encode_basestring_ascii
+
+    return encode_basestring_ascii(text)
+
+
+def _policy(task: Any, family: str) -> Policy:
+    """The policy of a class or an instance; Luigi's attribute names are understood beside ours."""
+    retry = task.retry if task.retry is not None else _luigi_retry(task)
+    resources = task.resources if isinstance(task, type) else task.process_resources()
+    return Policy(
+        family=family,
+        resources=tuple(sorted((str(name), int(amount)) for name, amount in dict(resources).items() if amount)),
+        retry=retry if retry is not None else default_retry,
+        timeout=task.timeout if task.timeout is not None else (task.worker_timeout or None),
+        batch_limit=int(min(task.batch_limit if task.batch_limit is not None else task.max_batch_size, 2**31)),
+        disabled=bool(task.disabled),
+    )
+
+
+default_retry = Retry()
+"""What tasks get that say nothing of retries; ``levada.run(attempts=...)`` sets another one."""
+
+
+def _luigi_retry(task: Any) -> Retry | None:
+    if task.retry_count is None and task.disable_hard_timeout is None and task.disable_window is None:
+        return None
+    return Retry(
+        attempts=2**31,
+        disable_after=task.retry_count,
+        window=float(task.disable_window or 86400),
+        first=default_retry.first,
+        longest=default_retry.longest,
+    )
+
+
+# -- the metaclass -----------------------------------------------------------------------------
+
+
+class InternedRef(weakref.ref[T]):
+    """A weak reference that knows under which values its instance is interned."""
+
+    __slots__ = ("values",)
+    values: Any
+
+
+@dataclass_transform(field_specifiers=(param,), eq_default=False)
+class Register(type):
+    """Metaclass of tasks: collects parameters, registers the family, interns instances."""
+
+    _info: ClassInfo | None
+    _interned: dict[Any, InternedRef[Any]]
+    _forget: Callable[[Any], None]
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Register:
+        """Create the class; wrong definitions are collected and raised together as DefinitionError."""
+        space = namespace.get("task_namespace", namespace.get("namespace"))
+        namespace["_own_namespace"] = space if space is not None else _namespace_of(namespace.get("__module__", ""))
+        cls = super().__new__(mcs, name, bases, namespace, **kwargs)
+        interned: dict[Any, InternedRef[Any]] = {}
+        type.__setattr__(cls, "_info", None)
+        type.__setattr__(cls, "_interned", interned)
+        type.__setattr__(cls, "_forget", _forgetter(interned))
+        if bases:
+            _adopt_annotations(cls)
+            registry.add(cast("type[Task]", cls))
+        return cls
+
+    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
+        """The one instance with these parameter values."""
+        info = cls._info or _new_info(cls)
+        try:
+            values = info.bind(*args, **kwargs)
+        except TypeError:
+            raise _explain_arguments(cls, info, args, kwargs) from None
+        if info.exact:
+            try:
+                task = cls._interned[values]()
+                if task is not None:
+                    return cast(T, task)
+            except (KeyError, TypeError):
+                pass
+        return _intern(cls, info, values)
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        """Parameters may be added, and methods replaced, after the class was made."""
+        super().__setattr__(name, value)
+        if isinstance(value, Parameter) and value.name is None:
+            value.__set_name__(cls, name)
+        for changed in _with_subclasses(cls):
+            type.__setattr__(changed, "_info", None)
+            changed._interned.clear()
+
+    def __delattr__(cls, name: str) -> None:
+        super().__delattr__(name)
+        for changed in _with_subclasses(cls):
+            type.__setattr__(changed, "_info", None)
+            changed._interned.clear()
+
+    @property
+    def family(cls) -> str:
+        """``namespace.ClassName``, the name on the command line."""
+        return cls.get_task_family()
+
+    @property
+    def task_family(cls) -> str:
+        """Luigi's name for ``family``."""
+        return cls.get_task_family()
+
+    def get_task_family(cls) -> str:
+        """``namespace.ClassName``, or the class name alone where there is no namespace."""
+        space = cls.get_task_namespace()
+        return f"{space}.{cls.__name__}" if space else cls.__name__
+
+    def get_task_namespace(cls) -> str:
+        """The namespace: the class's own or inherited ``task_namespace``, else that of its module."""
+        for base in cls.__mro__:
+            own = base.__dict__.get("task_namespace")
+            if isinstance(own, str) and base is not Task:
+                return own
+        return str(cls.__dict__.get("_own_namespace") or "")
+
+    def parameters(cls) -> tuple[tuple[str, Parameter[Any]], ...]:
+        """(name, parameter) pairs in positional order."""
+        return info_of(cast("type[Task]", cls)).params
+
+
+def _with_subclasses(cls: Any) -> Iterator[Any]:
+    waiting = [cls]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting.extend(type.__subclasses__(one))
+
+
+def _forgetter(interned: dict[Any, InternedRef[Any]]) -> Callable[[Any], None]:
+    def forget(ref: InternedRef[Any]) -> None:
+        if interned.get(ref.values) is ref:
+            del interned[ref.values]
+
+    return forget
+
+
+def _new_info(cls: Any) -> ClassInfo:
+    info = ClassInfo(cls)
+    type.__setattr__(cls, "_info", info)
+    return info
+
+
+def info_of(cls: Any) -> ClassInfo:
+    """What is known of a class (for the planner and the worker)."""
+    return cls._info or _new_info(cls)
+
+
+def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
+    """The slow way: fill in what was not given, validate, look again, build."""
+    values = _validated(cls, info, given)
+    key: Any = values if info.exact else tuple([p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+    ref = cls._interned.get(key)
+    found = ref() if ref is not None else None
+    if found is not None:
+        return cast(T, found)
+    task = cls.__new__(cls)
+    if info.init_is_own:
+        by_name = dict(zip(info.names, values, strict=True))
+        positional = [by_name.pop(name) for name, p in info.params if p.positional]
+        task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
+    else:
+        info.fill(task, values)
+    fresh = InternedRef(task, cls._forget)
+    fresh.values = key
+    cls._interned[key] = fresh
+    return task
+
+
+def _validated(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    if NO_VALUE in given:
+        given = _with_defaults(cls, info, given)
+    try:
+        return tuple([p.normalize(v) for (_, p), v in zip(info.params, given, strict=True)])
+    except ParameterError:
+        raise _all_faults(cls, info, given) from None
+
+
+def _all_faults(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> ParameterError:
+    faults: list[ParameterError] = []
+    for (_, parameter), value in zip(info.params, given, strict=True):
+        try:
+            parameter.normalize(value)
+        except ParameterError as fault:
+            faults.append(fault)
+    if len(faults) == 1:
+        only = faults[0]
+        return type(only)(f"{cls.family}: {only.message}", hint=only.hint)
+    return ParameterError(f"{cls.family}: {len(faults)} parameters are wrong: " + "; ".join(f.message for f in faults))
+
+
+def _with_defaults(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    values = list(given)
+    missing: list[str] = []
+    for at, (name, parameter) in enumerate(info.params):
+        if values[at] is not NO_VALUE:
+            continue
+        values[at] = value_without_argument(cls, name, parameter)[0]
+        if values[at] is NO_VALUE:
+            missing.append(name)
+    if missing:
+        raise MissingParameter(
+            f"{cls.family}: no value for {', '.join(missing)}",
+            hint=" ".join(f"Give {name}=... in code or --{name.replace('_', '-')} on the command line." for name in missing[:1])
+            + f" Parameters: {_signature(info)}.",
+        )
+    return tuple(values)
+
+
+def value_without_argument(cls: Any, name: str, parameter: Parameter[Any]) -> tuple[Any, str]:
+    """(value, where from) of a parameter that code gave no value; (NO_VALUE, "") if there is none."""
+    if _value_source is not None:
+        found = _value_source(cls, name, parameter)
+        if found is not None:
+            value, where = found
+            if isinstance(value, str):
+                try:
+                    value = parameter.parse(value)
+                except ParameterError as fault:
+                    raise type(fault)(f"{fault.message} (from {where})", hint=fault.hint) from None
+                except (ValueError, TypeError) as fault:
+                    raise ParameterError(f"{cls.family}.{name}: {value!r} (from {where}): {fault}") from fault
+            return value, where
+    default = parameter.default
+    return (default() if callable(default) and getattr(parameter, "default_is_factory", False) else default), "default"
+
+
+def _signature(info: ClassInfo) -> str:
+    return ", ".join(n if not p.has_default else f"{n}={p.default!r}" if not p.secret else f"{n}=***" for n, p in info.params)
+
+
+def _explain_arguments(cls: Any, info: ClassInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ParameterError:
+    names = [n for n, p in info.params if p.positional]
+    unknown = [n for n in kwargs if n not in info.names]
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(unknown[0], info.names, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"Parameters: {_signature(info)}."
+        return UnknownParameter(f"{cls.family} has no parameter {unknown[0]}", hint=hint)
+    if len(args) > len(names):
+        return UnknownParameter(
+            f"{cls.family} takes {len(names)} parameters by position, got {len(args)}: {args!r:.200}", hint=f"Parameters: {_signature(info)}."
+        )
+    twice = [n for n in names[: len(args)] if n in kwargs]
+    return DuplicateParameter(f"{cls.family}: {', '.join(twice)} given by position and by name")
+
+
+def _adopt_annotations(cls: Any) -> None:
+    """Turn ``day: date`` and ``window: int = 7`` into parameters; raise all faults of the class together."""
+    faults: list[str] = []
+    own = cls.__dict__
+    for name, annotation in _own_annotations(cls).items():
+        if _is_parameter_annotation(cls, name, annotation):
+            try:
+                _adopt(cls, name, annotation)
+            except (DefinitionError, ParameterError) as fault:
+                faults.append(f"{name}: {fault}")
+    for name, value in list(own.items()):
+        if isinstance(value, Parameter):
+            if name in RESERVED:
+                faults.append(f"{name}: a parameter cannot have this name, the engine calls it")
+        elif is_marker(value):
+            faults.append(f"{name}: param() needs an annotation, as in `{name}: int = param(...)`")
+    if faults:
+        raise DefinitionError(f"{cls.__module__}.{cls.__qualname__} is defined wrongly: " + "; ".join(faults))
+
+
+def _own_annotations(cls: Any) -> dict[str, Any]:
+    return dict(cls.__annotations__) if sys.version_info >= (3, 14) else dict(cls.__dict__.get("__annotations__", {}))
+
+
+def _is_parameter_annotation(cls: Any, name: str, annotation: Any) -> bool:
+    if name.startswith("_") or name in NOT_PARAMETERS or isinstance(cls.__dict__.get(name), Parameter):
+        return False
+    text = annotation if isinstance(annotation, str) else ""
+    if text.split("[")[0].split(".")[-1] in ("ClassVar", "Final"):
+        return False
+    origin = getattr(annotation, "__origin__", annotation)
+    return origin is not ClassVar
+
+
+def _adopt(cls: Any, name: str, annotation: Any) -> None:
+    from .params.annotations import from_annotation
+
+    default = cls.__dict__.get(name, NO_VALUE)
+    if default is NO_VALUE:
+        inherited = _static(cls, name)
+        default = inherited.default if isinstance(inherited, Parameter) else NO_VALUE
+    if isinstance(default, (property, staticmethod, classmethod)) or hasattr(default, "__code__"):
+        return
+    if isinstance(annotation, str):
+        annotation = _evaluated(cls, name, annotation)
+    parameter = from_annotation(annotation, default, None, cls.__module__)
+    parameter.typed = True
+    type.__setattr__(cls, name, parameter)
+    parameter.__set_name__(cls, name)
+
+
+def _evaluated(cls: Any, name: str, text: str) -> Any:
+    module = sys.modules.get(cls.__module__)
+    scope = dict(vars(module)) if module is not None else {}
+    try:
+        return eval(text, scope, _caller_scope(cls))  # noqa: S307 - the author's own annotation
+    except NameError as fault:
+        raise DefinitionError(
+            f"the annotation {text!r} cannot be evaluated: {fault}",
+            hint="Import the type at run time (not under TYPE_CHECKING) above the class.",
+        ) from None
+
+
+def _caller_scope(cls: Any) -> dict[str, Any]:
+    """Local names of the function that a class is defined in; empty for module-level classes."""
+    if "<locals>" not in cls.__qualname__:
+        return {}
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back  # type: ignore[assignment]  # ends with None
+    scope: dict[str, Any] = {}
+    while frame is not None and frame.f_code.co_name != "<module>":
+        scope = {**frame.f_locals, **scope}
+        frame = frame.f_back  # type: ignore[assignment]
+    return scope
+
+
+# -- the registry ------------------------------------------------------------------------------
+
+
+class Registry:
+    """All task classes that were imported, by family."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
+
+    def add(self, cls: type[Task]) -> None:
+        """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
+        family = cls.get_task_family()
+        kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
+        self._classes[family] = [*kept, weakref.ref(cls)]
+
+    def families(self) -> dict[str, type[Task]]:
+        """Families that name exactly one class, without Levada's own bases; sorted."""
+        found = {}
+        for family in sorted(self._classes):
+            classes = self._alive(family)
+            if len(classes) == 1 and classes[0].__module__ != __name__:
+                found[family] = classes[0]
+        return found
+
+    def _alive(self, family: str) -> list[type[Task]]:
+        return [cls for ref in self._classes.get(family, []) if (cls := ref()) is not None]
+
+    def find(self, name: str) -> type[Task]:
+        """The class of a family, or of a class name that only one namespace has.
+
+        Raises UnknownTask with the nearest names, AmbiguousTask with where each class is defined.
+        ``module:Family`` tells classes of one name apart.
+        """
+        module, _, family = name.rpartition(":")
+        classes = self._alive(family)
+        if not classes and "." not in family:
+            classes = [c for full in self._classes if full.rpartition(".")[2] == family for c in self._alive(full)]
+        if module:
+            classes = [c for c in classes if c.__module__ == module]
+        if len(classes) == 1:
+            return classes[0]
+        if classes:
+            places = ", ".join(sorted(f"{c.__module__}:{c.get_task_family()}" for c in classes))
+            raise AmbiguousTask(f"{name} is the name of {len(classes)} tasks: {places}", hint="Give one of them a task_namespace, or write one of these names.")
+        raise UnknownTask(f"no task {name} was imported", hint=self._nearest(family))
+
+    def _nearest(self, family: str) -> str:
+        import difflib
+
+        known = list(self.families())
+        near = difflib.get_close_matches(family, known, 3, 0.5)
+        lower = [k for k in known if k.lower().rpartition(".")[2] == family.lower()]
+        near = lower + [n for n in near if n not in lower]
+        if near:
+            return f"Did you mean {' or '.join(near[:3])}?"
+        return f"Known: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}." if known else "No module with tasks was imported; name it with --module."
+
+
+def _succeeds(new: type[Task], old: type[Task]) -> bool:
+    same_place = (new.__module__, new.__qualname__) == (old.__module__, old.__qualname__)
+    return same_place or (issubclass(new, old) and new.get_task_family() == old.get_task_family())
+
+
+registry = Registry()
+
+_namespaces: dict[str, str] = {}
+
+
+def namespace(namespace: str | None = None, scope: str = "") -> None:
+    """Give all tasks that are defined from here on in modules below ``scope`` a namespace; None takes it back."""
+    if namespace is None:
+        _namespaces.pop(scope, None)
+    else:
+        _namespaces[scope] = namespace
+
+
+def auto_namespace(scope: str = "") -> None:
+    """Like ``namespace``, with each task's module as its namespace."""
+    _namespaces[scope] = "\0auto"
+
+
+def _namespace_of(module: str) -> str:
+    for scope in sorted(_namespaces, key=len, reverse=True):
+        if scope in ("", module) or module.startswith(scope + "."):
+            space = _namespaces[scope]
+            return module if space == "\0auto" else space
+    return ""
+
+
+# -- events ------------------------------------------------------------------------------------
+
+
+class Event:
+    """Names of the moments that handlers can be attached to (Luigi's names and values)."""
+
+    DEPENDENCY_DISCOVERED = "event.core.dependency.discovered"  # (task, requirement)
+    DEPENDENCY_MISSING = "event.core.dependency.missing"  # (task)
+    DEPENDENCY_PRESENT = "event.core.dependency.present"  # (task)
+    BROKEN_TASK = "event.core.task.broken"  # (task, exception)
+    START = "event.core.start"  # (task)
+    PROGRESS = "event.core.progress"  # (task, ...)
+    FAILURE = "event.core.failure"  # (task, exception)
+    SUCCESS = "event.core.success"  # (task)
+    PROCESSING_TIME = "event.core.processing_time"  # (task, seconds)
+    TIMEOUT = "event.core.timeout"  # (task, message)
+    PROCESS_FAILURE = "event.core.process_failure"  # (task, message)
+
+
+_handlers: dict[str, dict[Any, list[Callable[..., Any]]]] = {}
+
+
+def has_handlers(event: str) -> bool:
+    """Whether anybody listens to an event at all."""
+    return event in _handlers
+
+
+# -- tasks -------------------------------------------------------------------------------------
+
+
+class Task(metaclass=Register):
+    """One piece of work. Subclass it, annotate its parameters, define ``requires``, ``output`` and ``run``.
+
+    Attributes a subclass may set: ``priority`` (higher first), ``resources`` ({name: amount}), ``retry``
+    (``levada.Retry``), ``timeout`` (seconds), ``disabled``, ``batch_limit``, ``owners``, ``tags``.
+    ``remote_complete = True`` says that an own ``complete()`` asks something far away, so that many
+    are asked at once from threads.
+    """
+
+    priority: ClassVar[Any] = 0
+    resources: ClassVar[Any] = {}
+    retry: ClassVar[Retry | None] = None
+    timeout: ClassVar[float | None] = None
+    disabled: ClassVar[Any] = False
+    batch_limit: ClassVar[int | None] = None
+    owners: ClassVar[tuple[str, ...]] = ()
+    tags: ClassVar[tuple[str, ...]] = ()
+    remote_complete: ClassVar[bool] = False
+    # Luigi's names for the same
+    owner_email: ClassVar[Any] = None
+    max_batch_size: ClassVar[Any] = float("inf")
+    retry_count: ClassVar[Any] = None
+    worker_timeout: ClassVar[Any] = None
+    disable_hard_timeout: ClassVar[Any] = None
+    disable_window: ClassVar[Any] = None
+    task_namespace: ClassVar[Any] = None
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            """Set the parameters; called by constructors that override this one."""
+            info = info_of(type(self))
+            try:
+                values = info.bind(*args, **kwargs)
+            except TypeError:
+                raise _explain_arguments(type(self), info, args, kwargs) from None
+            info.fill(self, _validated(type(self), info, values))
+
+    # -- what authors define
+
+    def requires(self) -> Any:
+        """Tasks that must be complete first: one, or any nesting of lists, tuples, dicts, generators."""
+        return []
+
+    def output(self) -> Any:
+        """Targets that exist when the task is complete, in any nesting."""
+        return []
+
+    def run(self) -> Any:
+        """Make the outputs. May be a generator that yields further requirements, or ``async def``."""
+
+    def complete(self) -> bool:
+        """Whether all outputs exist; without outputs and without a ``run`` of its own: whether all requirements are complete."""
+        outputs = flatten(self.output())
+        if outputs:
+            return all(target.exists() for target in outputs)
+        if info_of(type(self)).run_is_own:
+            return False
+        return all(task.complete() for task in flatten(self.requires()))
+
+    def on_success(self) -> Any:
+        """Called in the process that ran it after the outputs were seen."""
+
+    def on_failure(self, exception: BaseException) -> Any:
+        """Called when ``run`` raised; text that it returns is added to the report."""
+
+    def process_resources(self) -> Mapping[str, int]:
+        """Resources that a run of this task holds; override where they depend on parameters."""
+        return cast("Mapping[str, int]", self.resources)
+
+    # -- what authors use
+
+    def input(self) -> Any:
+        """The outputs of ``requires()``, in the same nesting."""
+        return map_structure(lambda task: task.output(), self.requires())
+
+    def deps(self) -> list[Any]:
+        """The requirements as a flat list."""
+        return flatten(self.requires())
+
+    def clone(self, cls: Any = None, **kwargs: Any) -> Any:
+        """Another task with the parameters that both have in common, changed by ``kwargs``."""
+        into = cls if cls is not None else type(self)
+        common = {name: getattr(self, name) for name, _ in info_of(into).params if name in info_of(type(self)).names}
+        return into(**{**common, **kwargs})
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> Self:
+        """The task whose parameters have these texts; the others get what is configured."""
+        values = {name: parameter.parse(texts[name]) for name, parameter in info_of(cls).params if name in texts}
+        unknown = [name for name in texts if name not in info_of(cls).names]
+        if unknown:
+            raise _explain_arguments(cls, info_of(cls), (), dict.fromkeys(unknown))
+        return cls(**values)
+
+    def to_texts(self, only_significant: bool = False) -> dict[str, str]:
+        """Every parameter as text, in positional order; ``from_texts`` reads it back exactly."""
+        return {n: p.serialize(getattr(self, n)) for n, p in info_of(type(self)).params if p.significant or not only_significant}
+
+    @property
+    def param_kwargs(self) -> dict[str, Any]:
+        """Parameter values by name."""
+        return {name: getattr(self, name) for name in info_of(type(self)).names}
+
+    @property
+    def param_args(self) -> tuple[Any, ...]:
+        """Parameter values in positional order."""
+        return tuple(self.param_kwargs.values())
+
+    @property
+    def family(self) -> str:
+        """``namespace.ClassName``."""
+        return type(self).get_task_family()
+
+    @property
+    def task_family(self) -> str:
+        """Luigi's name for ``family``."""
+        return type(self).get_task_family()
+
+    @property
+    def key(self) -> TaskKey:
+        """The stable name over processes, machines and Python versions; see ``key_of``."""
+        return key_of(self)
+
+    @property
+    def task_id(self) -> str:
+        """Luigi's form: family, the first three values, ten hex digits. For people and old programs."""
+        return task_id_of(self)
+
+    @property
+    def fence(self) -> Fence | None:
+        """The fence of the attempt that is running this task, None outside ``run()``."""
+        return cast("Fence | None", self.__dict__.get("_fence"))
+
+    # -- events
+
+    @classmethod
+    def event_handler(cls, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorator: call the function on this event of this class and its subclasses."""
+
+        def attach(function: Callable[..., Any]) -> Callable[..., Any]:
+            _handlers.setdefault(event, {}).setdefault(cls, []).append(function)
+            return function
+
+        return attach
+
+    @classmethod
+    def remove_event_handler(cls, event: str, handler: Callable[..., Any]) -> None:
+        """Take a handler back."""
+        _handlers.get(event, {}).get(cls, []).remove(handler)
+
+    def trigger_event(self, event: str, *args: Any) -> None:
+        """Call the handlers of an event; what they raise is logged and goes no further."""
+        for cls, handlers in list(_handlers.get(event, {}).items()):
+            if isinstance(self, cls):
+                for handler in list(handlers):
+                    try:
+                        handler(*args)
+                    except Exception:
+                        import logging
+
+                        logging.getLogger("levada").exception("handler of %s raised", event, extra={"task": repr(self)})
+
+    # -- progress, for people
+
+    def set_status_message(self, message: str) -> None:
+        """One line that tells where a long run stands."""
+        self.__dict__["_status_message"] = str(message)
+
+    def set_progress_percentage(self, percentage: float) -> None:
+        """How far a long run is, 0 to 100."""
+        self.__dict__["_progress"] = float(percentage)
+
+    def set_tracking_url(self, url: str) -> None:
+        """Where the run can be watched."""
+        self.__dict__["_tracking_url"] = str(url)
+
+    # -- as a value
+
+    def __repr__(self) -> str:
+        return repr_of(self)
+
+    def __reduce__(self) -> Any:
+        return _from_values, (type(self), self.param_kwargs)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+
+def _from_values(cls: Any, values: dict[str, Any]) -> Any:
+    return cls(**values)
+
+
+class WrapperTask(Task):
+    """Groups other tasks: complete when all its requirements are."""
+
+    def complete(self) -> bool:
+        """Whether all requirements are complete."""
+        return all(task.complete() for task in flatten(self.requires()))
+
+
+class ExternalTask(Task):
+    """Something that others make: it has outputs and no ``run``; Levada only waits for it."""
+
+    run = None  # type: ignore[assignment]  # that is what makes it external
+
+
+class Config(Task):
+    """A bag of parameters, filled from the configuration."""
+
+
+def externalize(task: Any) -> Any:
+    """The same task (or class) without its ``run``: something that others make. The original stays."""
+    if isinstance(task, type):
+        name = task.__name__
+        return Register(name, (task,), {"run": None, "__module__": task.__module__, "__qualname__": task.__qualname__ + "#external", "task_namespace": task.get_task_namespace()})  # type: ignore[attr-defined]
+    return task.clone(externalize(type(task)))
+
+
+# -- identity, for the engine: safe when a parameter shadows a name of Task ----------------------
+
+
+def canonical_of(task: Any) -> str:
+    """JSON object text of the significant parameters, sorted by name, values serialised, secrets masked."""
+    return info_of(type(task)).texts(task)
+
+
+def key_of(task: Any, canonical: str | None = None) -> TaskKey:
+    """128 bits: BLAKE2b of family, newline and canonical text. Stable over machines and Python versions."""
+    from _blake2 import blake2b
+
+    info = info_of(type(task))
+    text = info.texts(task) if canonical is None else canonical
+    return TaskKey(blake2b(info.key_prefix + text.encode(), digest_size=16).digest())
+
+
+def task_id_of(task: Any) -> str:
+    """Luigi's ``Family_first_three_values_md5``, from the canonical text."""
+    import re
+    from hashlib import md5
+
+    texts = [p.serialize(getattr(task, n)) if not p.secret else "***" for n, p in info_of(type(task)).params if p.significant]
+    summary = "_".join(text[:16] for text in texts[:3])
+    digest = md5(canonical_of(task).encode(), usedforsecurity=False).hexdigest()[:10]
+    family = type(task).get_task_family()
+    return f"{family}_{re.sub(r'[^A-Za-z0-9_]', '_', summary)}_{digest}"
+
+
+def repr_of(task: Any) -> str:
+    """``Family(day=2013-01-05, window=7)``: significant parameters, secrets masked, long texts cut."""
+    parts = []
+    for name, parameter in info_of(type(task)).params:
+        if parameter.significant and name in task.__dict__:
+            text = "***" if parameter.secret else parameter.serialize(getattr(task, name))
+            parts.append(f"{name}={text if len(text) <= 80 else text[:77] + '...'}")
+    return f"{type(task).get_task_family()}({', '.join(parts)})"
+
+
+def policy_of(task: Any) -> Policy:
+    """What the scheduler is told of resources, retries and timeouts; shared by tasks that agree."""
+    info = info_of(type(task))
+    if info.policy is not None:
+        return info.policy
+    policy = _policy(task, type(task).get_task_family())
+    return _shared.setdefault(policy, policy)
+
+
+_shared: dict[Policy, Policy] = {}
+
+
+def priority_of(task: Any) -> int:
+    """The task's own priority."""
+    info = info_of(type(task))
+    return info.priority if info.priority is not None else int(task.priority)
+
+
+def batch_group_of(task: Any) -> str | None:
+    """Equal for tasks that may share a lease: same family, same values but in batched parameters."""
+    info = info_of(type(task))
+    if not info.batched:
+        return None
+    rest = [f"{n}={p.serialize(getattr(task, n))!r}" for n, p in info.params if n not in info.batched]
+    return f"{type(task).get_task_family()}({', '.join(rest)})"
+
+
+def combined(tasks: list[Any]) -> Any:
+    """One task that does the work of several of one batch group."""
+    first = tasks[0]
+    if len(tasks) == 1:
+        return first
+    values = first.param_kwargs
+    for name, parameter in info_of(type(first)).params:
+        if name in info_of(type(first)).batched:
+            values[name] = parameter.parse_many([parameter.serialize(getattr(task, name)) for task in tasks])
+    return type(first)(**values)
+
+
+def secret_values(task: Any) -> list[str]:
+    """Texts of secret parameters, to be masked wherever the task's words are shown."""
+    return [text for n, p in info_of(type(task)).params if p.secret and (text := p.serialize(getattr(task, n)))]
