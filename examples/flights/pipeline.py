@@ -1,0 +1,104 @@
+"""The demo's tasks: delays by carrier over windows of days, and a report a window.
+
+    levada run --module examples.flights.pipeline RunAll --last-day 2013-01-31
+
+wants ten days' aggregations over 3, 7 and 14 days, and three reports. The raw data is what
+``python -m examples.flights.fetch`` drops. Everything made lies under ``demo-out``; running again makes
+the same bytes. All paths are relative to the folder that levada was started in, see ``Places``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import levada as lv
+
+from .delays import Sums, add_day, read_table, table, write_table
+from .report import draw, read_names, write
+
+WINDOWS = (3, 7, 14)
+DAYS = 10
+
+
+class Places(lv.Config):
+    """Where the files lie: ``--Places-out elsewhere``, or a ``[Places]`` section in levada.toml."""
+
+    dump: str = lv.param(default="demo-data/dump", help="folder of the external drop")
+    out: str = lv.param(default="demo-out", help="folder for all that is made")
+
+
+class FlightsOfDay(lv.ExternalTask):
+    """The flights that left New York on a day, as another system drops them."""
+
+    day: date
+
+    def output(self) -> lv.LocalTarget:
+        return lv.LocalTarget(f"{Places().dump}/{self.day}.csv")
+
+
+class CarrierNames(lv.ExternalTask):
+    """The carriers' names by their code, from the same drop."""
+
+    def output(self) -> lv.LocalTarget:
+        return lv.LocalTarget(f"{Places().dump}/carriers.csv")
+
+
+class DelaysByCarrier(lv.Task):
+    """Flights, cancellations and mean delays (minutes) by carrier, over the days of a window."""
+
+    day: date = lv.param(help="last day of the window")
+    window: int = lv.param(help="days, the last one included")
+
+    def requires(self) -> list[FlightsOfDay]:
+        return [FlightsOfDay(day=self.day - timedelta(back)) for back in range(self.window)]
+
+    def output(self) -> lv.LocalTarget:
+        return lv.LocalTarget(f"{Places().out}/delays/{self.day}-{self.window}.csv")
+
+    def run(self) -> None:
+        sums: dict[str, Sums] = {}
+        for flights in self.input():
+            with flights.open() as lines:
+                add_day(lines, sums)
+        with self.output().open("w") as out:  # takes its place only if the block ends well
+            write_table(out, table(sums))
+
+
+class WindowReport(lv.Task):
+    """How the delays of one window length moved over ten days: a table and a chart."""
+
+    last_day: date
+    window: int
+
+    def requires(self) -> dict[str, lv.Task | dict[date, DelaysByCarrier]]:
+        days = [self.last_day - timedelta(back) for back in range(DAYS)]
+        return {"carriers": CarrierNames(), "delays": {day: DelaysByCarrier(day=day, window=self.window) for day in days}}
+
+    def output(self) -> dict[str, lv.LocalTarget]:
+        stem = f"{Places().out}/reports/{self.last_day}-{self.window}"
+        return {"text": lv.LocalTarget(f"{stem}.md"), "chart": lv.LocalTarget(f"{stem}.svg")}
+
+    def run(self) -> None:
+        tables = {}
+        for day, delays in self.input()["delays"].items():
+            with delays.open() as lines:
+                tables[day] = read_table(lines)
+        with self.input()["carriers"].open() as lines:
+            names = read_names(lines)
+        with self.output()["chart"].open("w") as out:
+            out.write(draw(self.window, tables, names))
+        with self.output()["text"].open("w") as out:
+            out.write(write(self.window, tables, names, picture=f"{self.last_day}-{self.window}.svg"))
+
+
+class RunAll(lv.WrapperTask):
+    """All aggregations and all reports of the ten days that end on ``last_day``."""
+
+    last_day: date
+
+    def requires(self) -> Iterator[lv.Task]:
+        for window in WINDOWS:
+            for back in range(DAYS):
+                yield DelaysByCarrier(day=self.last_day - timedelta(back), window=window)
+            yield WindowReport(last_day=self.last_day, window=window)
