@@ -1,0 +1,402 @@
+"""From wanted tasks to a plan: a walk backwards, in slices, that never recurses.
+
+A complete task is not expanded. Each step takes about a thousand requirements of tasks that are known
+to be incomplete, asks for their completeness together, and hands out the incomplete ones as specs, so
+that the first ready task can start while the walk goes on. The newest tasks are expanded first: a leaf
+is reached early and the frontier stays small. Faults are collected with the path that led to them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from .._model.spec import Growth, Index, TaskSpec
+from ..errors import LevadaError, TargetError
+from ..task import (
+    Event,
+    Task,
+    batch_group_of,
+    flatten,
+    has_handlers,
+    info_of,
+    key_of,
+    policy_of,
+    priority_of,
+    repr_of,
+)
+from .existence import Existence
+
+SLICE = 1000
+"""Requirements that one step classifies, at most (a message carries at most a thousand tasks)."""
+
+COMPLETE = -1
+"""In place of an index: found complete, not part of the plan."""
+
+RUN, GATE, EXTERNAL, BROKEN = range(4)
+"""Kinds: has a run; only groups its requirements; others make it; its own code raised."""
+
+
+class Fault(NamedTuple):
+    """Something wrong in the plan, with the way that led there."""
+
+    kind: str  # requires, complete, unreachable, collision, cycle
+    task: str
+    message: str
+    path: tuple[str, ...]  # from a wanted task to this one
+    trace: str = ""
+    exception: BaseException | None = None
+
+    def __str__(self) -> str:
+        way = " > ".join(self.path)
+        return f"{self.task}: {self.message}" + (f"\n  on the way {way}" if len(self.path) > 1 else "")
+
+
+class Slice(NamedTuple):
+    """What one step found; goes to the scheduler as it is."""
+
+    tasks: list[TaskSpec]
+    growth: list[Growth]
+    complete: int
+
+
+class _Open(NamedTuple):
+    """A task whose requirements are still being taken from its ``requires()``."""
+
+    index: Index
+    rest: Iterator[Any]
+
+
+class Discovery:
+    """The walk from some wanted tasks. Call ``step`` until it returns None.
+
+    ``tasks[i]`` is the task with index i, None once it was forgotten; ``kinds[i]`` says what it is.
+    """
+
+    def __init__(self, wanted: Iterable[Any], existence: Existence | None = None, *, first_index: int = 0) -> None:
+        self.existence = existence if existence is not None else Existence()
+        self.tasks: list[Any] = [None] * first_index
+        self.kinds = bytearray(first_index)
+        self.faults: list[Fault] = []
+        self.complete = 0
+        self.roots: list[Index] = []
+        self._parents = array("q", [-1] * first_index)
+        self._index: dict[Any, Index] = {}
+        self._alias: dict[bytes, Any] = {}
+        self._stack: list[Index | _Open] = []
+        self._writers: dict[Any, Index] = {}
+        self._wanted: list[Any] = flatten(list(wanted))
+        self._seen_complete = 0
+
+    # -- the walk
+
+    def step(self) -> Slice | None:
+        """Classify about a thousand tasks, or fewer where no more can be known yet; None when all is known."""
+        if self.finished:
+            return None
+        specs: list[TaskSpec] = []
+        growth: list[Growth] = []
+        while len(specs) < SLICE and len(growth) < SLICE and not self.finished:
+            self._wave(specs, growth)
+        return self._slice(specs, growth)
+
+    def _wave(self, specs: list[TaskSpec], growth: list[Growth]) -> None:
+        if self._wanted:
+            wanted, self._wanted = self._wanted[:SLICE], self._wanted[SLICE:]
+            wanted = self._checked(-1, wanted)
+            fresh: dict[Any, Index] = {}
+            self._collect(wanted, -1, fresh)
+            specs += self._classify(fresh)
+            self.roots.extend(self._index[task] for task in wanted)
+            return
+        pulled = self._pull()
+        fresh = {}
+        for parent, children, _ in pulled:
+            self._collect(children, parent, fresh)
+        specs += self._classify(fresh)
+        index, kinds = self._index, self.kinds
+        for parent, children, closed in pulled:
+            incomplete = [at for task in children if (at := index[task]) >= 0]
+            growth.append(Growth(parent, incomplete, closed and kinds[parent] != BROKEN))
+
+    def _slice(self, specs: list[TaskSpec], growth: list[Growth]) -> Slice:
+        newly = self.complete - self._seen_complete
+        self._seen_complete = self.complete
+        return Slice(specs, growth, newly)
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything that the wanted tasks need is known."""
+        return not self._stack and not self._wanted
+
+    def grow(self, parent: Index, yielded: Any) -> Slice:
+        """Add what a running task yielded: the first slice; go on with ``step``.
+
+        The growth of ``parent`` is left to the scheduler's ``Suspended`` message; see ``indices``.
+        """
+        children = self._checked(parent, flatten(yielded))
+        fresh: dict[Any, Index] = {}
+        self._collect(children, parent, fresh)
+        return self._slice(self._classify(fresh), [])
+
+    def indices(self, yielded: Any) -> list[Index]:
+        """Indices of the incomplete ones among tasks that were walked."""
+        found = (self._index.get(self._same(task), COMPLETE) for task in flatten(yielded))
+        return [at for at in found if at >= 0]
+
+    def _pull(self) -> list[tuple[Index, list[Any], bool]]:
+        """Take up to a slice of requirements off the newest incomplete tasks."""
+        pulled: list[tuple[Index, list[Any], bool]] = []
+        room = SLICE
+        stack = self._stack
+        tasks = self.tasks
+        while stack and room > 0:
+            entry = stack.pop()
+            if isinstance(entry, int):
+                required = self._required(entry, tasks[entry])
+                if required is None:
+                    continue
+                if type(required) is list and len(required) <= SLICE:
+                    room -= len(required) + 1
+                    pulled.append((entry, required, True))
+                    continue
+                entry = _Open(entry, iter(required))
+            chunk, closed = self._chunk(entry, room)
+            room -= len(chunk) + 1
+            pulled.append((entry.index, chunk, closed))
+            if not closed:
+                stack.append(entry)
+                break
+        return pulled
+
+    def _chunk(self, entry: _Open, room: int) -> tuple[list[Any], bool]:
+        try:
+            chunk = list(islice(entry.rest, room))
+        except Exception as cause:
+            self._fault("requires", entry.index, cause)
+            return [], True
+        closed = len(chunk) < room
+        return self._checked(entry.index, flatten(chunk)), closed
+
+    def _required(self, index: Index, task: Any) -> Any:
+        """The task's requirements: a list of tasks, or an iterator when they come from a generator."""
+        try:
+            required = task.requires()
+            if type(required) is list or type(required) is tuple:
+                for one in required:
+                    if not isinstance(one, Task):
+                        break
+                else:
+                    return required if type(required) is list else list(required)
+            elif hasattr(required, "__next__"):
+                return required
+            return self._checked(index, flatten(required))
+        except Exception as cause:
+            self._fault("requires", index, cause)
+            return None
+
+    def _checked(self, index: Index, leaves: list[Any]) -> list[Any]:
+        """The leaves that are tasks; nonsense becomes a fault that names it."""
+        wrong = [leaf for leaf in leaves if not isinstance(leaf, Task)]
+        if wrong:
+            text = f"requires() gave {wrong[0]!r:.200}, a {type(wrong[0]).__name__}; expected tasks"
+            if isinstance(wrong[0], type) and issubclass(wrong[0], Task):
+                text = f"requires() gave the class {wrong[0].__name__}; expected an instance, as in {wrong[0].__name__}(...)"
+            self._fault("requires", index, TypeError(text), text)
+            return [leaf for leaf in leaves if isinstance(leaf, Task)]
+        return leaves
+
+    def _collect(self, children: list[Any], parent: Index, fresh: dict[Any, Index]) -> None:
+        """Put tasks that were never seen into ``fresh``, with who asked first."""
+        index = self._index
+        for at, task in enumerate(children):
+            if task not in index:
+                if info_of(type(task)).insignificant:
+                    task = children[at] = self._same(task)
+                    if task in index:
+                        continue
+                if task not in fresh:
+                    fresh[task] = parent
+
+    def _same(self, task: Any) -> Any:
+        """The task that stands for this one in the plan: parameters that are not significant do not count."""
+        if not info_of(type(task)).insignificant:
+            return task
+        return self._alias.setdefault(key_of(task), task)
+
+    # -- completeness
+
+    def _classify(self, fresh: dict[Any, Index]) -> list[TaskSpec]:
+        """Ask for completeness, number the incomplete tasks, push them, return their specs."""
+        kinds = self._ask(list(fresh))
+        specs: list[TaskSpec] = []
+        index, tasks, stack = self._index, self.tasks, self._stack
+        missing_heard = has_handlers(Event.DEPENDENCY_MISSING)
+        present_heard = has_handlers(Event.DEPENDENCY_PRESENT)
+        for (task, parent), kind in zip(fresh.items(), kinds, strict=True):
+            if kind == COMPLETE:
+                index[task] = COMPLETE
+                self.complete += 1
+                if present_heard:
+                    task.trigger_event(Event.DEPENDENCY_PRESENT, task)
+                continue
+            at = len(tasks)
+            index[task] = at
+            tasks.append(task)
+            self.kinds.append(RUN if isinstance(kind, BaseException) else kind)
+            self._parents.append(parent)
+            info = info_of(type(task))
+            specs.append(
+                TaskSpec(
+                    at,
+                    info.policy or policy_of(task),
+                    info.priority if info.priority is not None else priority_of(task),
+                    batch_group_of(task) if info.batched else None,
+                )
+            )
+            if isinstance(kind, BaseException):
+                self.kinds[at] = BROKEN
+                self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
+            elif kind != EXTERNAL:
+                stack.append(at)
+            elif missing_heard:
+                task.trigger_event(Event.DEPENDENCY_MISSING, task)
+        return specs
+
+    def _ask(self, tasks: list[Any]) -> list[Any]:
+        """For each task: COMPLETE, its kind when incomplete, or the exception that its code raised."""
+        answers: list[Any] = [None] * len(tasks)
+        targets: list[Any] = []
+        owners: list[int] = []
+        far: list[int] = []
+        for at, task in enumerate(tasks):
+            info = info_of(type(task))
+            try:
+                if info.complete_is_own:
+                    if task.remote_complete:
+                        far.append(at)
+                    else:
+                        answers[at] = COMPLETE if task.complete() else EXTERNAL if _external(info, task) else RUN
+                    continue
+                output = task.output()
+                if output.__class__ is not list and hasattr(output, "exists"):
+                    targets.append(output)
+                    owners.append(at)
+                else:
+                    leaves = flatten(output)
+                    targets.extend(leaves)
+                    owners.extend([at] * len(leaves))
+                    if not leaves:
+                        answers[at] = _kind_without_output(info, task)
+            except Exception as cause:
+                answers[at] = cause
+        if targets:
+            self._ask_targets(tasks, targets, owners, answers)
+        if far:
+            self._ask_far(tasks, far, answers)
+        return answers
+
+    def _ask_targets(self, tasks: list[Any], targets: list[Any], owners: list[int], answers: list[Any]) -> None:
+        for at, target, answer in zip(owners, targets, self.existence.ask(targets), strict=True):
+            if answer is True:
+                if answers[at] is None:
+                    answers[at] = COMPLETE
+            elif answer is False:
+                if not isinstance(answers[at], BaseException):
+                    task = tasks[at]
+                    answers[at] = EXTERNAL if _external(info_of(type(task)), task) else RUN
+                    self._note_writer(task, target, answers[at])
+            else:
+                answers[at] = answer
+
+    def _ask_far(self, tasks: list[Any], far: list[int], answers: list[Any]) -> None:
+        """Own ``complete()`` methods that ask something remote: a few at a time, in threads."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        def one(at: int) -> Any:
+            task = tasks[at]
+            try:
+                return COMPLETE if task.complete() else EXTERNAL if _external(info_of(type(task)), task) else RUN
+            except Exception as cause:
+                return cause
+
+        with ThreadPoolExecutor(min(16, len(far))) as pool:
+            for at, answer in zip(far, pool.map(one, far), strict=True):
+                answers[at] = answer
+
+    def _note_writer(self, task: Any, target: Any, kind: int) -> None:
+        """Two tasks that write one target are a fault: which of them made it could not be told."""
+        if kind == EXTERNAL or not hasattr(target, "path"):
+            return
+        try:
+            place = hash((type(target), target.path))
+        except TypeError:
+            return
+        other = self._writers.setdefault(place, task)
+        if other is not task and key_of(other) != key_of(task):
+            text = f"writes {target!r:.200}, which {repr_of(other)} writes too"
+            self.faults.append(Fault("collision", repr_of(task), text, (repr_of(other), repr_of(task))))
+
+    # -- after the walk
+
+    def forget(self, index: Index) -> None:
+        """Let a task go that is done; what asks for it again will look at its targets."""
+        task = self.tasks[index]
+        if task is not None and (info_of(type(task)).complete_is_own or self._writers):
+            self.tasks[index] = None
+            self._index.pop(task, None)
+
+    def external_missing(self) -> list[Index]:
+        """Indices of tasks that others make and that are not there."""
+        return [at for at, kind in enumerate(self.kinds) if kind == EXTERNAL and self.tasks[at] is not None]
+
+    def path_to(self, index: Index) -> tuple[str, ...]:
+        """Texts of the tasks from a wanted one down to this one, at most about twenty."""
+        way: list[str] = []
+        seen = 0
+        while index >= 0 and seen < 1_000_000:
+            if len(way) < 20:
+                task = self.tasks[index]
+                way.append("(done)" if task is None else repr_of(task))
+            index, seen = self._parents[index], seen + 1
+        if seen > 20:
+            way[19] = f"({seen - 19} more)"
+        return tuple(reversed(way))
+
+    def _fault(self, kind: str, index: Index, cause: BaseException, message: str | None = None) -> None:
+        task = self.tasks[index] if 0 <= index < len(self.tasks) else None
+        if task is not None:
+            self.kinds[index] = BROKEN
+            if has_handlers(Event.BROKEN_TASK):
+                task.trigger_event(Event.BROKEN_TASK, task, cause)
+        text = message or _said(kind, cause)
+        name = repr_of(task) if task is not None else "the wanted tasks"
+        self.faults.append(Fault(kind, name, text, self.path_to(index), _trace(cause), cause))
+
+
+def _external(info: Any, task: Any) -> bool:
+    return bool(info.external) or not callable(getattr(task, "run", None))
+
+
+def _kind_without_output(info: Any, task: Any) -> int:
+    if _external(info, task):
+        return EXTERNAL
+    return RUN if info.run_is_own else GATE
+
+
+def _said(kind: str, cause: BaseException) -> str:
+    if isinstance(cause, LevadaError):
+        return str(cause) if kind == "unreachable" else f"{kind}() raised {type(cause).__name__}: {cause}"
+    return f"{kind}() or output() raised {type(cause).__name__}: {cause}" if kind == "complete" else f"{kind}() raised {type(cause).__name__}: {cause}"
+
+
+def _trace(cause: BaseException) -> str:
+    """Traceback text without the engine's own frames."""
+    import traceback
+
+    frames = cause.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("levada._plan"):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(cause), cause, frames)) if frames is not None else ""

@@ -1,0 +1,153 @@
+"""The scheduler inside a run's own process: the same brain as the server's, called directly.
+
+Nothing crosses a socket and leases never lapse: when the process dies, the kernel gives back its locks.
+Before a grant is handed out, the task is locked against other runs of this host; one that runs elsewhere
+is handed back to the brain and asked for again a little later.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from .._core.brain import Brain
+from .._model.messages import (
+    AddTasks,
+    Cancel,
+    Confirm,
+    Grant,
+    HandedBack,
+    Hello,
+    Progress,
+    Renew,
+    RenewReply,
+    SessionId,
+    SetResource,
+    Sync,
+    SyncReply,
+    TaskView,
+)
+from .._model.spec import Index
+from .._model.status import Status
+from .locks import NoLocks, TaskLocks
+
+FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0  # seconds until a task that runs elsewhere is looked at again
+
+
+class Embedded:
+    """A scheduler of one session. key_of: the key of a task, asked once per grant."""
+
+    lease = math.inf
+
+    def __init__(
+        self,
+        session: SessionId,
+        *,
+        key_of: Callable[[Index], bytes],
+        locks: TaskLocks | None = None,
+        resources: dict[str, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.session = session
+        self._brain = Brain(epoch=1)
+        self._clock = clock
+        self._key_of = key_of
+        self._locks = locks if locks is not None else NoLocks()
+        self._exclusive = locks is not None
+        self._held: dict[Index, bytes] = {}
+        self._looks: dict[Index, float] = {}
+        self._handle(Hello(session))
+        for name, total in sorted((resources or {}).items()):
+            self._handle(SetResource(name, total))
+
+    def _handle(self, command: Any) -> Any:
+        return self._brain.handle(command, self._clock())[1]
+
+    def add(self, command: AddTasks) -> None:
+        """Register a slice of the plan."""
+        self._handle(command)
+
+    def sync(self, command: Sync) -> SyncReply:
+        """Report and claim. Tasks that another run of this host works on are not granted."""
+        reply = cast(SyncReply, self._handle(command))
+        if not self._exclusive:
+            return reply
+        self._release(command)
+        if reply.granted:
+            reply = self._locked(reply)
+        return reply
+
+    def _release(self, command: Sync) -> None:
+        held = self._held
+        for index, _ in command.done:
+            self._give(held.pop(index, None))
+        for failed in command.failed:
+            self._give(held.pop(failed.index, None))
+        for back in command.handed_back:
+            self._give(held.pop(back.index, None))
+
+    def _give(self, key: bytes | None) -> None:
+        if key is not None:
+            self._locks.give(key)
+
+    def _locked(self, reply: SyncReply) -> SyncReply:
+        """The reply without tasks that run elsewhere; a batch is taken whole or not at all."""
+        granted: list[Grant] = []
+        back: list[HandedBack] = []
+        for grant in reply.granted:
+            if self._take(grant):
+                granted.append(grant)
+            else:
+                after = self._looks[grant.index]
+                back += [HandedBack(g.index, g.fence, after, "runs in another process of this host") for g in (grant, *grant.batch)]
+        if not back:
+            return reply
+        after_hand_back = cast(SyncReply, self._handle(Sync(self.session, handed_back=back)))
+        return after_hand_back._replace(granted=granted, resumed=reply.resumed, lost=reply.lost, cancel=reply.cancel)
+
+    def _take(self, grant: Grant) -> bool:
+        taken: list[tuple[Index, bytes]] = []
+        for one in (grant, *grant.batch):
+            key = self._key_of(one.index)
+            if not self._locks.take(key):
+                for _, ours in taken:
+                    self._locks.give(ours)
+                self._looks[grant.index] = min(LONGEST_LOOK, self._looks.get(grant.index, FIRST_LOOK / 1.5) * 1.5)
+                return False
+            taken.append((one.index, key))
+        self._held.update(taken)
+        self._looks.pop(grant.index, None)
+        return True
+
+    def renew(self, command: Renew) -> RenewReply:
+        """Leases do not lapse here; tells what is wished to stop."""
+        return cast(RenewReply, self._handle(command))
+
+    def confirm(self, command: Confirm) -> bool:
+        """Whether the fence is the newest."""
+        return bool(self._handle(command))
+
+    def cancel(self, index: Index) -> Status:
+        """Wish a task to stop."""
+        return cast(Status, self._handle(Cancel(index)))
+
+    def progress(self) -> Progress:
+        """Counters."""
+        return self._brain.progress()
+
+    def view(self, index: Index) -> TaskView:
+        """One task."""
+        return self._brain.view(index, self._clock())
+
+    def having(self, *statuses: Status) -> Iterable[Index]:
+        """Tasks in one of these statuses; looks at all."""
+        return self._brain.having(*statuses)
+
+    def close(self) -> None:
+        """Give back all locks."""
+        for key in self._held.values():
+            self._locks.give(key)
+        self._held.clear()
+        self._locks.close()
