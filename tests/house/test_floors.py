@@ -75,7 +75,7 @@ def test_empty_rooms_break_no_contract(scratch: Path) -> None:
         ("_core", "import levada.task", "hall"),
         ("_store", "import levada.targets", "hall"),
         ("_worker", "import levada._store", "the brain and the memory"),
-        ("run", "import levada._core", "the brain and the memory"),
+        ("_run", "import levada._core", "the brain and the memory"),
         ("cli", "import levada.luigi", "nothing uses the annex"),
         ("testing", "import levada.contrib.s3", "wings are opened"),
         ("contrib/s3", "import levada._worker", "wings stand on author"),
