@@ -6,7 +6,7 @@ days we count the readings of the 3, 7 and 14 days before. Each run makes what i
     python examples/aggregation.py
     levada run --module examples.aggregation RunAll
 
-Without a cluster, ``local_root`` in section ``[hdfs]`` of ``levada.toml`` (or ``LEVADA_HDFS_LOCAL_ROOT``)
+Without a cluster, ``local_root`` in section ``[hdfs]`` of ``levada.toml`` (or ``LEVADA_HDFS__LOCAL_ROOT``)
 names a folder that stands for the root of ``hdfs://``.
 """
 
@@ -39,10 +39,10 @@ class CountReadings(luigi.Task):
             with readings.open("r") as lines:
                 count += sum(1 for _ in lines)
         with self.output().open("w") as out:
-            out.write("%d\n" % count)
+            out.write(f"{count}\n")
 
     def output(self):
-        return luigi.hdfs.HdfsTarget("/gauges/counts/%s-%d" % (self.date, self.window))
+        return luigi.hdfs.HdfsTarget(f"/gauges/counts/{self.date}-{self.window}")
 
 
 class RunAll(luigi.Task):

@@ -22,7 +22,7 @@ DAYS = 10
 
 
 class Places(lv.Config):
-    """Where the files lie: ``--Places-out elsewhere``, or a ``[Places]`` section in levada.toml."""
+    """Where the files lie: ``--Places-out elsewhere``, or ``[params.Places]`` in levada.toml."""
 
     dump: str = lv.param(default="demo-data/dump", help="folder of the external drop")
     out: str = lv.param(default="demo-out", help="folder for all that is made")
