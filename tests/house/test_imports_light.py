@@ -26,7 +26,7 @@ before = set(sys.modules)
 print(*sorted(set(sys.modules) - before))
 """
 
-TASKS = '''
+TASKS = """
 import datetime
 import levada as lv
 
@@ -55,7 +55,7 @@ class Sums(lv.Task):
 class All(lv.WrapperTask):
     def requires(self):
         return [Sums(day=datetime.date(2013, 1, 20) - datetime.timedelta(i), window=w) for w in (3, 7, 14) for i in range(10)]
-'''
+"""
 
 
 def loaded(statements: str, folder: Path) -> list[str]:
