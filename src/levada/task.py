@@ -232,7 +232,15 @@ def _policy(task: Any, family: str) -> Policy:
 
 
 default_retry = Retry()
-"""What tasks get that say nothing of retries; ``levada.run(attempts=...)`` sets another one."""
+"""What tasks get that say nothing of retries."""
+
+
+def set_default_retry(retry: Retry | None) -> None:
+    """What tasks get that say nothing of retries, from now on; None: the ordinary default."""
+    global default_retry
+    default_retry = retry if retry is not None else Retry()
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
 
 
 def _luigi_retry(task: Any) -> Retry | None:

@@ -35,8 +35,8 @@ SLICE = 1000
 COMPLETE = -1
 """In place of an index: found complete, not part of the plan."""
 
-RUN, GATE, EXTERNAL, BROKEN = range(4)
-"""Kinds: has a run; only groups its requirements; others make it; its own code raised."""
+RUN, GATE, EXTERNAL, BROKEN, BLIND = range(5)
+"""Kinds: has a run; only groups its requirements; others make it; its own code raised; has a run and nothing to show."""
 
 
 class Fault(NamedTuple):
@@ -343,10 +343,9 @@ class Discovery:
 
     def forget(self, index: Index) -> None:
         """Let a task go that is done; what asks for it again will look at its targets."""
-        task = self.tasks[index]
-        if task is not None and (info_of(type(task)).complete_is_own or self._writers):
+        if self.kinds[index] == RUN:
+            self._index.pop(self.tasks[index], None)
             self.tasks[index] = None
-            self._index.pop(task, None)
 
     def external_missing(self) -> list[Index]:
         """Indices of tasks that others make and that are not there."""
@@ -383,7 +382,7 @@ def _external(info: Any, task: Any) -> bool:
 def _kind_without_output(info: Any, task: Any) -> int:
     if _external(info, task):
         return EXTERNAL
-    return RUN if info.run_is_own else GATE
+    return BLIND if info.run_is_own else GATE
 
 
 def _said(kind: str, cause: BaseException) -> str:

@@ -1,0 +1,33 @@
+"""Is this one task complete? The question after a run and after a lock, asked of the world and never cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..task import flatten, info_of
+
+
+def missing(task: Any) -> list[str]:
+    """What is not there of a task that ran; empty when it is complete.
+
+    A task without outputs and without a ``complete()`` of its own has nothing to show: running well is
+    all that can be asked of it. Raises what the targets raise (TargetUnreachable among it).
+    """
+    if info_of(type(task)).complete_is_own:
+        return [] if task.complete() else ["complete() still says no"]
+    output = task.output()
+    if output.__class__ is not list and hasattr(output, "exists"):
+        return [] if output.exists() else [_name(output)]
+    return [_name(target) for target in flatten(output) if not target.exists()]
+
+
+def is_complete(task: Any) -> bool:
+    """Whether a task that ran may be called done; see ``missing``."""
+    info = info_of(type(task))
+    if info.complete_is_own:
+        return bool(task.complete())
+    return not missing(task)
+
+
+def _name(target: Any) -> str:
+    return str(getattr(target, "path", None) or target)

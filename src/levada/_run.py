@@ -1,0 +1,399 @@
+"""One run: discovery, scheduler, worker, history and console put together in this process.
+
+``run`` is what ``levada.run`` is (a module of that name would hide the function). Nothing but the
+planner is loaded until an incomplete task is found: cron pays for each import every minute.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._model import exit_codes
+from ._plan.walk import BROKEN, EXTERNAL, GATE, Discovery, Fault, Slice
+from .errors import LevadaError, RunError
+from .task import Task, flatten, repr_of
+
+if TYPE_CHECKING:
+    from ._server.locks import TaskLocks
+    from ._store.history import History
+    from ._worker.executor import Executor, Hooks
+    from ._worker.runner import Failure, Observer, Runner
+
+EXAMPLES = 20
+"""Names that a result lists of each kind, at most; counts are always whole."""
+
+
+class Blocked(NamedTuple):
+    """Tasks that could not start, counted by what they wait for in the end."""
+
+    by: str
+    why: str
+    count: int
+
+
+class RunResult(NamedTuple):
+    """What a run did and what it left. ``status``: ok, failed, waiting, faults or interrupted.
+
+    done: tasks that this run made. already: complete before it looked, or made by another process
+    meanwhile. Lists hold at most 20 examples, counts are whole. seconds: wall time.
+    """
+
+    status: str
+    exit_code: int
+    seconds: float
+    done: int
+    already: int
+    failed: int
+    blocked: int
+    missing: int
+    wanted: str
+    done_by_family: dict[str, int]
+    failures: tuple[Failure, ...]
+    blocked_by: tuple[Blocked, ...]
+    external: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    attempts: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether the wanted tasks are complete."""
+        return self.exit_code == exit_codes.OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {
+            **{n: getattr(self, n) for n in ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "attempts", "wanted")},
+            "done_by_family": self.done_by_family,
+            "failures": [{"task": f.task, "exit": str(f.exit), "attempt": f.attempt, "error": f.error} for f in self.failures],
+            "blocked_by": [b._asdict() for b in self.blocked_by],
+            "external": list(self.external),
+            "faults": [{"kind": f.kind, "task": f.task, "message": f.message, "path": list(f.path)} for f in self.faults],
+        }
+
+
+def run(
+    tasks: Any,
+    *,
+    workers: int = 1,
+    executor: str | None = None,
+    pdb: bool = False,
+    attempts: int | None = None,
+    grace: float | None = None,
+    observer: Observer | None = None,
+    state: str | None = None,
+    resources: Mapping[str, int] | None = None,
+    exclusive: bool = True,
+    history: bool = True,
+    listing: bool = True,
+) -> RunResult:
+    """Make the wanted tasks, and what they need, in this process; returns when nothing more can be done.
+
+    tasks: one task or any nesting of them. workers: slots; executor: "inline" (default with one slot),
+    "threads" or "processes" (default with more). attempts: in all, for tasks that say nothing of
+    retries. grace: seconds that running attempts get after a signal. state: the state folder.
+    exclusive=False drops the locks against other runs of this host, history=False keeps no attempts.
+    Raises LevadaError for what the caller got wrong; failures of tasks are in the result.
+    """
+    started = time.perf_counter()
+    wanted = flatten(tasks)
+    for task in wanted:
+        if not isinstance(task, Task):
+            raise RunError(f"cannot run {task!r:.200}, a {type(task).__name__}", hint="Give instances of tasks, as in levada.run(MyTask(day=...)).")
+    _give_secrets_a_key(state)
+    from ._plan.existence import Existence
+
+    with _growing(), _DefaultRetry(attempts):
+        discovery = Discovery(wanted, Existence(listing=listing))
+        slices = _first_work(discovery)
+        if slices is None:
+            return _nothing_to_do(discovery, wanted, started)
+        return _Work(discovery, slices, wanted, started, workers, executor, pdb, grace, observer, state, resources, exclusive, history).go()
+
+
+build = run
+
+
+class _growing:  # noqa: N801 - reads as a word in `with`
+    """No cyclic garbage collection while the graph grows: it would walk every task again and again."""
+
+    def __enter__(self) -> None:
+        import gc
+
+        self._was_on = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *exc: object) -> None:
+        if self._was_on:
+            import gc
+
+            gc.enable()
+
+
+class _DefaultRetry:
+    """``attempts=`` for the time of one run."""
+
+    def __init__(self, attempts: int | None) -> None:
+        if attempts is not None and attempts < 1:
+            raise RunError(f"attempts must be 1 or more, got {attempts}")
+        self._attempts = attempts
+
+    def __enter__(self) -> None:
+        if self._attempts is not None:
+            from . import task
+
+            task.set_default_retry(task.default_retry._replace(attempts=self._attempts))
+
+    def __exit__(self, *exc: object) -> None:
+        if self._attempts is not None:
+            from . import task
+
+            task.set_default_retry(None)
+
+
+def _first_work(discovery: Discovery) -> list[Slice] | None:
+    """Walk until something must be run; None when everything turned out complete."""
+    slices: list[Slice] = []
+    while (found := discovery.step()) is not None:
+        slices.append(found)
+        if any(discovery.kinds[spec.index] != GATE for spec in found.tasks) or discovery.faults:
+            return slices
+    return None
+
+
+def _nothing_to_do(discovery: Discovery, wanted: list[Any], started: float) -> RunResult:
+    already = discovery.complete + len(discovery.tasks)
+    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, 0, already, 0, 0, 0, _names(wanted), {}, (), (), (), ())
+
+
+def _names(wanted: list[Any]) -> str:
+    names = [repr_of(task) for task in wanted[:3]]
+    return ", ".join(names) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
+
+
+class _Work:
+    """A run that has something to do."""
+
+    def __init__(
+        self, discovery: Discovery, slices: list[Slice], wanted: list[Any], started: float, workers: int, executor: str | None, pdb: bool,
+        grace: float | None, observer: Observer | None, state: str | None, resources: Mapping[str, int] | None, exclusive: bool, history: bool,
+    ) -> None:  # fmt: skip
+        from ._model.messages import SessionId
+        from ._server.embedded import Embedded
+        from ._worker.runner import Runner
+
+        self._discovery, self._wanted, self._started = discovery, wanted, started
+        self._history: History | None = None
+        locks: TaskLocks | None = None
+        folder = _state(state) if exclusive or history else ""
+        if exclusive:
+            from ._server.locks import open_locks
+
+            locks = open_locks(folder)
+        if history:
+            from ._store.history import History
+
+            self._history = History(folder)
+            self._history.begin(_names(wanted))
+        session = SessionId(f"{os.getpid():x}")
+        self._scheduler = Embedded(session, key_of=lambda index: self._runner.name(index)[0], locks=locks, resources=dict(resources or {}))
+        self._runner: Runner = Runner(
+            self._scheduler,
+            session,
+            discovery,
+            _executor(executor, workers, pdb, discovery, grace),
+            slices=slices,
+            observer=observer,
+            remember=self._history.add if self._history is not None else None,
+            look_after_lock=exclusive,
+            grace=grace,
+            name=f"pid {os.getpid()}",
+        )
+
+    def go(self) -> RunResult:
+        try:
+            self._runner.go()
+            result = self._result()
+            if self._history is not None:
+                self._history.end(result.status, result.done, result.failed, result.seconds)
+            return result
+        finally:
+            self._scheduler.close()
+            if self._history is not None:
+                self._history.close()
+
+    def _result(self) -> RunResult:
+        from ._model.status import Status
+
+        counts = self._scheduler.progress().counts
+        runner, discovery = self._runner, self._discovery
+        left = sum(counts) - counts[Status.DONE]
+        failed = counts[Status.FAILED] + counts[Status.DISABLED]
+        missing = [index for index in discovery.external_missing()]
+        blocked_by = self._blocked(left - failed - len(missing)) if left else ()
+        status, code = self._verdict(left, failed, len(missing))
+        return RunResult(
+            status, code, time.perf_counter() - self._started, runner.done, runner.already + discovery.complete, failed,
+            max(0, left - failed - len(missing)), len(missing), _names(self._wanted), runner.done_by_family,
+            tuple(list(runner.failures.values())[:EXAMPLES]), blocked_by,
+            tuple(repr_of(discovery.tasks[index]) for index in missing[:EXAMPLES]), tuple(discovery.faults[:EXAMPLES]), runner.attempts,
+        )  # fmt: skip
+
+    def _verdict(self, left: int, failed: int, missing: int) -> tuple[str, int]:
+        if self._runner.signum is not None and left:
+            import signal
+
+            return "interrupted", exit_codes.INTERRUPTED if self._runner.signum == signal.SIGINT else exit_codes.TERMINATED
+        if failed:
+            return "failed", exit_codes.FAILED
+        if self._discovery.faults:
+            return "faults", exit_codes.PLAN_FAULT
+        if not left:
+            return "ok", exit_codes.OK
+        return ("waiting", exit_codes.WAITING) if missing else ("failed", exit_codes.FAILED)
+
+    def _blocked(self, count: int) -> tuple[Blocked, ...]:
+        """What the tasks that could not start wait for in the end; finds a circle if nothing else explains them."""
+        if count <= 0:
+            return ()
+        from ._model.status import Status
+
+        view, discovery = self._scheduler.view, self._discovery
+        waiting = set(self._scheduler.having(Status.WAITING))
+        unmet = {index: view(index).unmet for index in waiting}
+        roots: dict[str, Blocked] = {}
+        reached: set[int] = set()
+        for index in sorted(waiting):
+            if discovery.kinds[index] not in (EXTERNAL, BROKEN):
+                continue
+            name = repr_of(discovery.tasks[index])
+            why = "external, not there" if discovery.kinds[index] == EXTERNAL else "fault in its own code"
+            roots[name] = Blocked(name, why, self._behind(index, unmet, waiting, reached))
+        for index in self._scheduler.having(Status.FAILED, Status.DISABLED, Status.CANCELLED):
+            name = repr_of(discovery.tasks[index])
+            roots[name] = Blocked(name, str(view(index).status), self._behind(index, unmet, waiting, reached))
+        for index in self._scheduler.having(Status.READY):
+            seen = view(index)
+            if seen.short_of:
+                name = repr_of(discovery.tasks[index])
+                roots[name] = Blocked(name, f"asks for more {seen.short_of} than there is", self._behind(index, unmet, waiting, reached))
+        self._find_circle(waiting - reached, unmet)
+        return tuple(sorted((b for b in roots.values() if b.count), key=lambda b: -b.count)[:EXAMPLES])
+
+    def _behind(self, cause: int, unmet: dict[int, tuple[int, ...]], waiting: set[int], reached: set[int]) -> int:
+        """How many waiting tasks need this one, directly or through others."""
+        if not hasattr(self, "_needed_by"):
+            self._needed_by: dict[int, list[int]] = {}
+            for index, needs in unmet.items():
+                for need in needs:
+                    self._needed_by.setdefault(need, []).append(index)
+        found = {cause}
+        queue = [cause]
+        while queue:
+            for index in self._needed_by.get(queue.pop(), ()):
+                if index not in found:
+                    found.add(index)
+                    queue.append(index)
+        reached |= found
+        return len(found) - 1
+
+    def _find_circle(self, among: set[int], unmet: dict[int, tuple[int, ...]]) -> None:
+        from ._plan.cycles import find_cycle
+
+        circle = find_cycle(among, lambda index: unmet.get(index, ()))
+        if circle:
+            names = [repr_of(self._discovery.tasks[index]) for index in circle]
+            text = "waits for itself: " + " > ".join([*names[:20], names[0]])
+            self._discovery.faults.append(Fault("cycle", names[0], text, self._discovery.path_to(circle[0])))
+
+
+def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, grace: float | None) -> Executor:
+    """The executor by name. Raises RunError for a name or number that there is not."""
+    if workers < 1:
+        raise RunError(f"workers must be 1 or more, got {workers}")
+    kind = kind or ("inline" if workers == 1 or pdb else "processes")
+    hooks = _hooks()
+    if kind == "inline":
+        from ._worker.inline import Inline
+
+        return Inline(hooks, pdb=pdb)
+    if pdb:
+        raise RunError(f"--pdb needs the inline executor, not {kind}", hint="Leave --executor and --workers out.")
+    if kind == "threads":
+        from ._worker.threads import Threads
+
+        return Threads(workers, hooks)
+    if kind == "processes":
+        from ._worker.pool import Processes
+
+        return Processes(workers, hooks, lambda index: discovery.tasks[index], lambda: len(discovery.tasks))
+    raise RunError(f"there is no executor {kind!r}", hint="inline, threads or processes.")
+
+
+def _hooks() -> Hooks:
+    from ._plan.complete import is_complete, missing
+    from ._worker.executor import Hooks
+    from ._worker.marks import begin, end, event
+
+    return Hooks(is_complete, missing, begin, end, event)
+
+
+def _state(given: str | None) -> str:
+    """The state folder, made when it is not there; only the roof reads the environment."""
+    from .config import setting
+    from .config.state import state_folder
+
+    configured = given or setting("levada", "state")
+    environ = dict(os.environ)
+    if given:
+        environ.pop("LEVADA_STATE", None)
+    return state_folder(environ, str(configured) if configured else None)
+
+
+def _give_secrets_a_key(state: str | None) -> None:
+    """Secret parameters enter an identity as an HMAC under a key that stands in the state folder (PROTOCOL S13)."""
+    from . import task
+
+    key: list[bytes] = []
+
+    def mac(text: str) -> str:
+        import hmac
+
+        if not key:
+            key.append(_secret_key(_state(state)))
+        return "hmac:" + hmac.new(key[0], text.encode(), "sha256").hexdigest()[:32]
+
+    task.set_secret_mac(mac)
+
+
+def _secret_key(folder: str) -> bytes:
+    """32 random bytes, made once, whole or absent, readable by the user alone."""
+    import secrets
+
+    path = os.path.join(folder, "secret.key")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        pass
+    temporary = f"{path}.{os.getpid()}"
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(temporary)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def explain(error: BaseException) -> str:
+    """The text of an error for people; only what we raise on purpose is short."""
+    return str(error) if isinstance(error, LevadaError) else f"{type(error).__name__}: {error}"
+
+

@@ -1,0 +1,433 @@
+"""The loop of a worker: discover, report and claim, start, collect; until nothing moves by itself.
+
+It keeps law 3 (done means there) by looking at outputs after each run and after each lock, law 7 by
+knowing what it waits for, and leaves every decision on who runs what to the scheduler.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from .._model.messages import AddTasks, Failed, Fence, Grant, HandedBack, SessionId, Suspended, Sync, SyncReply
+from .._model.ports import Attempt, Scheduler
+from .._model.spec import Index
+from .._model.status import ExitClass
+from .._plan.complete import is_complete
+from .._plan.walk import GATE, RUN, Discovery, Slice
+from ..task import canonical_of, combined, key_of, policy_of, repr_of
+from .executor import Ended, Executor, Job, Yielded
+
+KEPT = 2000  # attempts that are kept before they are written
+LOOK = 0.1  # seconds between two looks of the observer
+TERM_GRACE = 30.0  # seconds that running attempts get after SIGTERM
+
+
+class Observer(Protocol):
+    """Who watches a run (a console, a test)."""
+
+    def started(self, runner: Runner) -> None: ...
+
+    def progress(self, runner: Runner) -> None: ...
+
+    def task_started(self, task: Any) -> None: ...
+
+    def task_ended(self, task: Any, attempt: Attempt) -> None: ...
+
+    def draining(self, signum: int, running: int) -> None: ...
+
+
+class Failure(NamedTuple):
+    """The last attempt of a task that did not end well."""
+
+    task: str
+    exit: ExitClass
+    error: str
+    attempt: int
+
+
+class Running(NamedTuple):
+    """What the loop keeps of a task that it holds."""
+
+    grant: Grant
+    task: Any
+    key: bytes
+    canonical: str
+
+
+class Runner:
+    """Runs what is discovered until nothing more can be done by it.
+
+    After ``go``: ``done`` counts attempts that ended well, ``already`` tasks that another process had
+    made by then, ``failures`` the last failure of each task that did not recover.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        session: SessionId,
+        discovery: Discovery,
+        executor: Executor,
+        *,
+        slices: Sequence[Slice] = (),
+        observer: Observer | None = None,
+        remember: Callable[[list[Attempt]], None] | None = None,
+        look_after_lock: bool = True,
+        grace: float | None = None,
+        name: str = "",
+    ) -> None:
+        self.scheduler = scheduler
+        self.discovery = discovery
+        self.executor = executor
+        self.session = session
+        self.done = self.already = self.gates = self.attempts = 0
+        self.done_by_family: dict[str, int] = {}
+        self.failures: dict[Index, Failure] = {}
+        self.signum: int | None = None
+        self._slices = list(slices)
+        self._observer = observer
+        self._remember = remember
+        self._look_after_lock = look_after_lock
+        self._grace = grace
+        self._name = name
+        self._held: dict[Index, Running] = {}
+        self._names: dict[Index, tuple[bytes, str]] = {}
+        self._suspended: dict[Index, list[Index]] = {}
+        self._kept: list[Attempt] = []
+        self._signals = 0
+        self._deadline: float | None = None
+        self._looked_outside = time.monotonic()
+        self._next_look = 0.0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._done: list[tuple[Index, Fence]] = []
+        self._failed: list[Failed] = []
+        self._back: list[HandedBack] = []
+        self._waiting: list[Suspended] = []
+        self._found: list[Index] = []
+
+    # -- the loop
+
+    def go(self) -> None:
+        """Run until nothing moves by itself or a signal ends it."""
+        restore = self._watch_signals()
+        if self._observer is not None:
+            self._observer.started(self)
+        try:
+            while self._round():
+                pass
+        finally:
+            try:
+                self.executor.close(0.0 if self._signals > 1 else 10.0)
+            finally:
+                restore()
+                self._write(0)
+
+    def _round(self) -> bool:
+        """One turn; False when the run is over."""
+        self._discover()
+        reply = self._exchange()
+        moved = bool(reply.granted or reply.resumed or self._done or self._found)
+        if self._signals:
+            if not self._drain():
+                return False
+        elif not moved and not self._held and self.discovery.finished and not self._slices:
+            wait = reply.ask_again_after
+            if wait is None:
+                return self._last_look()
+            time.sleep(min(wait, LOOK))
+        elif not moved and len(self._held) == len(self._suspended) and self.discovery.finished and reply.ask_again_after is None:
+            self._give_up_suspended()
+            return True
+        self._collect(self._patience(reply, moved))
+        self._look()
+        return True
+
+    def _patience(self, reply: SyncReply, moved: bool) -> float:
+        """Seconds to wait for an attempt to end."""
+        if not self.discovery.finished or self._done or self._found:
+            return 0.0
+        wait = reply.ask_again_after
+        return LOOK if wait is None else min(wait, LOOK)
+
+    def _discover(self) -> None:
+        if self._slices:
+            for found in self._slices:
+                self._add(found)
+            self._slices.clear()
+        elif not self.discovery.finished:
+            step = self.discovery.step()
+            if step is not None:
+                self._add(step)
+
+    def _add(self, found: Slice) -> None:
+        self.scheduler.add(AddTasks(self.session, found.tasks, found.growth, found.complete))
+
+    def _exchange(self) -> SyncReply:
+        """Report what is known and take what is granted."""
+        room = 0 if self._signals else self.executor.free()
+        command = Sync(self.session, self._done, self._failed, self._back, self._waiting, self._found, room)
+        self._clear()
+        reply = self.scheduler.sync(command)
+        if reply.granted:
+            self._take(reply.granted)
+        for index in reply.resumed:
+            self._suspended.pop(index, None)
+            self.executor.resume(index)
+        for index in reply.cancel:
+            self.executor.cancel(index)
+        for index in reply.lost:
+            self.executor.cancel(index, kill=True)
+        return reply
+
+    def _take(self, granted: list[Grant]) -> None:
+        """Start what was granted; what only groups others, or is there by now, is done at once."""
+        jobs: list[Job] = []
+        kinds, tasks, observer = self.discovery.kinds, self.discovery.tasks, self._observer
+        for grant in granted:
+            index = grant.index
+            if grant.batch:
+                jobs.extend(self._batch(grant))
+                continue
+            if kinds[index] == GATE:
+                self._done.append((index, grant.fence))
+                self.gates += 1
+                continue
+            task = tasks[index]
+            if self._look_after_lock and kinds[index] == RUN and self._made_meanwhile(grant, task):
+                continue
+            key, canonical = self.name(index)
+            self._held[index] = Running(grant, task, key, canonical)
+            jobs.append(Job(index, task, grant.attempt, policy_of(task).timeout, str(grant.fence), key))
+            if observer is not None:
+                observer.task_started(task)
+        if jobs:
+            self.executor.start(jobs)
+
+    def _batch(self, grant: Grant) -> list[Job]:
+        """One job for several tasks of a batch group; members that are there by now are left out."""
+        members = [one for one in (grant, *grant.batch) if not self._made_meanwhile(one, self.discovery.tasks[one.index])]
+        if not members:
+            return []
+        tasks = [self.discovery.tasks[one.index] for one in members]
+        together = combined(tasks)
+        first = members[0]._replace(batch=tuple(members[1:]))
+        canonical = canonical_of(together)
+        self._held[first.index] = Running(first, together, key_of(together, canonical), canonical)
+        if self._observer is not None:
+            self._observer.task_started(together)
+        return [Job(first.index, together, first.attempt, policy_of(together).timeout, str(first.fence), key_of(together), tuple(tasks))]
+
+    def _made_meanwhile(self, grant: Grant, task: Any) -> bool:
+        """Look again now that nobody else can be at it."""
+        try:
+            if not is_complete(task):
+                return False
+        except Exception as cause:
+            from .attempt import failure_of
+
+            self._end(Running(grant, task, *self.name(grant.index)), failure_of(grant.index, task, cause))
+            return True
+        self._done.append((grant.index, grant.fence))
+        self.already += 1
+        self._settle(grant.index)
+        return True
+
+    def name(self, index: Index) -> tuple[bytes, str]:
+        """(key, canonical text) of a task; computed when it is first granted, kept until it ends."""
+        found = self._names.get(index)
+        if found is None:
+            task = self.discovery.tasks[index]
+            canonical = canonical_of(task)
+            found = self._names[index] = (key_of(task, canonical), canonical)
+        return found
+
+    # -- what comes back
+
+    def _collect(self, timeout: float) -> None:
+        for item in self.executor.collect(timeout):
+            if type(item) is Ended:
+                held = self._held.pop(item.index, None)
+                if held is not None:
+                    self._end(held, item)
+            else:
+                self._suspend(item)  # type: ignore[arg-type]  # only two kinds come
+
+    def _end(self, held: Running, ended: Ended) -> None:
+        self.attempts += 1
+        grant = held.grant
+        if ended.exit is ExitClass.OK:
+            for one in (grant, *grant.batch):
+                self._done.append((one.index, one.fence))
+                self.done += 1
+                self._settle(one.index)
+            family = policy_of(held.task).family
+            self.done_by_family[family] = self.done_by_family.get(family, 0) + 1 + len(grant.batch)
+        else:
+            self._fail(held, ended)
+        if self._remember is not None or self._observer is not None:
+            self._keep(held, ended)
+
+    def _fail(self, held: Running, ended: Ended) -> None:
+        grant = held.grant
+        text = repr_of(held.task)
+        for one in (grant, *grant.batch):
+            self.failures[one.index] = Failure(text, ended.exit, ended.error, grant.attempt)
+            self._failed.append(Failed(one.index, one.fence, ended.exit, ended.errors, _draw(held.key, grant.attempt)))
+
+    def _settle(self, index: Index) -> None:
+        """A task is done: forget what only a run needs."""
+        self._names.pop(index, None)
+        if self.failures:
+            self.failures.pop(index, None)
+        self.discovery.forget(index)
+
+    def _keep(self, held: Running, ended: Ended) -> None:
+        attempt = Attempt(
+            held.key, policy_of(held.task).family, held.canonical, held.grant.attempt, ended.started, ended.seconds, ended.exit.value,
+            ended.error, ended.fingerprint, ended.cpu, ended.rss, ended.worker or self._name,
+        )  # fmt: skip
+        if self._observer is not None:
+            self._observer.task_ended(held.task, attempt)
+        if self._remember is not None:
+            self._kept.append(attempt)
+            if len(self._kept) >= KEPT:
+                self._write(KEPT)
+
+    def _write(self, at_least: int) -> None:
+        if self._kept and len(self._kept) >= at_least and self._remember is not None:
+            kept, self._kept = self._kept, []
+            self._remember(kept)
+
+    # -- dynamic requirements
+
+    def _suspend(self, item: Yielded) -> None:
+        held = self._held.get(item.index)
+        if held is None:
+            return
+        before = len(self.discovery.faults)
+        self._add(self.discovery.grow(item.index, item.requires))
+        if len(self.discovery.faults) > before and self.discovery.faults[before].kind == "requires":
+            self._refuse(held, self.discovery.faults[before].message)
+            return
+        needs = self.discovery.indices(item.requires)
+        if not needs:
+            self.executor.resume(item.index)
+            return
+        self._suspended[item.index] = needs
+        self._waiting.append(Suspended(item.index, held.grant.fence, needs))
+
+    def _refuse(self, held: Running, message: str) -> None:
+        self.executor.drop(held.grant.index)
+        del self._held[held.grant.index]
+        self._end(held, Ended(held.grant.index, ExitClass.USER, f"run() yielded what is no task: {message}", ("TypeError",), started=time.time(), seconds=0.0))
+
+    def _give_up_suspended(self) -> None:
+        """Their requirements cannot be made in this run: close them and hand them back."""
+        for index in list(self._suspended):
+            self._drop(index, "its yielded requirements are not complete")
+
+    def _drop(self, index: Index, reason: str) -> None:
+        held = self._held.pop(index)
+        self._suspended.pop(index, None)
+        self.executor.drop(index)
+        self._back.append(HandedBack(index, held.grant.fence, 0.0, reason))
+
+    # -- the end
+
+    def _last_look(self) -> bool:
+        """Nothing moves by itself. Data of others may have come meanwhile: look once more, at most once a second."""
+        now = time.monotonic()
+        if now - self._looked_outside < 1.0:
+            return False
+        self._looked_outside = now
+        tasks = self.discovery.tasks
+        self._found = [index for index in self.discovery.external_missing() if _there(tasks[index])]
+        for index in self._found:
+            tasks[index] = None
+        return bool(self._found)
+
+    def _look(self) -> None:
+        if self._observer is not None:
+            now = time.monotonic()
+            if now >= self._next_look:
+                self._next_look = now + LOOK
+                self._observer.progress(self)
+
+    # -- signals
+
+    def _watch_signals(self) -> Callable[[], None]:
+        """First SIGINT or SIGTERM: start nothing new; second: cancel what runs. Returns what restores the handlers."""
+        import threading
+
+        if threading.current_thread() is not threading.main_thread() or getattr(self.executor, "pdb", False):
+            return lambda: None
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return restore
+
+    def _on_signal(self, signum: int, frame: object) -> None:
+        self._signals += 1
+        if self.signum is None:
+            self.signum = signum
+        if self._signals == 1:
+            grace = self._grace if self._grace is not None else (TERM_GRACE if signum == signal.SIGTERM else None)
+            if grace is not None:
+                self._deadline = time.monotonic() + grace
+                _again_after(grace, signum)
+            if self._observer is not None:
+                self._observer.draining(signum, len(self._held))
+        elif getattr(self.executor, "in_caller", False):
+            raise KeyboardInterrupt
+
+    def _drain(self) -> bool:
+        """Whether attempts are still to be waited for."""
+        for index in self.executor.unstarted():
+            held = self._held.pop(index, None)
+            if held is not None:
+                self._back.append(HandedBack(index, held.grant.fence, 0.0, "the run was stopped"))
+        for index in list(self._suspended):
+            self._drop(index, "the run was stopped")
+        if self._signals > 1 or (self._deadline is not None and time.monotonic() >= self._deadline):
+            for index in list(self._held):
+                self.executor.cancel(index)
+        if not self._held:
+            self._exchange()
+            return False
+        return True
+
+
+def _again_after(seconds: float, signum: int) -> None:
+    """A second signal to ourselves when the grace is over; it does nothing if the run has ended."""
+    import os
+    import threading
+
+    def again() -> None:
+        if signal.getsignal(signum) not in (signal.SIG_DFL, signal.default_int_handler):
+            os.kill(os.getpid(), signum)
+
+    timer = threading.Timer(seconds, again)
+    timer.daemon = True
+    timer.start()
+
+
+def _there(task: Any) -> bool:
+    try:
+        return is_complete(task)
+    except Exception:
+        return False  # still not known to be there; it stays missing
+
+
+def _draw(key: bytes, attempt: int) -> float:
+    """In [0, 1), from key and attempt, so that retries spread and a world replays."""
+    from _blake2 import blake2b
+
+    digest = blake2b(key + attempt.to_bytes(4, "big"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
