@@ -78,6 +78,12 @@ class ConfigError(LevadaError):
     code = "config"
 
 
+class UsageError(LevadaError):
+    """A command line cannot be understood."""
+
+    code = "usage"
+
+
 # -- targets -----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,29 @@
+"""What the exit code of a ``levada`` command means: the only list; docs and ``--help`` print this one."""
+
+from __future__ import annotations
+
+OK = 0
+FAILED = 1
+USAGE = 2
+WAITING = 3
+PLAN_FAULT = 4
+WORK = 10
+UNAVAILABLE = 69
+INTERNAL = 70
+BUSY = 75
+INTERRUPTED = 130
+TERMINATED = 143
+
+MEANINGS: tuple[tuple[int, str], ...] = (
+    (OK, "the wanted task is complete (`plan`: nothing to do; other commands: answered)"),
+    (FAILED, "a task failed for good, or is disabled"),
+    (USAGE, "wrong option, parameter, configuration or task definition; nothing was started"),
+    (WAITING, "nothing failed; the wanted task waits for external data that is not there"),
+    (PLAN_FAULT, "the plan has faults: a cycle, an exception in requires() or complete(), two writers of one target"),
+    (WORK, "`plan` only: there is work to do"),
+    (UNAVAILABLE, "something needed did not answer (a store, a server)"),
+    (INTERNAL, "a fault of levada itself; please report it"),
+    (BUSY, "the state folder is in use or cannot be used; try again later"),
+    (INTERRUPTED, "stopped by SIGINT (Ctrl-C)"),
+    (TERMINATED, "stopped by SIGTERM"),
+)

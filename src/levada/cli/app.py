@@ -1,0 +1,122 @@
+"""Which command is wanted, and the edge where errors become texts and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from .._model import exit_codes
+from ..errors import LevadaError, PlanError, SchedulerError, StateFolderError, TargetError, UsageError
+from .options import Option
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run", "make a task complete: plan, run what is missing, in this process"),
+    "plan": ("plan", "show what a run would do"),
+    "why": ("why", "explain where a task stands, in one chain of facts"),
+    "list": ("families", "list the task families that the modules define"),
+    "show": ("families", "show a family: parameters, defaults, where values come from"),
+    "check": ("families", "import the modules and report everything that is defined wrongly"),
+    "status": ("history", "the latest attempts by family"),
+    "history": ("history", "attempts of the past, newest first"),
+    "log": ("history", "the error of a task's last failed attempt"),
+    "config": ("settings", "config explain, config path: settings and where they come from"),
+    "complete": ("complete", "print the completion script of a shell"),
+    "luigi": ("luigi", "run an unmodified Luigi program"),
+}
+"""Command -> (module that has it, what it does)."""
+
+DEBUG = Option("--debug", "", "show the traceback of an error that levada raised")
+HELP = Option("--help", "", "show this help", short="-h")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command; its exit code. Errors become texts on stderr, never tracebacks, unless --debug."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return dispatch(arguments)
+    except LevadaError as fault:
+        if "--debug" in arguments:
+            raise
+        return report(fault)
+    except KeyboardInterrupt:
+        print("levada: interrupted", file=sys.stderr)
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as fault:
+        if "--debug" in arguments:
+            raise
+        return _internal(fault)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Find the command and call it with its arguments."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        from .help import overview
+
+        sys.stdout.write(overview())
+        return exit_codes.OK if arguments else exit_codes.USAGE
+    name, *rest = arguments
+    if name in ("--version", "-V"):
+        from .. import __version__
+
+        print(f"levada {__version__}")
+        return exit_codes.OK
+    found = COMMANDS.get(name)
+    if found is None:
+        _unknown_command(name)
+    module = __import__(f"{__package__}.{found[0]}", fromlist=["main"])
+    return int(module.main(name, rest, os.environ))
+
+
+def _unknown_command(name: str) -> NoReturn:
+    from .._model.spelling import did_you_mean
+
+    if name.startswith("-"):
+        raise UsageError(f"the command comes first, got {name}", hint=f"Commands are {', '.join(COMMANDS)}.")
+    hint = did_you_mean(name, COMMANDS, "`levada {}`") or f"Commands are {', '.join(COMMANDS)}."
+    if name[:1].isupper() or name.endswith(".py"):
+        hint = f"To run a task write `levada run {name}`."
+    raise UsageError(f"there is no command {name!r}", hint=hint)
+
+
+def report(fault: LevadaError) -> int:
+    """Print what was wrong and what to do next; the exit code that belongs to it."""
+    from .text import escape
+
+    print(f"levada: {escape(str(fault))}", file=sys.stderr)
+    return code_of(fault)
+
+
+def code_of(fault: LevadaError) -> int:
+    """The exit code of an error that ends a command.
+
+    >>> from levada.errors import ConfigError
+    >>> code_of(ConfigError("x"))
+    2
+    """
+    if isinstance(fault, StateFolderError):
+        return exit_codes.BUSY
+    if isinstance(fault, PlanError):
+        return exit_codes.PLAN_FAULT
+    if isinstance(fault, (TargetError, SchedulerError)):
+        return exit_codes.UNAVAILABLE
+    return exit_codes.USAGE
+
+
+def _internal(fault: Exception) -> int:
+    from traceback import format_exception
+
+    from .text import escape
+
+    sys.stderr.write(escape("".join(format_exception(fault))))
+    print("levada: a fault of levada itself, see above; please report it", file=sys.stderr)
+    return exit_codes.INTERNAL
+
+
+def _reader_left() -> int:
+    """`levada plan | head` is no error: the reader has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it flushes
+    return exit_codes.OK

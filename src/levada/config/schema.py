@@ -1,0 +1,129 @@
+"""The sections and keys of the configuration: the only list; docs, ``config explain`` and errors use it.
+
+A reader turns what a file gave (a TOML value) or the environment gave (text) into the setting's value,
+and raises ValueError with what it expected. A new room adds its section here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import ConfigError
+
+Reader = Callable[[object, bool], object]
+"""(value, came as text from the environment) -> the setting's value; ValueError says what is expected."""
+
+
+class Key:
+    """One setting: how its value is read, and a line of help."""
+
+    __slots__ = ("help", "is_path", "read")
+
+    def __init__(self, read: Reader, help: str, *, is_path: bool = False) -> None:
+        self.read, self.help, self.is_path = read, help, is_path
+
+
+def _text(value: object, from_text: bool) -> object:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text that is not empty")
+    return value
+
+
+def _texts(value: object, from_text: bool) -> object:
+    if from_text and isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise ValueError('a list of texts, like ["flights", "reports"] (in the environment: flights,reports)')
+    return tuple(value)
+
+
+def _whole(least: int) -> Reader:
+    def read(value: object, from_text: bool) -> object:
+        digits = isinstance(value, str) and from_text and value.strip().isdecimal()
+        number = int(value) if digits else value  # type: ignore[call-overload]  # mypy does not narrow by a named test
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise ValueError(f"a whole number of {least} or more")
+        return number
+
+    return read
+
+
+def _seconds(value: object, from_text: bool) -> object:
+    try:
+        number = float(value) if from_text and isinstance(value, str) else value
+    except ValueError:
+        number = None
+    if not isinstance(number, (int, float)) or isinstance(number, bool) or not 0 <= number < float("inf"):
+        raise ValueError("seconds, 0 or more")
+    return number
+
+
+def _yes_or_no(value: object, from_text: bool) -> object:
+    word = value.strip().lower() if from_text and isinstance(value, str) else value
+    if word is True or word in ("true", "yes", "on", "1"):
+        return True
+    if word is False or word in ("false", "no", "off", "0"):
+        return False
+    raise ValueError("true or false")
+
+
+def _one_of(*words: str) -> Reader:
+    def read(value: object, from_text: bool) -> object:
+        if value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return value
+
+    return read
+
+
+RESOURCE = Key(_whole(0), "how much of the named resource there is for all tasks of a run")
+
+SECTIONS: Mapping[str, Mapping[str, Key]] = {
+    "levada": {
+        "modules": Key(_texts, "modules that define tasks; imported when no --module is given"),
+        "state": Key(_text, "the state folder (locks, attempt history)", is_path=True),
+    },
+    "run": {
+        "workers": Key(_whole(1), "slots: so many tasks at once"),
+        "executor": Key(_one_of("inline", "threads", "processes"), "where tasks run"),
+        "attempts": Key(_whole(1), "attempts of a task in all, for tasks that do not say it themselves"),
+        "grace": Key(_seconds, "seconds that running tasks are given when the run is stopped"),
+        "console": Key(_yes_or_no, "show progress while running"),
+        "log_level": Key(_one_of("debug", "info", "warning", "error"), "least level of log lines that are shown"),
+    },
+    "hdfs": {
+        "local_root": Key(_text, "folder that stands for the root of hdfs:// paths without a name node", is_path=True),
+    },
+}
+"""Sections with fixed keys. ``[resources]`` (any name) and ``[params.Family]`` (any value) stand beside them."""
+
+FREE_SECTIONS = ("resources", "params")
+
+
+def key_of(section: str, key: str) -> Key | None:
+    """How a setting is read, or None when there is none of that name."""
+    return RESOURCE if section == "resources" else SECTIONS.get(section, {}).get(key)
+
+
+def read_setting(section: str, key: str, value: object, *, where: str, from_text: bool) -> object:
+    """The setting's value; ConfigError when section, key or value is wrong, with the nearest right spelling."""
+    known = key_of(section, key)
+    if known is None:
+        raise unknown(section, key, where)
+    try:
+        return known.read(value, from_text)
+    except ValueError as expected:
+        raise ConfigError(f"{where}: got {value!r}, expected {expected}", hint=f"It says: {known.help}.") from None
+
+
+def unknown(section: str, key: str | None, where: str) -> ConfigError:
+    """The error for a section, or a key of a known section, that does not exist."""
+    from .._model.spelling import did_you_mean
+
+    if section not in SECTIONS or key is None:
+        every = [*SECTIONS, *FREE_SECTIONS]
+        hint = did_you_mean(section, every, "[{}]") or f"Sections are {', '.join(every)}."
+        return ConfigError(f"{where}: there is no section [{section}]", hint=hint)
+    keys = SECTIONS[section]
+    hint = did_you_mean(key, keys) or f"Keys of [{section}] are {', '.join(keys)}."
+    return ConfigError(f"{where}: [{section}] has no key {key!r}", hint=hint)
