@@ -347,6 +347,15 @@ class Discovery:
             self._index.pop(self.tasks[index], None)
             self.tasks[index] = None
 
+    def complete_by_family(self) -> dict[str, int]:
+        """How many tasks of each family were found complete; looks at all."""
+        counts: dict[str, int] = {}
+        for task, index in self._index.items():
+            if index == COMPLETE:
+                family = type(task).get_task_family()
+                counts[family] = counts.get(family, 0) + 1
+        return counts
+
     def external_missing(self) -> list[Index]:
         """Indices of tasks that others make and that are not there."""
         return [at for at, kind in enumerate(self.kinds) if kind == EXTERNAL and self.tasks[at] is not None]
