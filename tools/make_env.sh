@@ -51,7 +51,7 @@ make_venv() {
     cat "$log" >&2
     say "$python cannot make a virtual environment here. Any one of these helps:"
     say "    apt-get install python3-venv        (Debian, Ubuntu; as root)"
-    say "    $python -m ensurepip --user         (other systems)"
+    say "    the package that holds venv or pip  (other systems)"
     say "    an installed uv or virtualenv       (then the same command again)"
     exit 1
 }
