@@ -23,9 +23,9 @@ from . import fetch
 OUT = Path("demo-out")
 WANTED = ["--module", "examples.flights.pipeline", "RunAll", "--last-day", str(fetch.LAST_DAY)]
 AGGREGATION = OUT / "delays" / f"{fetch.LAST_DAY}-7.csv"
-REPORT = OUT / "reports" / f"{fetch.LAST_DAY}-7.md"
-CHART = REPORT.with_suffix(".svg")
-MADE = 30 + 2 * 3  # aggregations, and each report's text and chart
+REPORT = OUT / "reports" / f"{fetch.LAST_DAY}-7"
+TEXT, CHART = REPORT / "report.md", REPORT / "chart.svg"
+MADE = 30 + 2 * 3  # files: aggregations, and each report's text and chart
 
 
 class BrokenPromise(Exception):
@@ -80,16 +80,16 @@ def run() -> None:
     headline("2. The run, in the process you start")
     ended = levada("run", "--workers", "2", *WANTED, expect=exit_codes.OK)
     check(len(files()) == MADE, f"{MADE} files were to be made, there are {len(files())}")
-    say(f"{MADE} files in {ended.wall:.1f} s: 30 aggregations, and text and chart of three reports.")
+    say(f"{MADE} files in {ended.wall:.1f} s: 30 aggregations, and three reports of a text and a chart each.")
 
 
 def show_result() -> None:
     """A look at one report."""
     headline("3. The result: one of the three reports")
-    lines = REPORT.read_text(encoding="utf-8").splitlines()
+    lines = TEXT.read_text(encoding="utf-8").splitlines()
     print("\n".join([*lines[:12], "...", ""]))
     check(CHART.read_text(encoding="utf-8").startswith("<svg"), f"{CHART} is no SVG")
-    say(f"The report: {REPORT}", f"Its chart:  {CHART} (any browser shows it)")
+    say(f"The report: {TEXT}", f"Its chart:  {CHART} (any browser shows it)")
 
 
 def run_again() -> None:
@@ -109,17 +109,17 @@ def repair() -> None:
     """An output that is gone is made again, and nothing else is."""
     headline("5. Two outputs get lost: an aggregation, and the report that was made from it")
     before, contents = files(), {path: path.read_bytes() for path in files()}
-    print(f"$ rm {AGGREGATION} {REPORT}\n")
+    print(f"$ rm -r {AGGREGATION} {REPORT}\n")
     AGGREGATION.unlink()
-    REPORT.unlink()
+    shutil.rmtree(REPORT)
     levada("plan", *WANTED, expect=exit_codes.WORK)
     levada("run", *WANTED, expect=exit_codes.OK)
     after = files()
     again = {path for path in after if after[path] != before.get(path)}
-    check(again == {AGGREGATION, REPORT, CHART}, f"made again: {', '.join(sorted(map(str, again))) or 'nothing'}")
+    check(again == {AGGREGATION, TEXT, CHART}, f"made again: {', '.join(sorted(map(str, again))) or 'nothing'}")
     check(all(path.read_bytes() == contents[path] for path in contents), "the bytes are not the same")
     say(
-        "Two tasks ran: the aggregation, then the report that needs it (which writes text and chart).",
+        "Two tasks ran: the aggregation, then the report that needs it (text and chart).",
         f"The other {MADE - len(again)} files were not touched, and what was made again has the same bytes as before.",
         "(What exists counts as complete: had only the aggregation been lost, the report would have stayed as it is.)",
     )
@@ -179,7 +179,7 @@ def cpu_of_children() -> float:
 
 def files() -> dict[Path, tuple[int, int]]:
     """What was made, with what changes when a file is written again."""
-    made = [path for kind in ("delays", "reports") for path in sorted((OUT / kind).glob("*")) if path.is_file()]
+    made = [path for kind in ("delays", "reports") for path in sorted((OUT / kind).rglob("*")) if path.is_file()]
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in made}
 
 

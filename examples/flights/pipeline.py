@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import levada as lv
 
@@ -59,8 +60,7 @@ class DelaysByCarrier(lv.Task):
     def run(self) -> None:
         sums: dict[str, Sums] = {}
         for flights in self.input():
-            with flights.open() as lines:
-                add_day(lines, sums)
+            add_day(flights.lines(), sums)
         with self.output().open("w") as out:  # takes its place only if the block ends well
             write_table(out, table(sums))
 
@@ -75,21 +75,15 @@ class WindowReport(lv.Task):
         days = [self.last_day - timedelta(back) for back in range(DAYS)]
         return {"carriers": CarrierNames(), "delays": {day: DelaysByCarrier(day=day, window=self.window) for day in days}}
 
-    def output(self) -> dict[str, lv.LocalTarget]:
-        stem = f"{Places().out}/reports/{self.last_day}-{self.window}"
-        return {"text": lv.LocalTarget(f"{stem}.md"), "chart": lv.LocalTarget(f"{stem}.svg")}
+    def output(self) -> lv.FolderTarget:
+        return lv.FolderTarget(f"{Places().out}/reports/{self.last_day}-{self.window}")
 
     def run(self) -> None:
-        tables = {}
-        for day, delays in self.input()["delays"].items():
-            with delays.open() as lines:
-                tables[day] = read_table(lines)
-        with self.input()["carriers"].open() as lines:
-            names = read_names(lines)
-        with self.output()["chart"].open("w") as out:
-            out.write(draw(self.window, tables, names))
-        with self.output()["text"].open("w") as out:
-            out.write(write(self.window, tables, names, picture=f"{self.last_day}-{self.window}.svg"))
+        tables = {day: read_table(delays.lines()) for day, delays in self.input()["delays"].items()}
+        names = read_names(self.input()["carriers"].lines())
+        with self.output().writing() as folder:  # appears with both files or not at all
+            Path(folder, "chart.svg").write_text(draw(self.window, tables, names), encoding="utf-8")
+            Path(folder, "report.md").write_text(write(self.window, tables, names, picture="chart.svg"), encoding="utf-8")
 
 
 class RunAll(lv.WrapperTask):

@@ -93,7 +93,7 @@ def test_the_numbers_are_those_that_duckdb_finds_in_the_raw_data(package: Path, 
 def test_all_aggregations_and_reports_are_there_and_nothing_else(made: Path) -> None:
     days = [LAST - timedelta(back) for back in range(10)]
     aggregations = {f"delays/{day}-{window}.csv" for day in days for window in (3, 7, 14)}
-    reports = {f"reports/{LAST}-{window}.{kind}" for window in (3, 7, 14) for kind in ("md", "svg")}
+    reports = {f"reports/{LAST}-{window}/{name}" for window in (3, 7, 14) for name in ("report.md", "chart.svg")}
     assert set(files(made)) == aggregations | reports
 
 
@@ -101,7 +101,7 @@ def test_all_aggregations_and_reports_are_there_and_nothing_else(made: Path) -> 
 def test_a_chart_has_a_line_for_every_carrier_of_its_days(made: Path, window: int) -> None:
     days = [made / "demo-out" / "delays" / f"{LAST - timedelta(back)}-{window}.csv" for back in range(10)]
     carriers = {row.carrier for day in days for row in read_table(day.read_text().splitlines()) if row.arrival is not None}
-    svg = ElementTree.fromstring((made / "demo-out" / "reports" / f"{LAST}-{window}.svg").read_text())
+    svg = ElementTree.fromstring((made / "demo-out" / "reports" / f"{LAST}-{window}" / "chart.svg").read_text())
     drawn = {group.attrib["data-series"] for group in svg.iter(f"{SVG}g") if group.find(f"{SVG}polyline") is not None}
     assert drawn == carriers
     labels = " ".join(element.text or "" for element in svg.iter(f"{SVG}text"))
@@ -118,13 +118,13 @@ def test_a_second_run_makes_nothing(made: Path) -> None:
 def test_what_is_lost_is_made_again_and_nothing_else(made: Path) -> None:
     before = files(made)
     contents = {name: (made / "demo-out" / name).read_bytes() for name in before}
-    for name in ("delays/2013-01-31-7.csv", "reports/2013-01-31-7.md"):
-        (made / "demo-out" / name).unlink()
+    (made / "demo-out" / "delays" / "2013-01-31-7.csv").unlink()
+    shutil.rmtree(made / "demo-out" / "reports" / "2013-01-31-7")
     assert levada(made, "plan") == 10
     assert levada(made, "run") == 0
     after = files(made)
     again = {name for name in after if after[name] != before.get(name)}
-    assert again == {"delays/2013-01-31-7.csv", "reports/2013-01-31-7.md", "reports/2013-01-31-7.svg"}
+    assert again == {"delays/2013-01-31-7.csv", "reports/2013-01-31-7/report.md", "reports/2013-01-31-7/chart.svg"}
     assert {name: (made / "demo-out" / name).read_bytes() for name in after} == contents
 
 
