@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "hdfs": "",
     "errors": "",
     "LevadaError": "errors",
     "Retry": "_model.spec",
@@ -61,10 +62,23 @@ _HOMES = {
     "LocalTarget": "targets",
     "MemoryTarget": "targets",
     "Target": "targets",
-    "run": "_run",
     "build": "_run",
     "RunResult": "_run",
 }
+
+
+if not TYPE_CHECKING:
+
+    def run(tasks=None, **options):
+        """Make the wanted tasks, and what they need, in this process; see ``levada._run.run``.
+
+        Without tasks: Luigi's ``run(main_task_cls=...)``, which reads the command line.
+        """
+        from importlib import import_module
+
+        room = "_run" if tasks is not None else "luigi.interface"
+        start = import_module(f"{__name__}.{room}").run
+        return start(tasks, **options) if tasks is not None else start(**options)
 
 
 def __getattr__(name: str) -> object:
@@ -75,7 +89,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     home = _HOMES.get(name)
     if home == "":
-        return import_module(f"{__name__}.{name}")
+        return import_module(f"{__name__}.contrib.{name}" if name == "hdfs" else f"{__name__}.{name}")
     if home is None:
         params = import_module(f"{__name__}.params")
         source = params if name in params.__all__ else import_module(f"{__name__}.luigi")
@@ -92,4 +106,4 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     from importlib import import_module
 
-    return sorted({*_HOMES, *import_module(f"{__name__}.params").__all__, "__version__"})
+    return sorted({*_HOMES, "run", *import_module(f"{__name__}.params").__all__, "__version__"})
