@@ -13,7 +13,8 @@ BASH = """_levada() {
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "@commands@" -- "$current"))
   elif [[ $current == -* ]]; then
-    COMPREPLY=($(compgen -W "$(levada "${COMP_WORDS[@]:1:COMP_CWORD-1}" --help 2>/dev/null | grep -oE -- '--[a-zA-Z][a-zA-Z0-9-]*' | sort -u)" -- "$current"))
+    local known=$(levada "${COMP_WORDS[@]:1:COMP_CWORD-1}" --help 2>/dev/null | grep -oE -- '--[a-zA-Z][a-zA-Z0-9-]*' | sort -u)
+    COMPREPLY=($(compgen -W "$known" -- "$current"))
   else
     COMPREPLY=($(compgen -W "$(levada list 2>/dev/null | cut -d' ' -f1)" -- "$current") $(compgen -f -- "$current"))
   fi
@@ -31,6 +32,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     """Print the script of one shell."""
     script = SCRIPTS.get(arguments[0]) if len(arguments) == 1 else None
     if script is None:
-        raise UsageError("complete: which shell?", hint=f"Write `levada complete SHELL` with one of {', '.join(SCRIPTS)}; bash: source <(levada complete bash).")
+        hint = f"Write `levada complete SHELL` with one of {', '.join(SCRIPTS)}; for bash: source <(levada complete bash)."
+        raise UsageError("complete: which shell?", hint=hint)
     print(script.replace("@commands@", " ".join(COMMANDS)), end="")
     return exit_codes.OK

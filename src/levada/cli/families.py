@@ -9,7 +9,7 @@ from typing import Any
 from .._model import exit_codes
 from ..errors import LevadaError, UsageError
 from .options import Option, Parsed, Scanner
-from .tasks import COMMON, Request, find, prepare, settings_for
+from .tasks import COMMON, NO_MODULE, Request, find, prepare, settings_for
 from .text import count, escape, one_line, table
 
 JSON = Option("--json", "", "print JSON")
@@ -43,8 +43,8 @@ def list_families(request: Request) -> int:
         _print_json([{"family": name, "module": cls.__module__, "doc": _doc(cls)} for name, cls in families.items()])
         return exit_codes.OK
     if not families:
-        where = f"in {', '.join(request.modules)}" if request.modules else "because no module was named: use --module, or modules = [...] in levada.toml"
-        print(f"no task families {where}")
+        why = f"in {', '.join(request.modules)}" if request.modules else f"because {NO_MODULE}"
+        print(f"no task families {why}")
         return exit_codes.OK
     print("\n".join(table((name, cls.__module__, _doc(cls)) for name, cls in families.items())))
     return exit_codes.OK
@@ -68,7 +68,9 @@ def show(request: Request) -> int:
     for line in (cls.__dict__.get("__doc__") or "").strip().splitlines():
         print(f"  {escape(line.strip())}".rstrip())
     if rows:
-        cells = [(row["name"], row["type"], row["value"] if row["value"] is not None else "(required)", row["where"], row["help"]) for row in rows]
+        for row in rows:
+            row["value"] = "(required)" if row["value"] is None else row["value"]
+        cells = [[row[column] for column in ("name", "type", "value", "where", "help")] for row in rows]
         print("\n".join("  " + line for line in table(cells, ("parameter", "type", "value", "from", "help"))))
     return exit_codes.OK
 
@@ -78,13 +80,13 @@ def describe(request: Request, cls: Any, name: str, parameter: Any) -> dict[str,
     from .help import default_text
     from .tasks import help_of
 
+    value: str | None
     found = request.settings.parameter(cls, name, parameter)
     if found is not None:
         value = "***" if parameter.secret else _as_text(parameter, found.value)
         where = found.where
     else:
-        value = default_text(parameter) if parameter.has_default else None
-        where = "default" if parameter.has_default else ""
+        value, where = (default_text(parameter), "default") if parameter.has_default else (None, "")
     return {
         "name": name,
         "type": type(parameter).__name__,

@@ -69,11 +69,7 @@ def status(parsed: Parsed, history: Any) -> int:
         print("no run was recorded yet")
         return exit_codes.OK
     if runs:
-        rows = [
-            (when(run.started), run.wanted, _run_status(run), "" if run.seconds is None else duration(run.seconds), run.done or 0, run.failed or 0)
-            for run in runs
-        ]
-        print("\n".join(table(rows, ("started", "wanted", "status", "took", "done", "failed"))))
+        print("\n".join(table(map(_run_row, runs), ("started", "wanted", "status", "took", "done", "failed"))))
     if latest:
         print("\nThe newest attempts by family:")
         print("\n".join(table([(*row[:3], when(row[3]), row[4]) for row in latest[:limit]], FAMILY_HEAD)))
@@ -93,6 +89,11 @@ def _by_family(newest_first: Sequence[Attempt]) -> list[tuple[str, int, int, flo
         error = last_line(bad[0]) if bad else ""
         rows.append((family, len(those) - len(bad), len(bad), those[0].started, error))
     return rows
+
+
+def _run_row(run: Any) -> tuple[object, ...]:
+    took = "" if run.seconds is None else duration(run.seconds)
+    return when(run.started), run.wanted, _run_status(run), took, run.done or 0, run.failed or 0
 
 
 def _run_status(run: Any) -> str:

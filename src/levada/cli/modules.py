@@ -31,7 +31,7 @@ def import_file(path: str) -> None:
     if not name.isidentifier():
         raise ConfigError(f"{path}: {name!r} cannot be the name of a module", hint="Rename the file: letters, digits and _ only.")
     loaded = sys.modules.get(name)
-    if loaded is not None and not _same_file(getattr(loaded, "__file__", None), full):
+    if loaded is not None and not _is_file(loaded, full):
         raise ConfigError(
             f"{path}: a module named {name} is loaded already, from {getattr(loaded, '__file__', 'the interpreter')}",
             hint="Rename the file.",
@@ -39,6 +39,11 @@ def import_file(path: str) -> None:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     import_module(name)
+
+
+def _is_file(module: object, path: str) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and os.path.realpath(file) == os.path.realpath(path)
 
 
 def import_module(name: str) -> None:

@@ -121,7 +121,8 @@ class Scanner:
         """The error for an option that nobody knows, with the nearest ones that somebody does."""
         known = [option.name for option in self.options.values()] + list(others)
         name = argument.partition("=")[0]
-        return UsageError(f"there is no option {name}", hint=did_you_mean(name, dict.fromkeys(known)) or "See --help for the options there are.")
+        hint = did_you_mean(name, dict.fromkeys(known)) or "See --help for the options there are."
+        return UsageError(f"there is no option {name}", hint=hint)
 
 
 def plain(name: str) -> str:

@@ -30,7 +30,8 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     if what == "path":
         return show_paths(environ)
     if what != "explain":
-        raise UsageError(f"config {what}: there is no such command" if what else "config: explain or path?", hint="Write `levada config explain [FAMILY]` or `levada config path`.")
+        hint = "Write `levada config explain [FAMILY]` or `levada config path`."
+        raise UsageError(f"config {what}: there is no such command" if what else "config: explain or path?", hint=hint)
     request = prepare(rest, OPTIONS, environ)
     Scanner(request.parsed.rest, OPTIONS).parse(request.parsed)
     return explain(request, environ)
@@ -109,5 +110,6 @@ def notes(request: Request, environ: Mapping[str, str]) -> list[str]:
     if request.modules:
         from ..task import registry
 
-        lines += [f"values are set for {name}, which no module that was imported defines" for name in request.settings.check_parameters(registry.families())]
+        strangers = request.settings.check_parameters(registry.families())
+        lines += [f"values are set for {name}, which no module that was imported defines" for name in strangers]
     return lines

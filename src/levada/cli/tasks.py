@@ -21,6 +21,8 @@ MODULE = Option("--module", "MODULE", "module that defines tasks, or path of a .
 CONFIG = Option("--config", "FILE", "configuration file instead of levada.toml and pyproject.toml")
 PARAM_FILE = Option("--param-file", "FILE", "TOML or JSON file with parameter values (the place for secrets)")
 
+NO_MODULE = "no module was named: use --module, or modules = [...] in levada.toml"
+
 COMMON = (MODULE, CONFIG, DEBUG, HELP)
 """Options of every command that imports tasks."""
 
@@ -106,16 +108,40 @@ def understand(command: str, arguments: Sequence[str], options: Sequence[Option]
     words = [word for word in request.parsed.words if not word.endswith(".py")]
     if not words:
         if request.parsed.flag("help"):
-            return _help(command, options, None)
+            _help(command, options, None)
+            return None
         raise UsageError("which task?", hint=_usage(command, request.modules))
     request.family = find(words[0], request.modules)
     _read_rest(request, options)
     if request.parsed.flag("help"):
-        return _help(command, options, request.family)
+        _help(command, options, request.family)
+        return None
     if request.parsed.values.get("param_file"):
         _read_param_file(request, str(request.parsed.text("param_file")))
+    _override(request, options)
     _connect(request.settings)
+    _refuse_strange_parameters(request.settings)
     return request
+
+
+def _override(request: Request, options: Sequence[Option]) -> None:
+    """Options that stand for a setting are stronger than where else it is set."""
+    for option in options:
+        if option.setting is not None and plain(option.name) in request.parsed.values:
+            request.settings.override(*option.setting, request.parsed.values[plain(option.name)], f"command line, {option.name}")
+
+
+def state_of(settings: Settings) -> str | None:
+    """The state folder that is set, or None: then it stands where it always does."""
+    state = settings.get("levada", "state")
+    return None if state is None else str(state)
+
+
+def _refuse_strange_parameters(settings: Settings) -> None:
+    if settings.has_parameters:
+        from ..task import registry
+
+        settings.check_parameters(registry.families())
 
 
 def _usage(command: str, modules: list[str]) -> str:
@@ -142,7 +168,7 @@ def find(name: str, modules: list[str]) -> Any:
     try:
         return registry.find(name)
     except UnknownTask as fault:
-        looked = f"Imported: {', '.join(modules)}." if modules else "No module was named: use --module, or modules = [...] in levada.toml."
+        looked = f"Imported: {', '.join(modules)}." if modules else f"{NO_MODULE.capitalize()}."
         raise UnknownTask(fault.message, hint=f"{fault.hint} {looked}" if fault.hint else looked) from None
 
 
@@ -153,7 +179,7 @@ def _read_rest(request: Request, options: Sequence[Option]) -> None:
     """Read what follows the family: parameters, options of the command, parameters of other families."""
     parsed = request.parsed
     scanner = Scanner(parsed.rest, options)
-    own = {name: parameter for name, parameter in request.family.parameters()}
+    own = dict(request.family.parameters())
     by_option = {plain("--" + name): name for name in own}
     while scanner.at < len(scanner.arguments):
         argument = scanner.arguments[scanner.at]
@@ -168,7 +194,8 @@ def _read_rest(request: Request, options: Sequence[Option]) -> None:
         elif argument.startswith("--") and len(argument) > 2:
             _give_other(request, scanner, argument, name, attached, own)
         else:
-            raise UsageError(f"unexpected word {argument!r}", hint=f"One task a command; parameters are given as --name value. {_options_of(own)}")
+            hint = f"One task a command; parameters are given as --name value. {_options_of(own)}"
+            raise UsageError(f"unexpected word {argument!r}", hint=hint)
 
 
 def _options_of(own: Mapping[str, Any]) -> str:
@@ -331,10 +358,10 @@ def _understand_value(name: str, parameter: Any, given: Value, values: dict[str,
     try:
         values[name] = parameter.parse(given.value) if isinstance(given.value, str) else parameter.normalize(given.value)
     except ParameterError as fault:
-        wrong.append(f"{given.where}: {fault}")
+        wrong.append(f"{fault.message} (from {given.where})" + (f" {fault.hint}" if fault.hint else ""))
     except (ValueError, TypeError, LookupError) as fault:
         shown = "***" if parameter.secret else repr(given.value)
-        wrong.append(f"{given.where}: {shown} cannot be read by {type(parameter).__name__}: {fault}")
+        wrong.append(f"{name}: {shown} cannot be read by {type(parameter).__name__}: {fault} (from {given.where})")
 
 
 def _refusal(family: Any, wrong: list[str], missing: list[tuple[str, Any]]) -> ParameterError:
@@ -344,7 +371,7 @@ def _refusal(family: Any, wrong: list[str], missing: list[tuple[str, Any]]) -> P
     message = f"{family.family}: " + "\n  ".join(lines)
     if not missing:
         return ParameterError(message)
-    ways = [f"{option_of(name)} {metavar(parameter)}" + (f"   {text}" if (text := help_of(parameter)) else "") for name, parameter in missing]
+    ways = [f"{option_of(name)} {metavar(parameter)}   {help_of(parameter)}".rstrip() for name, parameter in missing]
     name = missing[0][0]
     elsewhere = f"or LEVADA_PARAM__{family.family}__{name} in the environment, or {name} in [params.{family.family}] of levada.toml"
     return (ParameterError if wrong else MissingParameter)(message, hint="\n  ".join(["Give:", *ways, elsewhere]))

@@ -54,7 +54,8 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> list[st
     right = [all(each[at][1] for each in cells) for at in range(len(cells[0]))] if cells else []
     texts = ([list(head)] if head else []) + [[text for text, _ in row] for row in cells]
     widths = [max(len(row[at]) for row in texts) for at in range(len(texts[0]))] if texts else []
-    return ["  ".join(_padded(text, width, to_right) for text, width, to_right in zip(row, widths, right or [False] * len(row), strict=True)).rstrip() for row in texts]
+    sides = right or [False] * len(widths)
+    return ["  ".join(map(_padded, row, widths, sides)).rstrip() for row in texts]
 
 
 def _cell(value: object) -> tuple[str, bool]:

@@ -68,7 +68,8 @@ def read(path: str, folder: str) -> dict[str, Tree]:
             refuse_if_open_to_others(path, os.fstat(file.fileno()), folder)
             text = file.read().decode()
     except OSError as cause:
-        raise ConfigError(f"{path}: cannot be read: {cause.strerror}", hint="Set LEVADA_CONFIG to another file, or repair its rights.") from cause
+        hint = "Set LEVADA_CONFIG to another file, or repair its rights."
+        raise ConfigError(f"{path}: cannot be read: {cause.strerror}", hint=hint) from cause
     except UnicodeDecodeError as cause:
         raise ConfigError(f"{path}: is not UTF-8: {cause}", hint="TOML files are written in UTF-8.") from cause
     return _sections(path, parse_toml(path, text))
@@ -94,7 +95,8 @@ def _sections(path: str, tree: Tree) -> dict[str, Tree]:
             tree["levada"] = {**plain, **cast(Tree, tree.get("levada", {}))}
     for key, value in tree.items():
         if not isinstance(value, dict):
-            raise ConfigError(f"{path}: {key!r} stands outside of a section", hint=f"Write [levada] above it, or the section it belongs to: [run] {key} = ...")
+            hint = f"Write [levada] above it, or the section it belongs to, as in [run] {key} = ..."
+            raise ConfigError(f"{path}: {key!r} stands outside of a section", hint=hint)
     return cast("dict[str, Tree]", tree)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..errors import ConfigError, ParameterError, UnknownParameter
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 SETTING_PREFIX = "LEVADA_"
 PARAM_PREFIX = "LEVADA_PARAM__"
-SECRET_REFERENCE = "secret://env/"
-HIDDEN = "***"
+SECRET_REFERENCE = "secret://env/"  # noqa: S105 - where to look, not what is found
 
 
 class Value(NamedTuple):
@@ -140,14 +139,19 @@ class Settings:
         for variable in self._in_environment:
             family, _, name = variable.partition("__")
             known = spelled.get(family, family)
-            exact = {each.upper(): each for each in _names(families[known])}.get(name, name) if known in families and family.isupper() else name
-            yield known, exact, f"environment {PARAM_PREFIX}{variable}"
+            if known in families and family.isupper():
+                name = {each.upper(): each for each in _names(families[known])}.get(name, name)
+            yield known, name, f"environment {PARAM_PREFIX}{variable}"
 
     # -- filling -------------------------------------------------------------------------------
 
     def add(self, section: str, key: str, value: object, where: str) -> None:
         """Set a value unless something stronger did."""
         self._values.setdefault((section, key), Value(value, where))
+
+    def override(self, section: str, key: str, value: object, where: str) -> None:
+        """Set a value whatever else says."""
+        self._values[section, key] = Value(value, where)
 
     def add_environment(self) -> None:
         """Take what the environment says: LEVADA_<SECTION>__<KEY>, LEVADA_PARAM__<Family>__<param>, LEVADA_STATE."""
@@ -206,14 +210,9 @@ class Settings:
         self.add(section, key, read, where)
 
 
-def load(environ: Mapping[str, str], folder: str, options: Iterable[tuple[str, str, object, str]] = ()) -> Settings:
-    """The settings as seen from ``folder``. Raises ConfigError for the first thing that is wrong.
-
-    options: (section, key, value, where) of the command line, stronger than all else.
-    """
+def load(environ: Mapping[str, str], folder: str) -> Settings:
+    """The settings as seen from ``folder``. Raises ConfigError for the first thing that is wrong."""
     settings = Settings(environ)
-    for section, key, value, where in options:
-        settings.add(section, key, value, where)
     settings.add_environment()
     for path in files.find(folder, environ):
         settings.add_file(path, folder)

@@ -1,0 +1,75 @@
+"""``levada run``: make one task complete, in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from .._model import exit_codes
+from .options import Option
+from .tasks import OF_TASK, Request, state_of, understand
+
+if TYPE_CHECKING:
+    from .console import Console
+
+OPTIONS = (
+    Option("--workers", "N", "slots: so many tasks at once (default 1)", short="-w", setting=("run", "workers")),
+    Option("--executor", "NAME", "inline (default with one slot), threads, or processes (default with more)", setting=("run", "executor")),
+    Option("--attempts", "N", "attempts in all, for tasks that do not say it themselves (default 3)", setting=("run", "attempts")),
+    Option(
+        "--grace",
+        "SECONDS",
+        "how long running tasks may go on after SIGINT (default: to their end) or SIGTERM (30)",
+        setting=("run", "grace"),
+    ),
+    Option("--pdb", "", "on a failure stop in the debugger, at the failing line"),
+    Option("--json", "", "print the result as JSON on stdout"),
+    Option("--quiet", "", "print nothing unless something goes wrong (for crontabs)", short="-q"),
+    Option("--no-console", "", "no progress while running, only the summary"),
+    Option("--log-level", "LEVEL", "debug, info, warning (default) or error", setting=("run", "log_level")),
+    Option("--log-json", "", "log lines as JSON"),
+    Option("--state", "FOLDER", "the state folder (locks, attempt history)", setting=("levada", "state")),
+    *OF_TASK,
+)
+
+
+def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Carry out ``levada run``; the exit code tells how it ended (see ``levada --help``)."""
+    request = understand(command, arguments, OPTIONS, environ)
+    if request is None:
+        return exit_codes.OK
+    task = request.task()
+    from .console import Console
+
+    console = Console(request.parsed, request.settings)
+    try:
+        result = _run(task, request, console)
+    finally:
+        console.close()
+    if request.parsed.flag("json"):
+        import json
+
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    if result.exit_code != exit_codes.OK or not request.parsed.flag("quiet"):
+        from .summary import summary
+
+        print("\n".join(summary(result)), file=sys.stderr)
+    return int(result.exit_code)
+
+
+def _run(task: Any, request: Request, console: Console) -> Any:
+    from .._run import run
+
+    settings = request.settings
+    return run(
+        task,
+        workers=cast(int, settings.get("run", "workers", 1)),
+        executor=cast("str | None", settings.get("run", "executor")),
+        attempts=cast("int | None", settings.get("run", "attempts")),
+        grace=cast("float | None", settings.get("run", "grace")),
+        pdb=request.parsed.flag("pdb"),
+        observer=console,
+        state=state_of(settings),
+        resources=cast("dict[str, int]", settings.section("resources")),
+    )

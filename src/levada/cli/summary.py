@@ -1,0 +1,109 @@
+"""What a run leaves behind, in a few lines: families before tasks, counts before examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .text import count, duration, escape, one_line
+
+if TYPE_CHECKING:
+    from .._run import RunResult
+
+EXAMPLES = 5
+"""Tasks that are named of each kind; counts are whole."""
+
+HEADS = {
+    "ok": "done",
+    "failed": "failed",
+    "waiting": "waiting for data that others make",
+    "faults": "the plan has faults",
+    "interrupted": "stopped by a signal",
+}
+
+
+def summary(result: RunResult) -> list[str]:
+    """The lines of the summary, without line ends."""
+    if result.status == "ok" and not result.done:
+        looked = f", {count(result.already, 'task')} complete" if result.already > 1 else ""
+        return [f"levada: {one_line(result.wanted)}: nothing to do{looked} ({duration(result.seconds)})"]
+    lines = [f"levada: {one_line(result.wanted)}: {HEADS.get(result.status, result.status)} ({duration(result.seconds)})"]
+    lines += _made(result)
+    lines += _failures(result)
+    lines += _blocked(result)
+    lines += _missing(result)
+    lines += _faults(result)
+    return lines
+
+
+def _made(result: RunResult) -> list[str]:
+    lines = []
+    if result.done:
+        families = sorted(result.done_by_family.items(), key=lambda pair: (-pair[1], pair[0]))
+        named = ", ".join(f"{escape(family)} {number:,}" for family, number in families[:8])
+        more = f", {count(len(families) - 8, 'more family').replace('familys', 'families')}" if len(families) > 8 else ""
+        lines.append(f"  made      {count(result.done, 'task')}: {named}{more}")
+    if result.already:
+        lines.append(f"  complete  {count(result.already, 'task')} before")
+    return lines
+
+
+def _failures(result: RunResult) -> list[str]:
+    if not result.failed:
+        return []
+    lines = [f"  failed    {count(result.failed, 'task')}"]
+    lines += [
+        f"    {one_line(each.task)}: {reason(each.error) or each.exit} (attempt {each.attempt})" for each in result.failures[:EXAMPLES]
+    ]
+    lines += _more(result.failed - min(len(result.failures), EXAMPLES))
+    if result.failures:
+        lines.append("    The whole error: levada log TASK")
+    return lines
+
+
+def _blocked(result: RunResult) -> list[str]:
+    if not result.blocked:
+        return []
+    lines = [f"  blocked   {count(result.blocked, 'task')}"]
+    lines += [f"    {count(by.count, 'task')} behind {one_line(by.by)} ({by.why})" for by in result.blocked_by[:EXAMPLES]]
+    return lines + _more(len(result.blocked_by) - EXAMPLES, "cause")
+
+
+def _missing(result: RunResult) -> list[str]:
+    if not result.missing:
+        return []
+    lines = [f"  missing   {count(result.missing, 'task')} that others make"]
+    lines += [f"    {one_line(each)}" for each in result.external[:EXAMPLES]]
+    return lines + _more(result.missing - min(len(result.external), EXAMPLES))
+
+
+def _faults(result: RunResult) -> list[str]:
+    if not result.faults:
+        return []
+    lines = [f"  faults    {count(len(result.faults), 'fault')} in the plan"]
+    for fault in result.faults[:EXAMPLES]:
+        lines += [f"    {escape(line)}" for line in str(fault).splitlines()]
+    return lines + _more(len(result.faults) - EXAMPLES, "fault")
+
+
+def _more(number: int, word: str = "task") -> list[str]:
+    return [f"    and {number:,} more {word}{'' if number == 1 else 's'}"] if number > 0 else []
+
+
+def reason(error: str) -> str:
+    """The exception of a traceback text in one line, with ``file:line`` where it arose.
+
+    >>> reason('Traceback...\\n  File "flows.py", line 3, in run\\n    x\\nValueError: no flights\\n')
+    'ValueError: no flights (flows.py:3)'
+    """
+    lines = error.strip().splitlines()
+    if not lines:
+        return ""
+    said = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].startswith("  ")), -1) + 1
+    text = one_line(lines[said] if said < len(lines) else lines[-1])
+    place = next((_place(line) for line in reversed(lines) if line.startswith('  File "')), "")
+    return f"{text} ({place})" if place else text
+
+
+def _place(line: str) -> str:
+    file, _, rest = line.strip().removeprefix('File "').partition('", line ')
+    return f"{file}:{rest.partition(',')[0]}"
