@@ -50,6 +50,7 @@ class AddTasks(NamedTuple):
     tasks: tuple[TaskSpec, ...] | list[TaskSpec]
     growth: tuple[Growth, ...] | list[Growth]
     complete: int = 0  # so many more were found complete; they are counted, not sent
+    reopen: bool = False  # done tasks among them were found incomplete after the scheduler said done
 
 
 class Failed(NamedTuple):
@@ -188,7 +189,12 @@ class Drain(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Let time pass: due retries become ready, lapsed leases are taken back. Answer: None."""
+    """Let time pass: due retries become ready, lapsed leases are taken back. Answer: None.
+
+    lag: seconds that the server itself was away; every lease is judged as that much longer.
+    """
+
+    lag: float = 0.0
 
 
 class Progress(NamedTuple):

@@ -1,0 +1,390 @@
+"""``apply(state, change)``: the only writer of the state, at reload and in a standby too.
+
+Nothing is decided or refused here. What a change implies by arithmetic is done on the spot; tasks whose
+count of unmet requirements fell to 0 or rose from it are noted in ``freed`` and ``stalled`` for ``follow``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .._model.spec import Growth, Index
+from .._model.status import Status
+from . import changes as ch
+from . import priorities, ready
+from .state import DEFAULT_TOTAL, Resources, Session, State
+
+WAITING, READY, RUNNING, RETRYING = int(Status.WAITING), int(Status.READY), int(Status.RUNNING), int(Status.RETRYING)
+DONE = int(Status.DONE)
+
+
+def apply(state: State, change: ch.Change) -> None:
+    """Write what became true."""
+    _WRITERS[type(change)](state, change)
+
+
+# -- sessions and the whole --------------------------------------------------------------------
+
+
+def _epoch_began(state: State, change: ch.EpochBegan) -> None:
+    state.epoch = change.epoch
+
+
+def _session_opened(state: State, change: ch.SessionOpened) -> None:
+    """Opening again changes the labels; a session that drains goes on draining."""
+    draining = change.session in state.sessions and state.sessions[change.session].draining
+    session = state.sessions[change.session] = Session(change.labels, draining=draining)
+    session.groups.extend(group.number for group in state.groups if change.session in group.sessions)
+
+
+def _session_drained(state: State, change: ch.SessionDrained) -> None:
+    state.sessions[change.session].draining = True
+
+
+def _session_closed(state: State, change: ch.SessionClosed) -> None:
+    del state.sessions[change.session]
+    state.woken.pop(change.session, None)
+
+
+def _resource_set(state: State, change: ch.ResourceSet) -> None:
+    state.total[change.name] = change.total
+    _judge_use(state, change.name)
+    ready.wake(state, change.name)
+
+
+def _pause_set(state: State, change: ch.PauseSet) -> None:
+    state.paused = change.paused
+
+
+def _found_while_planning(state: State, change: ch.FoundWhilePlanning) -> None:
+    state.complete += change.found
+
+
+# -- tasks and edges ---------------------------------------------------------------------------
+
+
+def _tasks_added(state: State, change: ch.TasksAdded) -> None:
+    """New tasks are open: they keep one extra unmet count until a Growth closes them."""
+    first, count = len(state.status), len(change.tasks)
+    session = frozenset((change.session,))
+    state.group.extend([state.intern_group(session)] * count)
+    state.policy.extend(map(state.intern_policy, [spec.policy for spec in change.tasks]))
+    state.status.extend(bytes(count))  # WAITING is 0
+    for column in (state.number, state.fence_epoch):
+        column.extend([0] * count)
+    state.unmet.extend([1] * count)
+    state.edges.add_nodes(count)
+    added = range(first, first + count)
+    state.open.update(added)
+    state.counts[WAITING] += count
+    for family, number in state.families_of(added):
+        state.by_family[WAITING][family] += number
+    for spec in change.tasks:
+        if spec.priority or spec.batch is not None or spec.policy.disabled:
+            _add_rarities(state, spec.index, spec.priority, spec.batch, disabled=spec.policy.disabled)
+
+
+def _add_rarities(state: State, index: Index, priority: int, batch: str | None, *, disabled: bool) -> None:
+    if batch is not None:
+        state.batch[index] = batch
+    if priority:
+        priorities.set_own(state, index, priority)
+    if disabled:
+        state.reason[index] = "disabled where it is defined"
+        state.set_status(index, Status.DISABLED)
+
+
+def _tasks_shared(state: State, change: ch.TasksShared) -> None:
+    for index in change.tasks:
+        sessions = state.groups[state.group[index]].sessions | {change.session}
+        state.group[index] = state.intern_group(sessions)
+        if state.status[index] == READY:
+            ready.enter(state, index)
+
+
+def _grown(state: State, change: ch.Grown) -> None:
+    for growth in change.growth:
+        _grow(state, growth)
+
+
+def _grow(state: State, growth: Growth) -> None:
+    index, requires, closed = growth
+    unmet = state.unmet[index]
+    if requires:
+        state.edges.grow(index, requires)
+        added = len(requires)
+        if state.counts[DONE]:
+            added -= bytes(map(state.status.__getitem__, requires)).count(DONE)
+        if not unmet and added:
+            state.stalled.append(index)
+        unmet += added
+        if state.priority:
+            priorities.raise_requirements(state, index)
+    if closed and index in state.open:
+        state.open.remove(index)
+        unmet -= 1
+        if not unmet:
+            state.freed.append(index)
+    state.unmet[index] = unmet
+
+
+def _priority_set(state: State, change: ch.PrioritySet) -> None:
+    priorities.set_own(state, change.task, change.priority)
+
+
+# -- the way to a grant ------------------------------------------------------------------------
+
+
+def _became_ready(state: State, change: ch.BecameReady) -> None:
+    state.set_statuses(change.tasks, Status.READY)
+    for index in change.tasks:
+        ready.enter(state, index)
+    if state.at:
+        for index in change.tasks:
+            _clear_time(state, index)
+    state.freed.clear()
+
+
+def _waits_again(state: State, change: ch.WaitsAgain) -> None:
+    for index in change.tasks:
+        state.set_status(index, Status.WAITING)
+        _clear_time(state, index)
+    state.stalled.clear()
+
+
+def _clear_time(state: State, index: Index) -> None:
+    if state.at.pop(index, None) is not None:
+        state.retries.clear(index)
+
+
+def _granted(state: State, change: ch.Granted) -> None:
+    tasks, number, fence_epoch, epoch = change.tasks, state.number, state.fence_epoch, state.epoch
+    for index in tasks:
+        number[index] += 1
+        fence_epoch[index] = epoch
+    state.holder.update(dict.fromkeys(tasks, change.session))
+    members: set[Index] = set()
+    for leader, others in change.crews:
+        _form_crew(state, leader, others)
+        members.update(others)
+    for index in tasks:
+        resources = state.policy_of(index).resources
+        if resources and index not in members:
+            _hold(state, resources)
+    state.set_statuses(tasks, Status.RUNNING)
+    if state.reason:
+        for index in tasks:
+            state.reason.pop(index, None)
+    if change.until != math.inf:
+        for index in tasks:
+            _lease(state, index, change.until)
+
+
+def _form_crew(state: State, leader: Index, others: tuple[Index, ...]) -> None:
+    """What the leader's resources allow is held until the last of the batch has ended."""
+    state.crews_made += 1
+    state.crews[state.crews_made] = (state.policy_of(leader).resources, 1 + len(others))
+    for index in (leader, *others):
+        state.crew[index] = state.crews_made
+
+
+def _hold(state: State, resources: Resources) -> None:
+    for name, amount in resources:
+        state.used[name] = state.used.get(name, 0) + amount
+
+
+def _lease(state: State, index: Index, until: float) -> None:
+    """Renewing moves no timer: whoever finds one due reads ``until`` and sets it again."""
+    state.until[index] = until - state.forgiven
+    if index not in state.expiries:
+        state.expiries.set(index, state.until[index])
+
+
+def _leases_extended(state: State, change: ch.LeasesExtended) -> None:
+    for index, until in change.until:
+        _lease(state, index, until)
+
+
+def _leases_forgiven(state: State, change: ch.LeasesForgiven) -> None:
+    state.forgiven += change.seconds
+
+
+def _reinstated(state: State, change: ch.Reinstated) -> None:
+    state.set_status(change.task, Status.RUNNING)
+    _hold(state, state.policy_of(change.task).resources)
+    _lease(state, change.task, change.until)
+    _clear_time(state, change.task)
+    state.reason.pop(change.task, None)
+
+
+# -- the end of an attempt ---------------------------------------------------------------------
+
+
+def _let_go(state: State, index: Index) -> None:
+    """Give back what a running task holds; it is about to get another status."""
+    if state.until.pop(index, None) is not None:
+        state.expiries.clear(index)
+    state.wishes.pop(index, None)
+    if index in state.suspended:
+        _forget_sleep(state, index)
+    else:
+        _give_back(state, index)
+
+
+def _forget_sleep(state: State, index: Index) -> None:
+    del state.suspended[index]
+    woken = state.woken.get(state.holder[index])
+    if woken is not None:
+        woken.pop(index, None)
+
+
+def _give_back(state: State, index: Index) -> None:
+    resources = state.policy_of(index).resources
+    crew = state.crew.pop(index, None)
+    if crew is not None:
+        resources, left = state.crews[crew]
+        if left > 1:
+            state.crews[crew] = (resources, left - 1)
+            return
+        del state.crews[crew]
+    for name, amount in resources:
+        state.used[name] -= amount
+        _judge_use(state, name)
+        ready.wake(state, name)
+
+
+def _judge_use(state: State, name: str) -> None:
+    """Remember whether more is in use than there is: only a lowered total may bring that about."""
+    if state.used.get(name, 0) > state.total.get(name, DEFAULT_TOTAL):
+        state.lowered.add(name)
+    else:
+        state.lowered.discard(name)
+
+
+def _finished(state: State, change: ch.Finished) -> None:
+    status, holder = state.status, state.holder
+    for index in change.tasks:
+        if status[index] == RUNNING:
+            _let_go(state, index)
+        holder.pop(index, None)
+    if state.at or state.reason or state.trouble:
+        for index in change.tasks:
+            _forget_troubles(state, index)
+    state.set_statuses(change.tasks, Status.DONE)
+    _meet(state, change)
+
+
+def _forget_troubles(state: State, index: Index) -> None:
+    _clear_time(state, index)
+    state.reason.pop(index, None)
+    state.trouble.pop(index, None)
+
+
+def _meet(state: State, change: ch.Finished) -> None:
+    """Count the requirement as met for all that need it: the inner loop of a run."""
+    unmet, freed, dependants = state.unmet, state.freed, state.edges.dependants
+    for index in change.tasks:
+        for dependant in dependants[index] or ():
+            left = unmet[dependant] - 1
+            unmet[dependant] = left
+            if not left:
+                freed.append(dependant)
+    if state.suspended:
+        for index in freed:
+            _wake_sleeper(state, index)
+
+
+def _wake_sleeper(state: State, index: Index) -> None:
+    if index in state.suspended and not state.unmet[index]:
+        state.woken.setdefault(state.holder[index], {})[index] = None
+
+
+def _ended(state: State, change: ch.Ended) -> None:
+    index = change.task
+    _let_go(state, index)
+    if not change.lapsed:
+        state.holder.pop(index, None)
+    if not change.counted:
+        state.uncounted[index] = state.uncounted.get(index, 0) + 1
+    if change.trouble is not None:
+        state.trouble[index] = change.trouble
+    if change.reason:
+        state.reason[index] = change.reason
+    if change.at is not None:
+        state.at[index] = change.at
+        if change.status is Status.RETRYING:
+            state.retries.set(index, change.at)
+    state.set_status(index, change.status)
+    if change.status is Status.WAITING and not state.unmet[index]:
+        state.freed.append(index)
+
+
+def _slept(state: State, change: ch.Slept) -> None:
+    index = change.task
+    _give_back(state, index)
+    state.suspended[index] = None
+    _grow(state, Growth(index, list(change.requires), closed=False))
+    _wake_sleeper(state, index)
+
+
+def _resumed(state: State, change: ch.Resumed) -> None:
+    for index in change.tasks:
+        _forget_sleep(state, index)
+        _hold(state, state.policy_of(index).resources)
+
+
+def _cancel_wished(state: State, change: ch.CancelWished) -> None:
+    state.wishes[change.task] = change.deadline
+
+
+def _became_cancelled(state: State, change: ch.BecameCancelled) -> None:
+    state.set_status(change.task, Status.CANCELLED)
+    _clear_time(state, change.task)
+    state.reason[change.task] = "cancelled by an operator"
+
+
+def _started_over(state: State, change: ch.StartedOver) -> None:
+    index, was_done = change.task, state.status[change.task] == DONE
+    _forget_troubles(state, index)
+    state.uncounted[index] = state.number[index]
+    if change.invalid:
+        state.generation[index] = state.generation.get(index, 1) + 1
+        state.holder.pop(index, None)  # its late success would be of the old generation
+    state.set_status(index, Status.WAITING)
+    if was_done:
+        for dependant in state.edges.dependants_of(index):
+            if not state.unmet[dependant]:
+                state.stalled.append(dependant)
+            state.unmet[dependant] += 1
+    if not state.unmet[index]:
+        state.freed.append(index)
+
+
+_WRITERS: dict[type, Callable[[State, Any], None]] = {
+    ch.EpochBegan: _epoch_began,
+    ch.SessionOpened: _session_opened,
+    ch.SessionDrained: _session_drained,
+    ch.SessionClosed: _session_closed,
+    ch.TasksAdded: _tasks_added,
+    ch.TasksShared: _tasks_shared,
+    ch.Grown: _grown,
+    ch.FoundWhilePlanning: _found_while_planning,
+    ch.BecameReady: _became_ready,
+    ch.WaitsAgain: _waits_again,
+    ch.Granted: _granted,
+    ch.LeasesExtended: _leases_extended,
+    ch.LeasesForgiven: _leases_forgiven,
+    ch.Reinstated: _reinstated,
+    ch.Finished: _finished,
+    ch.Ended: _ended,
+    ch.Slept: _slept,
+    ch.Resumed: _resumed,
+    ch.CancelWished: _cancel_wished,
+    ch.BecameCancelled: _became_cancelled,
+    ch.StartedOver: _started_over,
+    ch.PrioritySet: _priority_set,
+    ch.ResourceSet: _resource_set,
+    ch.PauseSet: _pause_set,
+}

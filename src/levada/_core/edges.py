@@ -1,0 +1,65 @@
+"""Who needs whom: requirements and dependants of dense integers.
+
+Requirements stand in one flat column, a run per growth. Dependants stand in a small array per task that
+has any, since they come in an order nobody knows: measured against linked lists in flat columns they
+take half the time and, at ten edges on each side of a task, 190 instead of 130 bytes a task.
+An edge that was given twice counts twice, everywhere.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from .._model.spec import Index
+
+_NONE: array[int] = array("i")
+
+
+class Edges:
+    """Edges are added, never removed: 4 bytes on the side of the task that needs, about 5 on the other."""
+
+    __slots__ = ("_column", "_length", "_more", "_start", "dependants")
+
+    def __init__(self) -> None:
+        self.dependants: list[array[int] | None] = []  # read by apply's inner loop; None: none yet
+        self._column = array("i")
+        self._start = array("i")
+        self._length = array("i")
+        self._more: dict[Index, list[tuple[int, int]]] = {}  # later runs: (start, length)
+
+    def add_nodes(self, count: int) -> None:
+        """Make room for so many further tasks, without edges."""
+        self.dependants.extend([None] * count)
+        blank = array("i", [0]) * count
+        self._start.extend(blank)
+        self._length.extend(blank)
+
+    def grow(self, index: Index, requires: Sequence[Index]) -> None:
+        """Add requirements of one task."""
+        if not requires:
+            return
+        start, dependants = len(self._column), self.dependants
+        self._column.extend(requires)
+        if self._length[index]:
+            self._more.setdefault(index, []).append((start, len(requires)))
+        else:
+            self._start[index], self._length[index] = start, len(requires)
+        for required in requires:
+            known = dependants[required]
+            if known is None:
+                dependants[required] = array("i", (index,))
+            else:
+                known.append(index)
+
+    def requirements(self, index: Index) -> array[int]:
+        """A copy of what the task needs, in the order it was given."""
+        start = self._start[index]
+        found = self._column[start : start + self._length[index]]
+        for start, length in self._more.get(index, ()):
+            found.extend(self._column[start : start + length])
+        return found
+
+    def dependants_of(self, index: Index) -> array[int]:
+        """Those that need the task, oldest edge first; not to be written to."""
+        return self.dependants[index] or _NONE

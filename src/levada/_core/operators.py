@@ -1,0 +1,50 @@
+"""Decisions of people: cancel, retry, invalidate, priorities, resources, pause."""
+
+from __future__ import annotations
+
+from .._model import messages as m
+from .._model.status import Status
+from . import changes as ch
+from .state import Decision, State
+
+_CANCELLABLE = (Status.WAITING, Status.READY, Status.RETRYING)
+_RETRIABLE = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
+
+
+def cancel(state: State, command: m.Cancel, now: float) -> Decision[Status]:
+    """What does not run is cancelled; what runs is asked to stop and not renewed past the grace."""
+    index, status = command.index, state.status[command.index]
+    if status in _CANCELLABLE:
+        yield ch.BecameCancelled(index)
+    elif status == Status.RUNNING and index not in state.wishes:
+        yield ch.CancelWished(index, now + state.rules.cancel_grace)
+    return Status(state.status[index])
+
+
+def retry_task(state: State, command: m.RetryTask, now: float) -> Decision[Status]:
+    """Failed, disabled and cancelled start over; disabled by definition does too, once."""
+    if state.status[command.index] in _RETRIABLE:
+        yield ch.StartedOver(command.index, invalid=False)
+    return Status(state.status[command.index])
+
+
+def invalidate(state: State, command: m.Invalidate, now: float) -> Decision[Status]:
+    """What has come to an end starts over in a new generation: late reports of the old one are void."""
+    if state.status[command.index] in (Status.DONE, *_RETRIABLE):
+        yield ch.StartedOver(command.index, invalid=True)
+    return Status(state.status[command.index])
+
+
+def set_priority(state: State, command: m.SetPriority, now: float) -> Decision[None]:
+    if command.priority != state.own_priority.get(command.index, 0):
+        yield ch.PrioritySet(command.index, command.priority)
+
+
+def set_resource(state: State, command: m.SetResource, now: float) -> Decision[None]:
+    if command.total != state.total.get(command.name):
+        yield ch.ResourceSet(command.name, command.total)
+
+
+def pause(state: State, command: m.Pause, now: float) -> Decision[None]:
+    if command.paused != state.paused:
+        yield ch.PauseSet(command.paused)

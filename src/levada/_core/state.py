@@ -1,0 +1,234 @@
+"""The state of the brain: columns by dense index for what every task has, dicts for what few tasks have.
+
+Written by ``apply`` alone. The heaps (ready queue, timers) are an exception in form only: they are
+caches of what the columns say, whoever reads them may drop entries that no longer hold.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from .._model.messages import Fence, SessionId
+from .._model.spec import Index, Policy
+from .._model.status import Status
+from .changes import Change, Trouble
+from .edges import Edges
+from .timers import Timers
+
+Resources = tuple[tuple[str, int], ...]
+INDEX_BITS = 32
+INDEX_MASK = (1 << INDEX_BITS) - 1
+DEFAULT_TOTAL = 1  # of a resource that nobody has set: as with luigid, one at a time
+
+
+Reply = TypeVar("Reply")
+Decision = Generator[Change, None, Reply]
+"""A decision yields changes; each is applied, and what it brings about too, before the next is thought of."""
+
+
+class Rules(NamedTuple):
+    """What the brain was told once. Seconds; lease inf: leases never lapse."""
+
+    lease: float
+    lock_delay: float
+    cancel_grace: float
+
+
+class Session:
+    """What the brain knows of a worker process."""
+
+    __slots__ = ("draining", "groups", "labels")
+
+    def __init__(self, labels: tuple[str, ...], *, draining: bool) -> None:
+        self.labels = labels  # code an assistant offers to run; who may run what will read it
+        self.draining = draining
+        self.groups: list[int] = []
+
+
+class Group:
+    """Tasks that the same sessions may run, and the queue of those among them that are ready.
+
+    Queues hold packed integers, ``index - (priority << 32)``: the smallest is the most urgent, then the
+    one discovered first; with priority 0 it is the index itself and costs no object.
+    front: ready tasks without resources, and the head of each line that is not parked.
+    lines: ready tasks by the resources they need, since these fit or fall short together.
+    parked: lines whose head fell short; woken when there is more of what they lack.
+    heads: the entry in the front that speaks for a line; other entries of its tasks are stale.
+    batches: ready tasks by batch group and policy number.
+    """
+
+    __slots__ = ("batches", "front", "heads", "lines", "number", "parked", "sessions")
+
+    def __init__(self, number: int, sessions: frozenset[SessionId]) -> None:
+        self.number = number
+        self.sessions = sessions
+        self.front: list[int] = []
+        self.lines: dict[Resources, list[int]] = {}
+        self.parked: set[Resources] = set()
+        self.heads: dict[Resources, int] = {}
+        self.batches: dict[tuple[str, int], list[int]] = {}
+
+
+class State:
+    """All that the brain remembers."""
+
+    def __init__(self, epoch: int, rules: Rules) -> None:
+        self.epoch = epoch
+        self.rules = rules
+        self.sessions: dict[SessionId, Session] = {}
+        self.groups: list[Group] = []
+        self.group_numbers: dict[frozenset[SessionId], int] = {}
+        self.policies: list[Policy] = []
+        self.policy_numbers: dict[Policy, int] = {}
+        self.policy_ids: dict[int, int] = {}  # id() of a policy kept alive by the list -> its number
+        self.families: dict[str, int] = {}
+        self.family_of: list[int] = []  # by policy number
+        # -- columns, by index
+        self.status = bytearray()
+        self.unmet = array("i")  # requirements that are not done, and one while the task is open
+        self.policy = array("i")
+        self.group = array("i")
+        self.number = array("i")  # of the newest fence; 0: never granted
+        self.fence_epoch = array("i")
+        self.edges = Edges()
+        # -- what few tasks have
+        self.open: set[Index] = set()
+        self.own_priority: dict[Index, int] = {}  # where it is not 0
+        self.priority: dict[Index, int] = {}  # effective, where it is not 0
+        self.batch: dict[Index, str] = {}
+        self.uncounted: dict[Index, int] = {}  # grants that count as no attempt
+        self.generation: dict[Index, int] = {}  # where it is not 1
+        self.trouble: dict[Index, Trouble] = {}
+        self.reason: dict[Index, str] = {}
+        self.at: dict[Index, float] = {}  # retrying: when it may become ready; disabled: end of the window
+        self.holder: dict[Index, SessionId] = {}  # running, or lapsed and not granted since
+        self.until: dict[Index, float] = {}  # end of a finite lease, before ``forgiven``
+        self.wishes: dict[Index, float] = {}  # running tasks that are to stop -> no renewal past that
+        self.suspended: dict[Index, None] = {}
+        self.woken: dict[SessionId, dict[Index, None]] = {}  # suspended, requirements done
+        self.crew: dict[Index, int] = {}  # running as part of a batch -> its crew
+        self.crews: dict[int, tuple[Resources, int]] = {}  # what a crew holds, and members left
+        self.crews_made = 0
+        # -- the whole
+        self.counts = [0] * len(Status)
+        self.by_family: list[list[int]] = [[] for _ in Status]  # [status][family number]
+        self.complete = 0
+        self.used: dict[str, int] = {}
+        self.total: dict[str, int] = {}
+        self.lowered: set[str] = set()  # more in use than there is, since the total was lowered
+        self.paused = False
+        self.forgiven = 0.0  # seconds of the server's own absence
+        # -- caches and scratch, not part of what is equal after a replay
+        self.parked: dict[str, list[tuple[int, Resources]]] = {}
+        self.retries = Timers()  # of retrying tasks, as ``at`` says
+        self.expiries = Timers()  # of running tasks; a renewed lease is set again when the old end comes
+        self.freed: list[Index] = []  # unmet fell to 0 since the last follow
+        self.stalled: list[Index] = []  # unmet rose from 0 since the last follow
+
+    # -- reading
+
+    def policy_of(self, index: Index) -> Policy:
+        return self.policies[self.policy[index]]
+
+    def key(self, index: Index) -> int:
+        """The task's place in a ready queue."""
+        priority = self.priority.get(index)
+        return index - (priority << INDEX_BITS) if priority else index
+
+    def fence(self, index: Index) -> Fence | None:
+        """The newest one; None before the first grant."""
+        number = self.number[index]
+        return Fence(self.fence_epoch[index], number) if number else None
+
+    def is_newest(self, index: Index, fence: Fence) -> bool:
+        return fence[1] == self.number[index] and fence[0] == self.fence_epoch[index]
+
+    def attempts(self, index: Index) -> int:
+        """Grants that count as attempts, the current one included."""
+        return self.number[index] - self.uncounted.get(index, 0)
+
+    def lease_end(self, index: Index) -> float | None:
+        until = self.until.get(index)
+        return None if until is None else until + self.forgiven
+
+    def short_of(self, resources: Resources, spent: dict[str, int] | None = None) -> str | None:
+        """The first resource of which there is not enough left; None: all fit. spent: promised besides."""
+        for name, amount in resources:
+            taken = self.used.get(name, 0) + (spent.get(name, 0) if spent else 0)
+            if taken + amount > self.total.get(name, DEFAULT_TOTAL):
+                return name
+        return None
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that must be equal after a replay, as plain values."""
+        caches = {"parked", "retries", "expiries", "freed", "stalled", "policy_ids", "edges", "groups", "sessions"}
+        found = {name: value for name, value in vars(self).items() if name not in caches}
+        found["sessions"] = {name: (one.labels, one.draining, one.groups) for name, one in self.sessions.items()}
+        found["groups"] = [one.sessions for one in self.groups]
+        found["requires"] = [list(self.edges.requirements(index)) for index in range(len(self.status))]
+        return found
+
+    # -- writing, for apply
+
+    def intern_policy(self, policy: Policy) -> int:
+        """The policy's number; equal policies have one."""
+        number = self.policy_ids.get(id(policy))
+        if number is None:
+            number = self.policy_numbers.get(policy)
+        if number is None:
+            number = self.policy_ids[id(policy)] = self.policy_numbers[policy] = len(self.policies)
+            self.policies.append(policy)
+            self.family_of.append(self._intern_family(policy.family))
+        return number
+
+    def _intern_family(self, family: str) -> int:
+        number = self.families.setdefault(family, len(self.families))
+        if number == len(self.by_family[0]):
+            for row in self.by_family:
+                row.append(0)
+        return number
+
+    def intern_group(self, sessions: frozenset[SessionId]) -> int:
+        """The number of the group of tasks that just these sessions may run."""
+        number = self.group_numbers.get(sessions)
+        if number is None:
+            number = self.group_numbers[sessions] = len(self.groups)
+            self.groups.append(Group(number, sessions))
+            for name in sessions:
+                if name in self.sessions:
+                    self.sessions[name].groups.append(number)
+        return number
+
+    def set_status(self, index: Index, new: Status) -> None:
+        """Move one task, counters included."""
+        old, family = self.status[index], self.family_of[self.policy[index]]
+        self.counts[old] -= 1
+        self.by_family[old][family] -= 1
+        self.status[index] = new
+        self.counts[new] += 1
+        self.by_family[new][family] += 1
+
+    def set_statuses(self, tasks: Sequence[Index], new: Status) -> None:
+        """Move tasks, counters included; fast where they all stand alike."""
+        status = self.status
+        old = status[tasks[0]]
+        if bytes(map(status.__getitem__, tasks)).count(old) != len(tasks):
+            for index in tasks:
+                self.set_status(index, new)
+            return
+        for index in tasks:
+            status[index] = new
+        self.counts[old] -= len(tasks)
+        self.counts[new] += len(tasks)
+        for family, count in self.families_of(tasks):
+            self.by_family[old][family] -= count
+            self.by_family[new][family] += count
+
+    def families_of(self, tasks: Sequence[Index]) -> Iterable[tuple[int, int]]:
+        """(family number, how many of the tasks)."""
+        if len(self.families) == 1:
+            return ((0, len(tasks)),)
+        return Counter(map(self.family_of.__getitem__, map(self.policy.__getitem__, tasks))).items()

@@ -1,0 +1,206 @@
+"""Whether a command fits the state: all of it is looked at before anything changes."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .._model import messages as m
+from .._model.spec import Growth, Index, Policy, TaskSpec
+from .._model.status import ExitClass
+from ..errors import InvalidCommand
+from .state import State
+
+TASKS_LIMIT = 4_096  # a message; the wire says 1,000 to outsiders
+EDGES_LIMIT = 100_000  # a growth
+PRIORITY_LIMIT = 1 << 20
+SESSIONS_LIMIT = 100_000
+NUMBER_LIMIT = 1 << 63
+_FAILURES = frozenset(ExitClass) - {ExitClass.OK}
+
+
+def validate(state: State, command: object) -> None:
+    """Return when the command can be carried out whole. Raises InvalidCommand, saying what is wrong."""
+    check = _CHECKS.get(type(command))
+    if check is None:
+        raise InvalidCommand(f"{command!r} is no command of the scheduler")
+    try:
+        check(state, command)
+    except (TypeError, ValueError, AttributeError, OverflowError) as cause:
+        if isinstance(cause, InvalidCommand):
+            raise
+        raise InvalidCommand(f"a {type(command).__name__} holds a value of a wrong type: {cause}") from cause
+
+
+def _check(good: bool, text: str) -> None:
+    if not good:
+        raise InvalidCommand(text)
+
+
+def _session(state: State, session: object) -> None:
+    _check(type(session) is str, f"a session is a text, got {session!r}")
+    full = len(state.sessions) >= SESSIONS_LIMIT and session not in state.sessions
+    _check(not full, f"{SESSIONS_LIMIT:,} sessions are open, no more are taken")
+
+
+# -- a plan ------------------------------------------------------------------------------------
+
+
+def _add_tasks(state: State, command: m.AddTasks) -> None:
+    _session(state, command.session)
+    for name, items in (("tasks", command.tasks), ("growth", command.growth)):
+        _check(len(items) <= TASKS_LIMIT, f"{len(items):,} {name} in one message, the limit is {TASKS_LIMIT:,}")
+    _check(type(command.complete) is int and 0 <= command.complete < NUMBER_LIMIT, f"complete is a count, got {command.complete!r}")
+    known = len(state.status)
+    end = _check_specs(state, command.tasks, known)
+    _check_growth(command.growth, end)
+
+
+def _check_specs(state: State, specs: Iterable[TaskSpec], known: int) -> int:
+    """The first index that is free after these tasks."""
+    following = known
+    for spec in specs:
+        index, policy, priority, batch = spec
+        if type(index) is not int or not 0 <= index <= following or known <= index < following:
+            raise InvalidCommand(f"task {index!r} is out of order: the next new task is {following}, known are those before {known}")
+        following += index == following
+        if id(policy) not in state.policy_ids:
+            _check_policy(policy)
+        if priority:
+            _check_priority(priority)
+        if batch is not None:
+            _check(type(batch) is str, f"task {index}: a batch group is a text, got {batch!r}")
+    return following
+
+
+def _check_priority(priority: object) -> None:
+    good = type(priority) is int and abs(priority) <= PRIORITY_LIMIT
+    _check(good, f"a priority is an integer from {-PRIORITY_LIMIT} to {PRIORITY_LIMIT}, got {priority!r}")
+
+
+def _check_policy(policy: Policy) -> None:
+    hash(policy)
+    names = [name for name, amount in policy.resources]
+    _check(names == sorted(set(names)), f"resources of {policy.family} are sorted by name, each once, got {names}")
+    for name, amount in policy.resources:
+        good = type(name) is str and type(amount) is int and 0 < amount < NUMBER_LIMIT
+        _check(good, f"{policy.family} needs {amount!r} of {name!r}, not 1 or more")
+    retry = policy.retry
+    times = (retry.first, retry.longest, retry.window)
+    _check(all(0 <= time < math.inf for time in times), f"{policy.family}: times of {retry} are 0 or more")
+    counts = (retry.attempts, retry.disable_after or 1, policy.batch_limit, *(attempts for _, attempts in retry.exceptions))
+    _check(all(type(count) is int and count >= 1 for count in counts), f"{policy.family}: a limit is below 1: {retry}, {policy.batch_limit}")
+
+
+def _check_growth(growth: Iterable[Growth], end: int) -> None:
+    edges = array("i")
+    for index, requires, _closed in growth:
+        _check_index(index, end)
+        if requires:
+            edges.extend(requires)
+            if index in requires:
+                raise InvalidCommand(f"task {index} requires itself")
+            if len(requires) > EDGES_LIMIT:
+                raise InvalidCommand(f"task {index} gets {len(requires):,} requirements at once, the limit is {EDGES_LIMIT:,}")
+    if edges:
+        _check_index(min(edges), end)
+        _check_index(max(edges), end)
+
+
+def _check_index(index: object, end: int) -> None:
+    if type(index) is not int or not 0 <= index < end:
+        raise InvalidCommand(f"task {index!r} is not known, known are {end}")
+
+
+# -- reports -----------------------------------------------------------------------------------
+
+
+def _sync(state: State, command: m.Sync) -> None:
+    _session(state, command.session)
+    end = len(state.status)
+    _check(type(command.room) is int and command.room >= 0, f"room is a count, got {command.room!r}")
+    _check_fences(command.done, end)
+    for failed in command.failed:
+        _check_fences(((failed.index, failed.fence),), end)
+        _check(0 <= failed.draw < 1, f"task {failed.index}: a draw lies in [0, 1), got {failed.draw!r}")
+        _check(failed.exit in _FAILURES, f"task {failed.index}: failed with {failed.exit!r}")
+        _check(all(type(name) is str for name in failed.errors), f"task {failed.index}: errors are names, got {failed.errors!r}")
+    for back in command.handed_back:
+        _check_fences(((back.index, back.fence),), end)
+        _check(0 <= back.after < math.inf, f"task {back.index}: after is a number of seconds, got {back.after!r}")
+        _check(type(back.reason) is str, f"task {back.index}: a reason is a text, got {back.reason!r}")
+    for nap in command.suspended:
+        _check_fences(((nap.index, nap.fence),), end)
+        _check_growth((Growth(nap.index, nap.requires),), end)
+    for index in command.found_complete:
+        _check_index(index, end)
+
+
+def _check_fences(held: Iterable[tuple[Index, m.Fence]], end: int) -> None:
+    for index, (epoch, number) in held:
+        if type(index) is not int or not 0 <= index < end or type(epoch) is not int or type(number) is not int:
+            raise InvalidCommand(f"task {index!r} with fence {epoch!r}.{number!r} is not known, known are {end}")
+
+
+def _renew(state: State, command: m.Renew) -> None:
+    _check(type(command.session) is str, f"a session is a text, got {command.session!r}")
+    _check_fences(command.held, len(state.status))
+
+
+def _confirm(state: State, command: m.Confirm) -> None:
+    _check(type(command.session) is str, f"a session is a text, got {command.session!r}")
+    _check_fences(((command.index, command.fence),), len(state.status))
+
+
+# -- sessions and operators --------------------------------------------------------------------
+
+
+def _hello(state: State, command: m.Hello) -> None:
+    _session(state, command.session)
+    _check(all(type(label) is str for label in command.labels), f"labels are texts, got {command.labels!r}")
+
+
+def _bye_or_drain(state: State, command: m.Bye | m.Drain) -> None:
+    _session(state, command.session)
+
+
+def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Invalidate) -> None:
+    _check_index(command.index, len(state.status))
+
+
+def _set_priority(state: State, command: m.SetPriority) -> None:
+    _check_index(command.index, len(state.status))
+    _check_priority(command.priority)
+
+
+def _set_resource(state: State, command: m.SetResource) -> None:
+    good = type(command.name) is str and type(command.total) is int and 0 <= command.total < NUMBER_LIMIT
+    _check(good, f"a resource is a name and a number, 0 or more, got {command.name!r}: {command.total!r}")
+
+
+def _pause(state: State, command: m.Pause) -> None:
+    _check(type(command.paused) is bool, f"paused is true or false, got {command.paused!r}")
+
+
+def _tick(state: State, command: m.Tick) -> None:
+    _check(0 <= command.lag < math.inf, f"a lag is a number of seconds, got {command.lag!r}")
+
+
+_CHECKS: dict[type, Callable[[State, Any], None]] = {
+    m.Hello: _hello,
+    m.AddTasks: _add_tasks,
+    m.Sync: _sync,
+    m.Renew: _renew,
+    m.Confirm: _confirm,
+    m.Bye: _bye_or_drain,
+    m.Drain: _bye_or_drain,
+    m.Cancel: _one_task,
+    m.RetryTask: _one_task,
+    m.Invalidate: _one_task,
+    m.SetPriority: _set_priority,
+    m.SetResource: _set_resource,
+    m.Pause: _pause,
+    m.Tick: _tick,
+}
