@@ -15,8 +15,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-OUTSIDE = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__", "hash", "id"})
-"""Builtins that the brain may not call: they reach the world, or give each process its own answer."""
+OUTSIDE = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
+"""Builtins that the brain may not call: they reach the world, and need no import for it."""
 
 
 def declared(pyproject: Path) -> set[str]:

@@ -63,11 +63,11 @@ def test_each_dependency_is_locked(dependency: str) -> None:
 
 def test_names_for_checkers_and_names_at_run_time_are_the_same() -> None:
     """`levada/__init__.py` says its names twice: for type checkers, and for loading when first used."""
-    import levada
+    import levada.params
 
     tree = ast.parse((ROOT / "src/levada/__init__.py").read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     shown = {alias.asname or alias.name for node in imports for alias in node.names} - {"*"}
-    lazy = {"hdfs"}  # names that only Luigi has come through the annex
-    assert shown - lazy == set(levada._HOMES)
+    at_run_time = {name for name in dir(levada) if not name.startswith("_")} - set(levada.params.__all__)
+    assert shown == at_run_time
