@@ -19,7 +19,7 @@ from .task import Task, flatten, repr_of
 if TYPE_CHECKING:
     from ._server.locks import TaskLocks
     from ._store.history import History
-    from ._worker.executor import Executor, Hooks
+    from ._worker.executor import Executor
     from ._worker.runner import Failure, Observer, Runner
 
 EXAMPLES = 20
@@ -313,7 +313,8 @@ def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, g
     if workers < 1:
         raise RunError(f"workers must be 1 or more, got {workers}")
     kind = kind or ("inline" if workers == 1 or pdb else "processes")
-    hooks = _hooks()
+    from ._worker.hooks import HOOKS as hooks
+
     if kind == "inline":
         from ._worker.inline import Inline
 
@@ -329,14 +330,6 @@ def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, g
 
         return Processes(workers, hooks, lambda index: discovery.tasks[index], lambda: len(discovery.tasks))
     raise RunError(f"there is no executor {kind!r}", hint="inline, threads or processes.")
-
-
-def _hooks() -> Hooks:
-    from ._plan.complete import is_complete, missing
-    from ._worker.executor import Hooks
-    from ._worker.marks import begin, end, event
-
-    return Hooks(is_complete, missing, begin, end, event)
 
 
 def _state(given: str | None) -> str:

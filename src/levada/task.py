@@ -159,17 +159,18 @@ def _static(cls: type, name: str) -> Any:
 
 
 def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ...]:
-    """Positional order. Luigi's spelling: order of creation; with typed ones: base classes first, as type checkers see it."""
+    """Positional order. Luigi's spelling alone: order of creation. With typed ones, as type checkers see it: base
+    classes first, in each class the typed ones first."""
     found: dict[str, Parameter[Any]] = {}
     for base in reversed(cls.__mro__):
         own = [(name, value) for name, value in base.__dict__.items() if isinstance(value, Parameter)]
-        for name, value in sorted(own, key=lambda pair: pair[1]._counter):
+        for name, value in sorted(own, key=lambda pair: (not pair[1].typed, pair[1]._counter)):
             found[name] = value
         for name, value in base.__dict__.items():
             if name in found and not isinstance(value, Parameter):
                 del found[name]  # a subclass put something else in its place
     pairs = list(found.items())
-    if not any(getattr(p, "typed", False) for _, p in pairs):
+    if not any(p.typed for _, p in pairs):
         pairs.sort(key=lambda pair: pair[1]._counter)
     return tuple(pairs)
 

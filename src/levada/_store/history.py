@@ -159,7 +159,7 @@ def _connected(path: str) -> sqlite3.Connection:
 
 def _create(db: sqlite3.Connection) -> None:
     with closing(db.cursor()) as cursor:
-        cursor.execute("pragma journal_mode = wal")
+        cursor.execute("pragma journal_mode = wal").fetchall()
         cursor.executescript(f"begin immediate; {SCHEMA} pragma user_version = {VERSION}; commit;")
 
 

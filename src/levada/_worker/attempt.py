@@ -180,7 +180,7 @@ class Attempts:
                 return None
             run.waits_for = frozen(value)
             tasks = tasks_of(run.waits_for)
-            if not all(self.hooks.is_complete(task) for task in tasks):
+            if not all(task.complete() for task in tasks):
                 return tasks
 
     def _suspend(self, run: _Run, since: float, waits_for: list[Any]) -> Yielded:

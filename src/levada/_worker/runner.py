@@ -209,7 +209,7 @@ class Runner:
 
     def _batch(self, grant: Grant) -> list[Job]:
         """One job for several tasks of a batch group; members that are there by now are left out."""
-        members = [one for one in (grant, *grant.batch) if not self._made_meanwhile(one, self.discovery.tasks[one.index])]
+        members = [one for one in (grant, *grant.batch) if not self._needs_no_run(one)]
         if not members:
             return []
         tasks = [self.discovery.tasks[one.index] for one in members]
@@ -220,6 +220,9 @@ class Runner:
         if self._observer is not None:
             self._observer.task_started(together)
         return [Job(first.index, together, first.attempt, policy_of(together).timeout, str(first.fence), key_of(together), tuple(tasks))]
+
+    def _needs_no_run(self, grant: Grant) -> bool:
+        return self.discovery.kinds[grant.index] == RUN and self._made_meanwhile(grant, self.discovery.tasks[grant.index])
 
     def _made_meanwhile(self, grant: Grant, task: Any) -> bool:
         """Look again now that nobody else can be at it."""
@@ -248,13 +251,33 @@ class Runner:
     # -- what comes back
 
     def _collect(self, timeout: float) -> None:
-        for item in self.executor.collect(timeout):
+        try:
+            items = self.executor.collect(timeout)
+        except KeyboardInterrupt:
+            if self._signals < 2:
+                raise
+            items = self._interrupted()
+        for item in items:
             if type(item) is Ended:
                 held = self._held.pop(item.index, None)
                 if held is not None:
                     self._end(held, item)
             else:
                 self._suspend(item)  # type: ignore[arg-type]  # only two kinds come
+
+    def _interrupted(self) -> list[Ended | Yielded]:
+        """The second signal came while a task ran in this thread: that task is cut off, what had ended counts."""
+        for index in self.executor.unstarted():
+            self._hand_back(index)
+        items = self.executor.collect(0.0)
+        ended = {item.index for item in items}
+        cut = [index for index in self._held if index not in ended and index not in self._suspended]
+        return [*items, *(Ended(index, ExitClass.CANCELLED, "interrupted\n", message="interrupted", started=time.time()) for index in cut)]
+
+    def _hand_back(self, index: Index, reason: str = "the run was stopped") -> None:
+        held = self._held.pop(index, None)
+        if held is not None:
+            self._back.extend(HandedBack(one.index, one.fence, 0.0, reason) for one in (held.grant, *held.grant.batch))
 
     def _end(self, held: Running, ended: Ended) -> None:
         self.attempts += 1
@@ -266,6 +289,8 @@ class Runner:
                 self._settle(one.index)
             family = policy_of(held.task).family
             self.done_by_family[family] = self.done_by_family.get(family, 0) + 1 + len(grant.batch)
+        elif ended.exit is ExitClass.CANCELLED and self._signals:
+            self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
         else:
             self._fail(held, ended)
         if self._remember is not None or self._observer is not None:
@@ -331,10 +356,9 @@ class Runner:
             self._drop(index, "its yielded requirements are not complete")
 
     def _drop(self, index: Index, reason: str) -> None:
-        held = self._held.pop(index)
         self._suspended.pop(index, None)
         self.executor.drop(index)
-        self._back.append(HandedBack(index, held.grant.fence, 0.0, reason))
+        self._hand_back(index, reason)
 
     # -- the end
 
@@ -390,9 +414,7 @@ class Runner:
     def _drain(self) -> bool:
         """Whether attempts are still to be waited for."""
         for index in self.executor.unstarted():
-            held = self._held.pop(index, None)
-            if held is not None:
-                self._back.append(HandedBack(index, held.grant.fence, 0.0, "the run was stopped"))
+            self._hand_back(index)
         for index in list(self._suspended):
             self._drop(index, "the run was stopped")
         if self._signals > 1 or (self._deadline is not None and time.monotonic() >= self._deadline):
@@ -420,7 +442,7 @@ def _again_after(seconds: float, signum: int) -> None:
 
 def _there(task: Any) -> bool:
     try:
-        return is_complete(task)
+        return bool(task.complete())
     except Exception:
         return False  # still not known to be there; it stays missing
 
