@@ -10,6 +10,10 @@ Without a cluster, ``local_root`` in section ``[hdfs]`` of ``levada.toml`` (or `
 names a folder that stands for the root of ``hdfs://``.
 """
 
+# Old programs have no annotations. Type checkers know their constructors under `import levada.luigi as luigi`.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, call-arg"
+# pyright: reportCallIssue=false
+
 import datetime
 
 import levada as luigi

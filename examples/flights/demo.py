@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,13 +129,17 @@ def repair() -> None:
 def tell_where_to_go() -> None:
     """Next steps."""
     headline("6. Where to go next")
+    tomorrow = [*WANTED[:-1], str(fetch.LAST_DAY + timedelta(1))]
     say(
-        "examples/flights/pipeline.py   the tasks you saw run, a screen and a half",
-        "examples/aggregation.py        the same shape in Luigi's spelling",
-        f"{program()} why {shlex.join(WANTED)}",
-        "                               why a task is where it is",
-        f"{program()} run --help     all options",
-        "README.md, ARCHITECTURE.md     what there is, and where it lives",
+        "Read      examples/flights/pipeline.py   the tasks that ran, a screen and a half",
+        "          examples/aggregation.py        the same shape in Luigi's spelling",
+        "          README.md, ARCHITECTURE.md     what there is, and where it lives",
+        "",
+        "Ask why the next day's reports are not made yet; let the drop come, and make them:",
+        "",
+        f"  $ {program()} why {shlex.join(tomorrow)}",
+        f"  $ {os.path.relpath(sys.executable)} -m examples.flights.fetch --days 1 {shlex.join(tomorrow[-2:])}",
+        f"  $ {program()} run {shlex.join(tomorrow)}",
     )
 
 
