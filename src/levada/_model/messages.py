@@ -2,6 +2,7 @@
 
 The same messages serve the embedded scheduler (called directly) and a server (translated by the wire):
 tasks are dense integers here; where a message leaves its process, keys stand in their place.
+A field ``index`` hides ``tuple.index``, which nobody calls on a message.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class AddTasks(NamedTuple):
 class Failed(NamedTuple):
     """An attempt that did not end well."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     fence: Fence
     exit: ExitClass
     errors: tuple[str, ...] = ()  # names of the exception's class and its bases, most special first
@@ -66,7 +67,7 @@ class Failed(NamedTuple):
 class HandedBack(NamedTuple):
     """A granted task that was not run: counts nothing. after: seconds before it is granted again."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     fence: Fence
     after: float = 0.0
     reason: str = ""  # shown by `why`, e.g. "runs in another process of this host"
@@ -78,7 +79,7 @@ class Suspended(NamedTuple):
     When they are done the same session gets the task in ``SyncReply.resumed``.
     """
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     fence: Fence
     requires: tuple[Index, ...] | list[Index]
 
@@ -87,18 +88,18 @@ class Sync(NamedTuple):
     """Report and claim in one message. Answer: SyncReply. An older fence is answered in ``lost``."""
 
     session: SessionId
-    done: list[tuple[Index, Fence]] = []  # noqa: RUF012 - never mutated
-    failed: list[Failed] = []  # noqa: RUF012
-    handed_back: list[HandedBack] = []  # noqa: RUF012
-    suspended: list[Suspended] = []  # noqa: RUF012
-    found_complete: list[Index] = []  # noqa: RUF012 - seen complete without an attempt of ours
+    done: list[tuple[Index, Fence]] = []  # never mutated
+    failed: list[Failed] = []
+    handed_back: list[HandedBack] = []
+    suspended: list[Suspended] = []
+    found_complete: list[Index] = []  # seen complete without an attempt of ours
     room: int = 0  # so many more tasks can be taken
 
 
 class Grant(NamedTuple):
     """Leave to run one task. ``batch``: further tasks of the same lease, to be run as one."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     fence: Fence
     attempt: int  # 1 for the first
     lease: float  # seconds
@@ -131,7 +132,7 @@ class Confirm(NamedTuple):
     """Is this fence still the newest of its task? Answer: bool."""
 
     session: SessionId
-    index: Index
+    index: Index  # type: ignore[assignment]
     fence: Fence
 
 
@@ -147,25 +148,25 @@ class Bye(NamedTuple):
 class Cancel(NamedTuple):
     """Waiting, ready or retrying becomes cancelled; a running one is wished to stop. Answer: Status."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
 
 
 class RetryTask(NamedTuple):
     """Failed, disabled or cancelled becomes waiting with new counters. Answer: Status."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
 
 
 class Invalidate(NamedTuple):
     """Done becomes waiting, generation + 1. Answer: Status."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
 
 
 class SetPriority(NamedTuple):
     """Change a priority; what the task needs becomes as urgent. Answer: None."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     priority: int
 
 
@@ -208,7 +209,7 @@ class Progress(NamedTuple):
 class TaskView(NamedTuple):
     """One task as the scheduler knows it, for `why` and summaries."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     status: Status
     attempts: int
     generation: int

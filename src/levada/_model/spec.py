@@ -43,7 +43,7 @@ class Policy(NamedTuple):
 class TaskSpec(NamedTuple):
     """A node of the plan. Its requirements follow as ``Growth``."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     policy: Policy
     priority: int = 0  # higher is more urgent; -2**20 .. 2**20
     batch: str | None = None  # tasks of equal batch group may share a lease
@@ -56,6 +56,6 @@ class Growth(NamedTuple):
     closed: no more will come; until then the task cannot become ready.
     """
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     requires: tuple[Index, ...] | list[Index]
     closed: bool = True
