@@ -1,0 +1,1 @@
+"""What tests stand on, ours and those of outsiders: conformance suites and simulated worlds."""
