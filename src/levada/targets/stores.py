@@ -151,7 +151,9 @@ def _make(url: str, scheme: str, authority: str) -> Store:
         store = _factories[scheme](authority)
     elif scheme == "file":
         if authority not in ("", "localhost"):
-            raise TargetError(f"{url}: a file of the host {authority!r} cannot be reached", hint="A local path has three slashes: file:///data/a.txt")
+            raise TargetError(
+                f"{url}: a file of the host {authority!r} cannot be reached", hint="A local path has three slashes: file:///data/a.txt"
+            )
         store = LOCAL
     elif scheme == "memory":
         from .memory import MemoryStore

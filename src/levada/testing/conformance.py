@@ -1,0 +1,255 @@
+"""What every store and every file target must keep to; outsiders run these for theirs too.
+
+Each class is a set of methods named ``test_...`` that raise AssertionError: inherit in a test module of
+pytest (or call `run_all`), and say how a new, empty store or target is made.
+
+    class TestMyStore(StoreConformance):
+        def make_store(self) -> Store:
+            return MyStore("bucket-for-tests")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING
+
+from levada.errors import TargetError, TargetExists
+
+if TYPE_CHECKING:
+    from levada._model.ports import Store
+    from levada.targets.base import FileLike
+
+HOSTILE_NAMES = (
+    "with space",
+    "ümläut-日本語-🌊",
+    "quote'\"`$;&|",
+    "trailing.",
+    ".hidden",
+    "%20",
+    "a?b*c[d]",
+    "new\nline",
+    "-rf",
+    "ä" * 127,
+)
+
+
+def must(truth: object, law: str) -> None:
+    """Raise AssertionError, naming the law that was broken."""
+    if not truth:
+        raise AssertionError(law)
+
+
+def must_raise(kind: type[BaseException], act: Callable[[], object], law: str) -> None:
+    """Raise AssertionError unless the act raises this kind of error."""
+    try:
+        act()
+    except kind:
+        return
+    raise AssertionError(f"{law}: expected {kind.__name__}")
+
+
+def run_all(suite: object) -> list[str]:
+    """Run each ``test_...`` of a suite; the names of those that ran."""
+    names = sorted(name for name in dir(suite) if name.startswith("test_"))
+    for name in names:
+        getattr(suite, name)()
+    return names
+
+
+class StoreConformance:
+    """The laws of `levada._model.ports.Store`. ``folder``: a path in the store that the checks may fill."""
+
+    folder = "conformance"
+
+    def make_store(self) -> Store:
+        """A store in which ``folder`` is absent or empty."""
+        raise NotImplementedError
+
+    def _write(self, store: Store, name: str, content: bytes, *, replace: bool = False) -> None:
+        pending = store.put(f"{self.folder}/{name}", replace=replace, durable=True, tag="0badcafe.1.1")
+        pending.stream.write(content)
+        pending.commit()
+
+    def _names(self, store: Store, folder: str = "") -> set[str]:
+        return {entry.name for entry in store.list(self.folder + folder)}
+
+    def test_a_committed_file_reads_back(self) -> None:
+        store = self.make_store()
+        self._write(store, "deep/er/a", b"\x00\xff\r\n" * 50_000)
+        must(store.exists(f"{self.folder}/deep/er/a"), "a committed file exists")
+        with store.open(f"{self.folder}/deep/er/a") as stream:
+            must(stream.read() == b"\x00\xff\r\n" * 50_000, "bytes come back as they were written")
+
+    def test_an_empty_file_exists(self) -> None:
+        store = self.make_store()
+        self._write(store, "empty", b"")
+        must(store.exists(f"{self.folder}/empty"), "an empty file is a file")
+
+    def test_absent_is_an_answer(self) -> None:
+        store = self.make_store()
+        must(store.exists(f"{self.folder}/nothing") is False, "what is absent is told to be absent")
+        must(not store.exists(f"{self.folder}/no/such/folder"), "a missing folder is an absent file")
+        must(not self._names(store, "/no/such/folder"), "a folder that is absent has no entries")
+        must_raise(FileNotFoundError, lambda: store.open(f"{self.folder}/nothing").read(), "opening what is absent")
+        must_raise(FileNotFoundError, lambda: store.remove(f"{self.folder}/nothing"), "removing what is absent")
+
+    def test_nothing_is_visible_before_the_commit(self) -> None:
+        store = self.make_store()
+        pending = store.put(f"{self.folder}/a", replace=False, durable=True, tag="0badcafe.1.1")
+        pending.stream.write(b"x" * 100_000)
+        must(not store.exists(f"{self.folder}/a"), "what is not committed does not exist")
+        pending.commit()
+        must(store.exists(f"{self.folder}/a"), "what is committed exists")
+
+    def test_an_aborted_write_leaves_nothing(self) -> None:
+        store = self.make_store()
+        self._write(store, "other", b"")
+        pending = store.put(f"{self.folder}/a", replace=False, durable=True, tag="0badcafe.1.1")
+        pending.stream.write(b"x" * 100_000)
+        pending.abort()
+        pending.abort()
+        must(self._names(store) == {"other"}, "an aborted write leaves no name behind")
+
+    def test_write_once_keeps_the_first(self) -> None:
+        store = self.make_store()
+        first = store.put(f"{self.folder}/a", replace=False, durable=True, tag="0badcafe.1.1")
+        second = store.put(f"{self.folder}/a", replace=False, durable=True, tag="0badcafe.1.2")
+        first.stream.write(b"first")
+        second.stream.write(b"second")
+        first.commit()
+        must_raise(TargetExists, second.commit, "a second commit of a write-once file")
+        with store.open(f"{self.folder}/a") as stream:
+            must(stream.read() == b"first", "the first commit stays")
+        must(self._names(store) == {"a"}, "the loser leaves nothing")
+
+    def test_replace_takes_the_last(self) -> None:
+        store = self.make_store()
+        self._write(store, "a", b"first and longer", replace=True)
+        self._write(store, "a", b"second", replace=True)
+        with store.open(f"{self.folder}/a") as stream:
+            must(stream.read() == b"second", "a replacing commit replaces all of it")
+
+    def test_of_many_writers_at_once_one_wins(self) -> None:
+        store, writers = self.make_store(), 8
+        won: list[int] = []
+        lost: list[int] = []
+        start = Barrier(writers)
+
+        def write(number: int) -> None:
+            pending = store.put(f"{self.folder}/a", replace=False, durable=False, tag=f"0badcafe.1.{number}")
+            pending.stream.write(b"%d" % number * 10_000)
+            start.wait()
+            try:
+                pending.commit()
+                won.append(number)
+            except TargetExists:
+                lost.append(number)
+
+        threads = [Thread(target=write, args=(number,)) for number in range(writers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        must(len(won) == 1 and len(lost) == writers - 1, f"one writer wins, got {won}, lost {lost}")
+        with store.open(f"{self.folder}/a") as stream:
+            must(stream.read() == b"%d" % won[0] * 10_000, "the winner's bytes are there")
+
+    def test_a_listing_says_what_questions_say(self) -> None:
+        store = self.make_store()
+        for number in range(25):
+            self._write(store, f"f{number}", b"")
+        self._write(store, "sub/inner", b"")
+        must(self._names(store) == {f"f{number}" for number in range(25)} | {"sub"}, "a listing names files and folders of one level")
+        folders = {entry.name for entry in store.list(self.folder) if entry.is_folder}
+        must(folders == {"sub"}, "folders are told from files")
+
+    def test_a_removed_file_is_absent(self) -> None:
+        store = self.make_store()
+        self._write(store, "a", b"")
+        self._write(store, "sub/b", b"")
+        store.remove(f"{self.folder}/a")
+        must(not store.exists(f"{self.folder}/a"), "a removed file is absent")
+        store.remove(f"{self.folder}/sub", recursive=True)
+        must(not store.exists(f"{self.folder}/sub/b"), "a folder is removed with what is in it")
+
+    def test_names_are_taken_as_they_are(self) -> None:
+        store = self.make_store()
+        for name in HOSTILE_NAMES:
+            self._write(store, name, name.encode())
+        must(self._names(store) == set(HOSTILE_NAMES), "a listing gives names as they were written")
+        for name in HOSTILE_NAMES:
+            must(store.exists(f"{self.folder}/{name}"), f"{name!r} exists")
+
+
+class FileTargetConformance:
+    """The laws of targets that hold one file. ``make_target(name, mode)``: equal names are the same file."""
+
+    def make_target(self, name: str, mode: str) -> FileLike:
+        """A target of this name and mode ("once", "replace")."""
+        raise NotImplementedError
+
+    def exists(self, target: FileLike) -> bool:
+        """What the target answers."""
+        return bool(target.exists())  # type: ignore[attr-defined]  # each target has it
+
+    def test_it_exists_when_its_block_ended_well(self) -> None:
+        target = self.make_target("well", "once")
+        must(not self.exists(target), "it is absent at first")
+        with target.open("w") as stream:
+            stream.write("eins\nzwei\n")
+            stream.flush()
+            must(not self.exists(target), "it is absent while it is written")
+        must(self.exists(target), "it exists when it was written")
+        must(list(target.lines()) == ["eins", "zwei"], "its lines come back")
+
+    def test_a_block_that_raises_leaves_nothing(self) -> None:
+        target = self.make_target("raises", "once")
+
+        def write_half() -> None:
+            with target.open("w") as stream:
+                stream.write("half" * 50_000)
+                raise KeyError("the user's own")
+
+        must_raise(KeyError, write_half, "the block's own error comes out")
+        must(not self.exists(target), "half a file is no file")
+
+    def test_an_unclosed_writer_leaves_nothing(self) -> None:
+        import warnings
+
+        target = self.make_target("unclosed", "once")
+        stream = target.open("w")
+        stream.write("half")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del stream
+        must(not self.exists(target), "a writer that nobody closed commits nothing")
+
+    def test_modes_once_and_replace(self) -> None:
+        target = self.make_target("once", "once")
+        target.write_text("first")
+        must_raise(TargetExists, lambda: target.write_text("second"), "a write-once target is written once")
+        must(target.read_text() == "first", "the first stays")
+        again = self.make_target("again", "replace")
+        again.write_text("first")
+        again.write_text("second")
+        must(again.read_text() == "second", "the last of replacing writes stays")
+
+    def test_text_and_bytes_come_back_exactly(self) -> None:
+        target = self.make_target("exact", "replace")
+        for text in ("", "a\r\nb\rc\n", "\ufeffBOM", "日本語 🌊\x00\x1a"):
+            target.write_text(text)
+            must(target.read_text() == text, f"{text!r} comes back")
+        target.write_bytes(bytes(range(256)))
+        must(target.read_bytes() == bytes(range(256)), "bytes come back")
+
+    def test_what_is_absent_cannot_be_read(self) -> None:
+        must_raise(FileNotFoundError, self.make_target("nothing", "once").read_text, "reading what is absent")
+
+    def test_it_is_not_appended_to(self) -> None:
+        target = self.make_target("append", "once")
+        must_raise(ValueError, lambda: target.open("a"), "a target is written whole")
+        must(not self.exists(target), "a refused mode makes nothing")
+
+    def test_its_errors_are_target_errors(self) -> None:
+        must(issubclass(TargetExists, TargetError) and issubclass(TargetExists, FileExistsError), "TargetExists is both")
