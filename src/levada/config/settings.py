@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ConfigError, ParameterError, UnknownParameter
 from . import files, schema
@@ -17,11 +17,26 @@ PARAM_PREFIX = "LEVADA_PARAM__"
 SECRET_REFERENCE = "secret://env/"  # noqa: S105 - where to look, not what is found
 
 
-class Value(NamedTuple):
-    """A value and where it came from. Text is parsed by the parameter, other values are normalised by it."""
+class Value(tuple[object, str]):
+    """A value and where it came from. Text is parsed by the parameter, other values are normalised by it.
 
-    value: object
-    where: str
+    Not a NamedTuple: making the class of one costs cron a millisecond.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: object, where: str) -> Value:
+        return tuple.__new__(cls, (value, where))
+
+    @property
+    def value(self) -> object:
+        """What was set."""
+        return self[0]
+
+    @property
+    def where(self) -> str:
+        """Where it was set, in words."""
+        return self[1]
 
 
 class Settings:
