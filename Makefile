@@ -45,7 +45,7 @@ demo: $(VENV)/.levada-run
 # CI is set by CI services: then the long proofs run too, and a test that skips itself fails the run.
 # Left out: `slow` and `ci`, see pyproject.toml.
 test: $(VENV)/.levada-dev
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(if $(CI),,-m "not slow and not ci") $(ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(if $(CI),,-m "not slow and not ci") $(ARGS)
 
 test-all: export CI = 1
 test-all: test
