@@ -94,8 +94,10 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:60]}...{text[-16:]}"
 
 
-def checked_text(value: str) -> str | None:
-    """The same text as a plain ``str``; None where it holds NUL or a lone surrogate."""
+def checked_text(value: object) -> str | None:
+    """The same text as a plain ``str``; None where it is none, or holds NUL or a lone surrogate."""
+    if not isinstance(value, str):
+        return None
     text = str.__str__(value)
     if "\0" in text:
         return None
@@ -233,9 +235,10 @@ class Parameter(Generic[T]):
 
     def parse(self, text: str) -> T:
         """The value that a text stands for; raises ParameterError."""
-        if text == "None" and self._takes_none:
-            return cast(T, None)
-        return cast(T, Parameter.normalize(self, text) if type(self).normalize is Parameter.normalize else text)
+        value = checked_text(text)
+        if value is None:
+            raise self.wrong(text)
+        return cast(T, None if value == "None" and self._takes_none else value)
 
     def serialize(self, value: T) -> str:
         """The text of a value that ``normalize`` let pass."""
