@@ -535,3 +535,15 @@ def test_no_warning_is_given_for_what_was_closed(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         LocalTarget(tmp_path / "a").write_text("x")
         gc.collect()
+
+
+def test_a_scratch_file_that_a_network_disk_refuses_at_its_end_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an fsync, such a disk says that it is full when the file is closed."""
+
+    def refuse(fd: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "dup", refuse)
+    with pytest.raises(TargetWriteError, match="No space left"):
+        LocalTarget(tmp_path / "a", durable=False).write_text("x")
+    assert os.listdir(tmp_path) == []
