@@ -5,18 +5,16 @@
 wants ten days' aggregations over 3, 7 and 14 days, and three reports. The raw data is what
 ``python -m examples.flights.fetch`` drops. Everything made lies under ``demo-out``; running again makes
 the same bytes. All paths are relative to the folder that levada was started in, see ``Places``.
+
+What only ``run`` needs is imported there: a run that finds nothing to do, each minute, does not pay for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import levada as lv
-
-from .delays import Sums, add_day, read_table, table, write_table
-from .report import draw, read_names, write
 
 WINDOWS = (3, 7, 14)
 DAYS = 10
@@ -58,11 +56,13 @@ class DelaysByCarrier(lv.Task):
         return lv.LocalTarget(f"{Places().out}/delays/{self.day}-{self.window}.csv")
 
     def run(self) -> None:
-        sums: dict[str, Sums] = {}
+        from . import delays
+
+        sums: dict[str, delays.Sums] = {}
         for flights in self.input():
-            add_day(flights.lines(), sums)
+            delays.add_day(flights.lines(), sums)
         with self.output().open("w") as out:  # takes its place only if the block ends well
-            write_table(out, table(sums))
+            delays.write_table(out, delays.table(sums))
 
 
 class WindowReport(lv.Task):
@@ -79,11 +79,15 @@ class WindowReport(lv.Task):
         return lv.FolderTarget(f"{Places().out}/reports/{self.last_day}-{self.window}")
 
     def run(self) -> None:
-        tables = {day: read_table(delays.lines()) for day, delays in self.input()["delays"].items()}
-        names = read_names(self.input()["carriers"].lines())
+        from pathlib import Path
+
+        from . import delays, report
+
+        tables = {day: delays.read_table(target.lines()) for day, target in self.input()["delays"].items()}
+        names = report.read_names(self.input()["carriers"].lines())
         with self.output().writing() as folder:  # appears with both files or not at all
-            Path(folder, "chart.svg").write_text(draw(self.window, tables, names), encoding="utf-8")
-            Path(folder, "report.md").write_text(write(self.window, tables, names, picture="chart.svg"), encoding="utf-8")
+            Path(folder, "chart.svg").write_text(report.draw(self.window, tables, names), encoding="utf-8")
+            Path(folder, "report.md").write_text(report.write(self.window, tables, names, "chart.svg"), encoding="utf-8")
 
 
 class RunAll(lv.WrapperTask):

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from examples.flights import fetch
 from examples.flights.delays import read_table
+from levada._store.history import attempts_of
 
 ROOT = Path(__file__).parents[2]
 WANTED = ["--module", "examples.flights.pipeline", "RunAll", "--last-day", "2013-01-31"]
@@ -49,17 +51,31 @@ def made(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 def levada(folder: Path, command: str, *options: str) -> int:
     """The exit code of the command line about the demo's tasks, started in that folder."""
-    environ = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "LEVADA_STATE": str(folder / "state")}
-    arguments = [sys.executable, "-m", "levada", command, *options, *WANTED]
-    done = subprocess.run(arguments, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=50)
+    arguments = line(command, *options)
+    done = subprocess.run(arguments, cwd=folder, env=environ(folder), capture_output=True, text=True, check=False, timeout=50)
     print(done.stdout, done.stderr)
     return done.returncode
+
+
+def line(command: str = "run", *options: str) -> list[str]:
+    """The command line."""
+    return [sys.executable, "-m", "levada", command, *options, *WANTED]
+
+
+def environ(folder: Path) -> dict[str, str]:
+    """An environment with this tree's modules and a state folder in ``folder``."""
+    return os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "LEVADA_STATE": str(folder / "state")}
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     """What was made, with what changes when a file is written again."""
     made = [path for path in sorted((folder / "demo-out").rglob("*")) if path.is_file()]
     return {path.relative_to(folder / "demo-out").as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in made}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of all that was made."""
+    return {name: (folder / "demo-out" / name).read_bytes() for name in files(folder)}
 
 
 DUCK = """
@@ -117,7 +133,7 @@ def test_a_second_run_makes_nothing(made: Path) -> None:
 
 def test_what_is_lost_is_made_again_and_nothing_else(made: Path) -> None:
     before = files(made)
-    contents = {name: (made / "demo-out" / name).read_bytes() for name in before}
+    bytes_before = contents(made)
     (made / "demo-out" / "delays" / "2013-01-31-7.csv").unlink()
     shutil.rmtree(made / "demo-out" / "reports" / "2013-01-31-7")
     assert levada(made, "plan") == 10
@@ -125,7 +141,7 @@ def test_what_is_lost_is_made_again_and_nothing_else(made: Path) -> None:
     after = files(made)
     again = {name for name in after if after[name] != before.get(name)}
     assert again == {"delays/2013-01-31-7.csv", "reports/2013-01-31-7/report.md", "reports/2013-01-31-7/chart.svg"}
-    assert {name: (made / "demo-out" / name).read_bytes() for name in after} == contents
+    assert contents(made) == bytes_before
 
 
 def test_an_aggregation_alone_is_made_again_without_the_report_that_exists(made: Path) -> None:
@@ -150,13 +166,25 @@ def test_a_day_that_was_not_dropped_yet_is_waited_for_and_the_rest_is_made(made:
 
 
 @pytest.mark.timeout(120)
+def test_four_processes_started_together_make_each_task_once_and_all_end_well(made: Path, tmp_path: Path) -> None:
+    """No server: runs of one host exclude each other task by task, and each waits for what another makes."""
+    (tmp_path / "demo-data").symlink_to(made / "demo-data")
+    runs = [subprocess.Popen(line(), cwd=tmp_path, env=environ(tmp_path), stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ended = [(run.communicate(timeout=100)[1], run.returncode) for run in runs]
+    assert [code for _, code in ended] == [0, 0, 0, 0], "".join(said for said, _ in ended)
+    attempts = Counter(attempt.task for attempt in attempts_of(str(tmp_path / "state" / "history.db")) if attempt.exit == "ok")
+    assert len(attempts) == 33
+    assert set(attempts.values()) == {1}
+    assert contents(tmp_path) == contents(made)
+
+
+@pytest.mark.timeout(120)
 def test_the_demo_keeps_its_word(made: Path, package: Path, tmp_path: Path) -> None:
     """``demo`` checks each of its claims and ends with 1 at the first that is not true."""
     (tmp_path / "demo-data").mkdir()
     (tmp_path / "demo-data" / "package").symlink_to(package)
-    environ = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     arguments = [sys.executable, "-m", "examples.flights.demo"]
-    done = subprocess.run(arguments, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run(arguments, cwd=tmp_path, env=environ(tmp_path), capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     for headline in ("The data", "1. The plan", "2. The run", "3. The result", "4. The same", "5. Two outputs", "6. Where"):
         assert f"== {headline}" in done.stdout
