@@ -696,6 +696,7 @@ class Task(metaclass=Register):
     disable_hard_timeout: ClassVar[Any] = None
     disable_window: ClassVar[Any] = None
     task_namespace: ClassVar[Any] = None
+    _fence: Any = None
 
     if not TYPE_CHECKING:
 
@@ -802,7 +803,13 @@ class Task(metaclass=Register):
     @property
     def fence(self) -> Fence | None:
         """The fence of the attempt that is running this task, None outside ``run()``."""
-        return cast("Fence | None", self.__dict__.get("_fence"))
+        held = self._fence
+        if isinstance(held, str):  # in a child it came as text
+            from ._model.messages import Fence
+
+            epoch, _, number = held.partition(".")
+            return Fence(int(epoch), int(number)) if number else None
+        return held
 
     # -- events
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple, Protocol, runtime_checkable
 
 from .messages import AddTasks, Confirm, Progress, Renew, RenewReply, Sync, SyncReply, TaskView
@@ -112,4 +112,5 @@ class Attempt(NamedTuple):
     worker: str = ""
 
 
-AttemptSink = Callable[[Attempt], None]
+AttemptRow = tuple[bytes, str, str, int, float, float, str, str, str, float, int, str]
+"""The fields of an Attempt as a plain tuple, where many are made."""

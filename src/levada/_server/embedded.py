@@ -108,18 +108,26 @@ class Embedded:
         return after_hand_back._replace(granted=granted, resumed=reply.resumed, lost=reply.lost, cancel=reply.cancel)
 
     def _take(self, grant: Grant) -> bool:
+        if not grant.batch:
+            key = self._key_of(grant.index)
+            if self._locks.take(key):
+                self._held[grant.index] = key
+                return True
+            return self._later(grant)
         taken: list[tuple[Index, bytes]] = []
         for one in (grant, *grant.batch):
             key = self._key_of(one.index)
             if not self._locks.take(key):
                 for _, ours in taken:
                     self._locks.give(ours)
-                self._looks[grant.index] = min(LONGEST_LOOK, self._looks.get(grant.index, FIRST_LOOK / 1.5) * 1.5)
-                return False
+                return self._later(grant)
             taken.append((one.index, key))
         self._held.update(taken)
-        self._looks.pop(grant.index, None)
         return True
+
+    def _later(self, grant: Grant) -> bool:
+        self._looks[grant.index] = min(LONGEST_LOOK, self._looks.get(grant.index, FIRST_LOOK / 1.5) * 1.5)
+        return False
 
     def renew(self, command: Renew) -> RenewReply:
         """Leases do not lapse here; tells what is wished to stop."""

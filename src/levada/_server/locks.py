@@ -20,6 +20,8 @@ from ..errors import StateFolderError
 FLOCK = Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs"})
 FILES = 4096
+_pack, from_bytes = FLOCK.pack, int.from_bytes
+_SET, _WRITE, _NONE = getattr(fcntl, "F_OFD_SETLK", 0), fcntl.F_WRLCK, fcntl.F_UNLCK
 
 
 class TaskLocks(Protocol):
@@ -57,7 +59,7 @@ class RangeLocks:
 
     def take(self, key: bytes) -> bool:
         try:
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, 0, _offset(key), 1, 0))
+            fcntl.fcntl(self._fd, _SET, _pack(_WRITE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
         except OSError as cause:
             if cause.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -65,7 +67,7 @@ class RangeLocks:
         return True
 
     def give(self, key: bytes) -> None:
-        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_UNLCK, 0, _offset(key), 1, 0))
+        fcntl.fcntl(self._fd, _SET, _pack(_NONE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
 
     def close(self) -> None:
         os.close(self._fd)
@@ -119,7 +121,7 @@ def open_locks(folder: str) -> TaskLocks:
             hint="Set LEVADA_STATE to a folder on a local disk.",
         )
     try:
-        if hasattr(fcntl, "F_OFD_SETLK") and FLOCK.size == 32:
+        if _SET and FLOCK.size == 32:
             return RangeLocks(os.path.join(folder, "tasks.lock"))
         return FileLocks(os.path.join(folder, "locks"))
     except OSError as cause:
@@ -127,7 +129,7 @@ def open_locks(folder: str) -> TaskLocks:
 
 
 def _offset(key: bytes) -> int:
-    """A place in the file: 62 bits of the key, so that offset and length stay within a signed 64-bit number."""
+    """A place: 62 bits of the key, so that offset and length stay within a signed 64-bit number."""
     return int.from_bytes(key[:8], "big") >> 2
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, NoReturn
 
+from .._model.messages import Fence
 from .._model.status import ExitClass
 from .attempt import Attempts, Stopped, failure_of
 from .executor import Ended, Hooks, Job, Yielded
@@ -116,7 +117,7 @@ class Loop:
         self._shared = shared
         self._task_of = task_of
         self.attempts = Attempts(hooks, fresh_peak=True)
-        self._queue: deque[Any] = deque()  # (index, attempt, fence), an entry, or the index of a suspended attempt
+        self._queue: deque[Any] = deque()  # a tuple of unpack_ints, an entry, or the index of a suspended attempt
         self._returned: list[int] = []
         self._number = 0
         self._unrung = False
@@ -160,12 +161,12 @@ class Loop:
 
     def _job(self, item: Any) -> Job:
         if type(item) is tuple:
-            index, attempt, fence = item
-            return Job(index, self._task_of(index), attempt, None, fence)
+            index, attempt, epoch, number, key = item
+            return Job(index, self._task_of(index), attempt, None, Fence(epoch, number), key)
         from .texts import task_from
 
         batch = tuple(task_from(entry) for entry in item["batch"])
-        return Job(item["index"], task_from(item), item["attempt"], None, item["fence"], bytes.fromhex(item["key"]), batch)
+        return Job(item["index"], task_from(item), item["attempt"], None, Fence(*item["fence"]), bytes.fromhex(item["key"]), batch)
 
     # -- saying how it went
 

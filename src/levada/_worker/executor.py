@@ -29,7 +29,7 @@ class Job(NamedTuple):
     task: Any
     attempt: int = 1
     timeout: float | None = None
-    fence: str = ""
+    fence: Any = ""  # prints as EPOCH.NUMBER
     key: bytes = b""
     batch: tuple[Any, ...] = ()
 

@@ -73,20 +73,27 @@ def from_ints(payload: bytes) -> list[int]:
 
 
 def pack_ints(jobs: Sequence[Job]) -> bytes:
-    """Jobs whose tasks the child holds: two integers each, then the fences as text."""
+    """Jobs whose tasks the child holds: four integers each, then their keys (all of one length)."""
     flat = array("q", [len(jobs)])
     for job in jobs:
-        flat.append(job.index)
-        flat.append(job.attempt)
-    return flat.tobytes() + "\n".join([job.fence for job in jobs]).encode()
+        flat.extend((job.index, job.attempt, *plain_fence(job.fence)))
+    return flat.tobytes() + b"".join([job.key for job in jobs])
 
 
-def unpack_ints(payload: bytes) -> Iterator[tuple[int, int, str]]:
-    """(index, attempt, fence) of each job of ``pack_ints``."""
+def unpack_ints(payload: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """(index, attempt, epoch, number of the fence, key) of each job of ``pack_ints``."""
     (count,) = from_ints(payload[:8])
-    end = 8 + 16 * count
+    end = 8 + 32 * count
     numbers = iter(from_ints(payload[8:end]))
-    return zip(numbers, numbers, payload[end:].decode().split("\n"), strict=True)
+    length = (len(payload) - end) // count
+    for index in numbers:
+        yield index, next(numbers), next(numbers), next(numbers), payload[end : end + length]
+        end += length
+
+
+def plain_fence(fence: object) -> tuple[int, int]:
+    """A fence as two integers; (0, 0) where there is none."""
+    return fence if isinstance(fence, tuple) else (0, 0)
 
 
 def to_json(value: object) -> bytes:

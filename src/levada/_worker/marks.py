@@ -5,8 +5,7 @@ from __future__ import annotations
 from _thread import get_ident
 from typing import Any
 
-from .._model.messages import Fence
-from ..targets.atomic import clear_tag, set_tag
+from ..targets.atomic import set_tag
 from ..task import Event, has_handlers
 from .executor import Job
 
@@ -17,15 +16,13 @@ _EVENTS = {"start": Event.START, "success": Event.SUCCESS, "failure": Event.FAIL
 
 def begin(job: Job) -> None:
     """Mark the task and, from here on, this process's temporary files with the attempt's key and fence."""
-    epoch, _, number = job.fence.partition(".")
-    job.task.__dict__["_fence"] = Fence(int(epoch or 0), int(number or 0))
+    job.task._fence = job.fence
     set_tag(job.key[:4].hex(), job.fence, process_wide=get_ident() == _MAIN)
 
 
 def end(job: Job) -> None:
-    """Take the marks back."""
-    job.task.__dict__.pop("_fence", None)
-    clear_tag()
+    """Take the mark of the task back; the name of temporaries stays until the next attempt, or the end of the run."""
+    job.task._fence = None
 
 
 def event(name: str, task: Any, detail: object) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from .._model.status import ExitClass
 from ..errors import RunError
 from .executor import TARGET_BATCH, Ended, Hooks, Job, Yielded
-from .frames import ENDED, FAULT, RETIRE, RETURNED, YIELDED, from_ints, from_json, unpack_ended
+from .frames import ENDED, FAULT, RETIRE, RETURNED, YIELDED, from_ints, from_json, plain_fence, unpack_ended
 from .oom import oom_kills
 from .pace import Pace
 from .process import Child, Spawning, Stop, forked, may_fork, spawned
@@ -29,6 +29,7 @@ LONGEST_QUEUE = 1000
 """Jobs that one child is given at a time, at most."""
 
 _GLANCE = 0.01  # seconds between two looks at the rings, while results may lie there without a bell
+_LAST_BREATH = 0.2  # seconds that a child without channel may take to end
 _STILLBORN = 3  # so many children in a row that die before they began anything end the run
 
 
@@ -194,8 +195,8 @@ class Processes:
         sent: list[Job] = []
         for job in jobs:
             try:
-                entry = entry_of(job.task)
-                entry |= {"index": job.index, "attempt": job.attempt, "fence": job.fence, "batch": [entry_of(task) for task in job.batch]}
+                entry = entry_of(job.task) | {"index": job.index, "attempt": job.attempt, "fence": plain_fence(job.fence)}
+                entry["batch"] = [entry_of(task) for task in job.batch]
             except Exception as error:
                 from .attempt import failure_of
 
@@ -245,6 +246,8 @@ class Processes:
         for child in self._children:
             if len(child.jobs) > 1:
                 limits.append(_GLANCE)
+            if child.broken or child.pidfd is None:
+                limits.append(_LAST_BREATH)
             if child.stop is not None:
                 limits.append(max(_GLANCE, child.stop.kill_at - now))
             elif child.timed:
@@ -278,15 +281,21 @@ class Processes:
             return
         for kind, payload in child.receive():
             self._frame(child, kind, payload)
-        if child.broken and not child.leaving:
-            child.kill()
         status = child.reap(wait=False)
         if status is not None:
             self._bury(child, status)
-        elif child.broken and self._waker is not None:
+        elif child.broken:
+            self._out_of_touch(child)
+
+    def _out_of_touch(self, child: Child) -> None:
+        """The channel is closed. Mostly it is just ending; a task that closed it may still end well (in the ring)."""
+        now = time.monotonic()
+        if not child.lost_at:
+            child.lost_at = now
             self._forget_fd(child.channel.fileno())
-            if child.pidfd is None:
-                self._bury(child, child.reap(wait=True))
+            self._waiting.extendleft(reversed(self._recall(child)))
+        elif child.running() is None and now - child.lost_at > _LAST_BREATH and not child.leaving:
+            child.kill()
 
     def _read_ring(self, child: Child) -> None:
         try:

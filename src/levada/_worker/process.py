@@ -52,6 +52,7 @@ class Child:
         self.stop: Stop | None = None
         self.retires = False
         self.leaving = False
+        self.lost_at = 0.0  # monotonic clock: when its channel ended
         self._killed = False
         self.broken = False  # its channel makes no sense any more
         self.channel = channel

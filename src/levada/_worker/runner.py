@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .._model.messages import AddTasks, Failed, Fence, Grant, HandedBack, SessionId, Suspended, Sync, SyncReply
-from .._model.ports import Attempt, Scheduler
-from .._model.spec import Index
+from .._model.ports import Attempt, AttemptRow, Scheduler
+from .._model.spec import Index, Policy
 from .._model.status import ExitClass
 from .._plan.complete import is_complete
 from .._plan.walk import GATE, RUN, Discovery, Slice
+from ..targets.atomic import clear_tag
 from ..task import canonical_of, combined, key_of, policy_of, repr_of
 from .executor import Ended, Executor, Job, Yielded
 
@@ -53,6 +54,7 @@ class Running(NamedTuple):
 
     grant: Grant
     task: Any
+    policy: Policy
     key: bytes
     canonical: str
 
@@ -73,7 +75,7 @@ class Runner:
         *,
         slices: Sequence[Slice] = (),
         observer: Observer | None = None,
-        remember: Callable[[list[Attempt]], None] | None = None,
+        remember: Callable[[list[AttemptRow]], None] | None = None,
         look_after_lock: bool = True,
         grace: float | None = None,
         name: str = "",
@@ -95,7 +97,7 @@ class Runner:
         self._held: dict[Index, Running] = {}
         self._names: dict[Index, tuple[bytes, str]] = {}
         self._suspended: dict[Index, list[Index]] = {}
-        self._kept: list[Attempt] = []
+        self._kept: list[AttemptRow] = []
         self._signals = 0
         self._deadline: float | None = None
         self._looked_outside = time.monotonic()
@@ -120,11 +122,12 @@ class Runner:
             while self._round():
                 pass
         finally:
+            clear_tag()
             try:
                 self.executor.close(0.0 if self._signals > 1 else 10.0)
             finally:
                 restore()
-                self._write(0)
+                self._write()
 
     def _round(self) -> bool:
         """One turn; False when the run is over."""
@@ -187,6 +190,7 @@ class Runner:
         """Start what was granted; what only groups others, or is there by now, is done at once."""
         jobs: list[Job] = []
         kinds, tasks, observer = self.discovery.kinds, self.discovery.tasks, self._observer
+        names, held = self._names, self._held
         for grant in granted:
             index = grant.index
             if grant.batch:
@@ -199,9 +203,10 @@ class Runner:
             task = tasks[index]
             if self._look_after_lock and kinds[index] == RUN and self._made_meanwhile(grant, task):
                 continue
-            key, canonical = self.name(index)
-            self._held[index] = Running(grant, task, key, canonical)
-            jobs.append(Job(index, task, grant.attempt, policy_of(task).timeout, str(grant.fence), key))
+            key, canonical = names.pop(index, None) or self.name(index)
+            policy = policy_of(task)
+            held[index] = Running(grant, task, policy, key, canonical)
+            jobs.append(Job(index, task, grant.attempt, policy.timeout, grant.fence, key))
             if observer is not None:
                 observer.task_started(task)
         if jobs:
@@ -216,10 +221,11 @@ class Runner:
         together = combined(tasks)
         first = members[0]._replace(batch=tuple(members[1:]))
         canonical = canonical_of(together)
-        self._held[first.index] = Running(first, together, key_of(together, canonical), canonical)
+        key, policy = key_of(together, canonical), policy_of(together)
+        self._held[first.index] = Running(first, together, policy, key, canonical)
         if self._observer is not None:
             self._observer.task_started(together)
-        return [Job(first.index, together, first.attempt, policy_of(together).timeout, str(first.fence), key_of(together), tuple(tasks))]
+        return [Job(first.index, together, first.attempt, policy.timeout, first.fence, key, tuple(tasks))]
 
     def _needs_no_run(self, grant: Grant) -> bool:
         return self.discovery.kinds[grant.index] == RUN and self._made_meanwhile(grant, self.discovery.tasks[grant.index])
@@ -232,7 +238,7 @@ class Runner:
         except Exception as cause:
             from .attempt import failure_of
 
-            self._end(Running(grant, task, *self.name(grant.index)), failure_of(grant.index, task, cause))
+            self._end(Running(grant, task, policy_of(task), *self.name(grant.index)), failure_of(grant.index, task, cause))
             return True
         self._done.append((grant.index, grant.fence))
         self.already += 1
@@ -283,18 +289,30 @@ class Runner:
         self.attempts += 1
         grant = held.grant
         if ended.exit is ExitClass.OK:
-            for one in (grant, *grant.batch):
+            members = (grant, *grant.batch) if grant.batch else (grant,)
+            for one in members:
                 self._done.append((one.index, one.fence))
-                self.done += 1
                 self._settle(one.index)
-            family = policy_of(held.task).family
-            self.done_by_family[family] = self.done_by_family.get(family, 0) + 1 + len(grant.batch)
+            self.done += len(members)
+            family = held.policy.family
+            self.done_by_family[family] = self.done_by_family.get(family, 0) + len(members)
         elif ended.exit is ExitClass.CANCELLED and self._signals:
             self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
         else:
             self._fail(held, ended)
-        if self._remember is not None or self._observer is not None:
-            self._keep(held, ended)
+        if self._observer is not None:
+            self._observer.task_ended(held.task, Attempt(*self._row(held, ended)))
+        if self._remember is not None:
+            self._kept.append(self._row(held, ended))
+            if len(self._kept) >= KEPT:
+                self._write()
+
+    def _row(self, held: Running, ended: Ended) -> AttemptRow:
+        """The fields of an Attempt, as a plain tuple: a million of them are made."""
+        return (
+            held.key, held.policy.family, held.canonical, held.grant.attempt, ended.started, ended.seconds, ended.exit.value,
+            ended.error, ended.fingerprint, ended.cpu, ended.rss, ended.worker or self._name,
+        )  # fmt: skip
 
     def _fail(self, held: Running, ended: Ended) -> None:
         grant = held.grant
@@ -305,25 +323,14 @@ class Runner:
 
     def _settle(self, index: Index) -> None:
         """A task is done: forget what only a run needs."""
-        self._names.pop(index, None)
+        if self._names:
+            self._names.pop(index, None)
         if self.failures:
             self.failures.pop(index, None)
         self.discovery.forget(index)
 
-    def _keep(self, held: Running, ended: Ended) -> None:
-        attempt = Attempt(
-            held.key, policy_of(held.task).family, held.canonical, held.grant.attempt, ended.started, ended.seconds, ended.exit.value,
-            ended.error, ended.fingerprint, ended.cpu, ended.rss, ended.worker or self._name,
-        )  # fmt: skip
-        if self._observer is not None:
-            self._observer.task_ended(held.task, attempt)
-        if self._remember is not None:
-            self._kept.append(attempt)
-            if len(self._kept) >= KEPT:
-                self._write(KEPT)
-
-    def _write(self, at_least: int) -> None:
-        if self._kept and len(self._kept) >= at_least and self._remember is not None:
+    def _write(self) -> None:
+        if self._kept and self._remember is not None:
             kept, self._kept = self._kept, []
             self._remember(kept)
 
