@@ -89,6 +89,7 @@ def _tasks_added(state: State, change: ch.TasksAdded) -> None:
 def _add_rarities(state: State, index: Index, priority: int, batch: str | None, *, disabled: bool) -> None:
     if batch is not None:
         state.batch[index] = batch
+        state.is_plain = False
     if priority:
         priorities.set_own(state, index, priority)
     if disabled:
@@ -139,8 +140,7 @@ def _priority_set(state: State, change: ch.PrioritySet) -> None:
 
 def _became_ready(state: State, change: ch.BecameReady) -> None:
     state.set_statuses(change.tasks, Status.READY)
-    for index in change.tasks:
-        ready.enter(state, index)
+    ready.enter_all(state, change.tasks)
     if state.at:
         for index in change.tasks:
             _clear_time(state, index)
@@ -169,10 +169,10 @@ def _granted(state: State, change: ch.Granted) -> None:
     for leader, others in change.crews:
         _form_crew(state, leader, others)
         members.update(others)
-    for index in tasks:
-        resources = state.policy_of(index).resources
-        if resources and index not in members:
-            _hold(state, resources)
+    if not state.is_plain:
+        for index in tasks:
+            if index not in members:
+                _hold(state, state.policy_of(index).resources)
     state.set_statuses(tasks, Status.RUNNING)
     if state.reason:
         for index in tasks:
@@ -196,10 +196,9 @@ def _hold(state: State, resources: Resources) -> None:
 
 
 def _lease(state: State, index: Index, until: float) -> None:
-    """Renewing moves no timer: whoever finds one due reads ``until`` and sets it again."""
+    """The end stands there as if the server had never been away; what it forgave is added when it is read."""
     state.until[index] = until - state.forgiven
-    if index not in state.expiries:
-        state.expiries.set(index, state.until[index])
+    state.expiries.set(index, state.until[index])
 
 
 def _leases_extended(state: State, change: ch.LeasesExtended) -> None:
@@ -265,8 +264,9 @@ def _judge_use(state: State, name: str) -> None:
 
 def _finished(state: State, change: ch.Finished) -> None:
     status, holder = state.status, state.holder
+    plain = state.is_plain and not (state.until or state.wishes or state.suspended)  # then there is nothing to let go
     for index in change.tasks:
-        if status[index] == RUNNING:
+        if status[index] == RUNNING and not plain:
             _let_go(state, index)
         holder.pop(index, None)
     if state.at or state.reason or state.trouble:

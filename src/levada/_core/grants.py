@@ -5,8 +5,10 @@ from __future__ import annotations
 from .._model.messages import Fence, Grant, SessionId
 from .._model.spec import Index
 from . import changes as ch
-from .ready import Draft, pick, pick_crew
+from .ready import Draft, pick, pick_crew, pick_plain
 from .state import Decision, Session, State
+
+_new = tuple.__new__
 
 
 def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tuple[list[Index], list[Grant]]]:
@@ -23,6 +25,9 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
     room -= len(resumed)
     if room <= 0 or state.paused or session.draining:
         return resumed, []
+    if state.is_plain and (plain := pick_plain(state, session, room)):
+        yield ch.Granted(name, plain, now + state.rules.lease)
+        return resumed, _letters(state, plain, [])
     leaders, crews = _choose(state, session, room, draft)
     if not leaders:
         return resumed, []
@@ -53,14 +58,13 @@ def _choose(state: State, session: Session, room: int, draft: Draft) -> tuple[li
 
 
 def _letters(state: State, leaders: list[Index], crews: list[tuple[Index, tuple[Index, ...]]]) -> list[Grant]:
-    letters = [_letter(state, index) for index in leaders]
-    if crews:
-        members = dict(crews)
-        return [one._replace(batch=tuple(_letter(state, index) for index in members.get(one.index, ()))) for one in letters]
+    """What the worker gets. ``tuple.__new__`` saves half of what two NamedTuples a task cost."""
+    number, uncounted, epoch, lease = state.number, state.uncounted, state.epoch, state.rules.lease
+    members = dict(crews)
+    letters: list[Grant] = []
+    for index in leaders:
+        newest = number[index]
+        attempt = newest - uncounted.get(index, 0) if uncounted else newest
+        batch = tuple(_letters(state, list(members[index]), [])) if index in members else ()
+        letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, batch)))
     return letters
-
-
-def _letter(state: State, index: Index) -> Grant:
-    number = state.number[index]
-    attempt = number - state.uncounted.get(index, 0) if state.uncounted else number
-    return Grant(index, Fence(state.epoch, number), attempt, state.rules.lease)

@@ -20,11 +20,7 @@ def tick(state: State, command: m.Tick, now: float) -> Decision[None]:
     if command.lag:
         yield ch.LeasesForgiven(command.lag)
     for index in state.expiries.pop_due(now - state.forgiven):
-        until = state.until[index]
-        if until + state.forgiven > now:
-            state.expiries.set(index, until)  # renewed meanwhile
-        else:
-            yield _lapse(state, index, now)
+        yield _lapse(state, index, now)
     yield from retries_due(state, now)
 
 

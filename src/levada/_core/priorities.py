@@ -14,6 +14,7 @@ from .state import State
 
 def set_own(state: State, index: Index, priority: int) -> None:
     """Give a task its own priority; its requirements follow."""
+    state.is_plain = False
     if priority:
         state.own_priority[index] = priority
     else:

@@ -85,12 +85,8 @@ def _successes(state: State, command: m.Sync, answer: Answer) -> list[Index]:
     done: dict[Index, None] = {}
     for index, fence in command.done:
         if (
-            (status[index] == RUNNING
-            and fence[1] == number[index]
-            and fence[0] == fence_epoch[index]
-            and holder[index] == session)
-            or _late_success(state, session, index, fence, answer)
-        ):
+            status[index] == RUNNING and fence[1] == number[index] and fence[0] == fence_epoch[index] and holder[index] == session
+        ) or _late_success(state, session, index, fence, answer):
             done[index] = None
     return list(done)
 

@@ -56,9 +56,7 @@ def attempts_allowed(retry: Retry, errors: Sequence[str]) -> int:
     return retry.attempts
 
 
-def after_failure(
-    retry: Retry, before: Trouble | None, exit_class: ExitClass, errors: Sequence[str], draw: float, now: float
-) -> Verdict:
+def after_failure(retry: Retry, before: Trouble | None, exit_class: ExitClass, errors: Sequence[str], draw: float, now: float) -> Verdict:
     """Judge one more failure. now: the server's monotonic clock, seconds."""
     trouble = _record(retry, before or Trouble(), exit_class, now)
     if exit_class in EXCUSED:

@@ -119,12 +119,13 @@ class State:
         self.used: dict[str, int] = {}
         self.total: dict[str, int] = {}
         self.lowered: set[str] = set()  # more in use than there is, since the total was lowered
+        self.is_plain = True  # no task ever had a priority, a resource or a batch: claims take a shorter way
         self.paused = False
         self.forgiven = 0.0  # seconds of the server's own absence
         # -- caches and scratch, not part of what is equal after a replay
         self.parked: dict[str, list[tuple[int, Resources]]] = {}
         self.retries = Timers()  # of retrying tasks, as ``at`` says
-        self.expiries = Timers()  # of running tasks; a renewed lease is set again when the old end comes
+        self.expiries = Timers()  # of running tasks, as ``until`` says
         self.freed: list[Index] = []  # unmet fell to 0 since the last follow
         self.stalled: list[Index] = []  # unmet rose from 0 since the last follow
 
@@ -181,6 +182,7 @@ class State:
         if number is None:
             number = self.policy_ids[id(policy)] = self.policy_numbers[policy] = len(self.policies)
             self.policies.append(policy)
+            self.is_plain = self.is_plain and not policy.resources
             self.family_of.append(self._intern_family(policy.family))
         return number
 

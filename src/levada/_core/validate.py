@@ -91,7 +91,7 @@ def _check_policy(policy: Policy) -> None:
     times = (retry.first, retry.longest, retry.window)
     _check(all(0 <= time < math.inf for time in times), f"{policy.family}: times of {retry} are 0 or more")
     counts = (retry.attempts, retry.disable_after or 1, policy.batch_limit, *(attempts for _, attempts in retry.exceptions))
-    _check(all(type(count) is int and count >= 1 for count in counts), f"{policy.family}: a limit is below 1: {retry}, {policy.batch_limit}")
+    _check(all(type(count) is int and count >= 1 for count in counts), f"{policy.family}: a limit is below 1: {retry} {policy.batch_limit}")
 
 
 def _check_growth(growth: Iterable[Growth], end: int) -> None:
