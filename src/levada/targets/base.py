@@ -25,10 +25,7 @@ class FileLike:
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
-
-        @property
-        def format(self) -> Format | None: ...
+    format: Format | None
 
     def _source(self) -> IO[bytes]:
         """The stored bytes. Raises FileNotFoundError."""
