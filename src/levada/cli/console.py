@@ -94,11 +94,14 @@ class Console:
 
     def _tell_failure(self, attempt: Attempt) -> None:
         from .summary import reason
-        from .text import one_line
+        from .text import one_line, task_name
 
         self._failures += 1
         if self._failures <= FAILURES_SHOWN:
-            self._say(f"attempt {attempt.number} of {one_line(attempt.task)} ended {attempt.exit}: {reason(attempt.error)}")
+            self._say(
+                name = one_line(task_name(attempt.family, attempt.task))
+                f"attempt {attempt.number} of {name} ended {attempt.exit}: {reason(attempt.error)}"
+            )
         elif self._failures == FAILURES_SHOWN + 1:
             self._say("more attempts failed; they are not shown here (`levada history --failed` has them)")
 

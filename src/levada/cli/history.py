@@ -13,7 +13,7 @@ from ..errors import UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed, Scanner
 from .tasks import CONFIG, settings_for
-from .text import duration, escape, one_line, table
+from .text import duration, escape, one_line, table, task_name
 
 if TYPE_CHECKING:
     from .._model.ports import Attempt
@@ -115,11 +115,11 @@ def attempts(parsed: Parsed, history: Any) -> int:
     family = parsed.words[0] if parsed.words else None
     found = history.recent(_limit(parsed), family=family, failed=parsed.flag("failed"))
     if parsed.flag("json"):
-        return _json([{**each._asdict(), "key": each.key.hex()} for each in found])
+        return _json([{**each._asdict(), "key": each.key.hex(), "task": name_of(each)} for each in found])
     if not found:
         print("no attempt was recorded yet" + (f" of {escape(family)}" if family else ""))
         return exit_codes.OK
-    rows = [(when(each.started), each.task, each.number, each.exit, duration(each.seconds), last_line(each)) for each in found]
+    rows = [(when(each.started), name_of(each), each.number, each.exit, duration(each.seconds), last_line(each)) for each in found]
     print("\n".join(table(rows, ("started", "task", "attempt", "ended", "took", "error"))))
     return exit_codes.OK
 
@@ -129,15 +129,23 @@ def log(parsed: Parsed, history: Any) -> int:
     if len(parsed.words) != 1:
         raise UsageError("which task?", hint="Write `levada log TASK` with a task, family or key as `levada history` shows them.")
     word = parsed.words[0]
-    found = next((each for each in history.recent(10_000, failed=True) if word in (each.task, each.family) or _is_key(word, each)), None)
+    found = next(
+        (each for each in history.recent(10_000, failed=True) if word in (each.family, name_of(each), each.task) or _is_key(word, each)),
+        None,
+    )
     if parsed.flag("json"):
-        return _json(None if found is None else {**found._asdict(), "key": found.key.hex()})
+        return _json(None if found is None else {**found._asdict(), "key": found.key.hex(), "task": name_of(found)})
     if found is None:
         print(f"no failed attempt of {escape(word)} was recorded")
         return exit_codes.OK
-    print(f"{escape(found.task)}: attempt {found.number} ended {found.exit} at {when(found.started)} after {duration(found.seconds)}")
+    print(f"{escape(name_of(found))}: attempt {found.number} ended {found.exit} at {when(found.started)} after {duration(found.seconds)}")
     print(escape(found.error.rstrip()) or "(no error text)")
     return exit_codes.OK
+
+
+def name_of(attempt: Attempt) -> str:
+    """The attempt's task as people write it."""
+    return task_name(attempt.family, attempt.task)
 
 
 def _is_key(word: str, attempt: Attempt) -> bool:

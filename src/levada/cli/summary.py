@@ -95,13 +95,11 @@ def reason(error: str) -> str:
     >>> reason('Traceback...\\n  File "flows.py", line 3, in run\\n    x\\nValueError: no flights\\n')
     'ValueError: no flights (flows.py:3)'
     """
-    lines = error.strip().splitlines()
-    if not lines:
-        return ""
-    said = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].startswith("  ")), -1) + 1
-    text = one_line(lines[said] if said < len(lines) else lines[-1])
-    place = next((_place(line) for line in reversed(lines) if line.startswith('  File "')), "")
-    return f"{text} ({place})" if place else text
+    lines = error.rstrip().splitlines()
+    frames = [at for at, line in enumerate(lines) if line.startswith('  File "')]
+    said = next((line for line in lines[frames[-1] + 1 :] if not line.startswith(" ")), "") if frames else "".join(lines[:1])
+    text = one_line(said)
+    return f"{text} ({_place(lines[frames[-1]])})" if frames else text
 
 
 def _place(line: str) -> str:

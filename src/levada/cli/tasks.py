@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from .. import config
+from ..config import use
 from ..config.settings import Settings, Value, load
 from ..errors import ConfigError, MissingParameter, ParameterError, UsageError
 from .app import DEBUG, HELP
@@ -62,7 +62,7 @@ def settings_for(parsed: Parsed, environ: Mapping[str, str]) -> Settings:
     if parsed.values.get("config"):
         environ = {**environ, "LEVADA_CONFIG": os.path.abspath(str(parsed.text("config")))}
     settings = load(environ, os.getcwd())
-    config.use(settings)
+    use(settings)
     _connect(settings)
     return settings
 

@@ -1,0 +1,315 @@
+"""What each command says and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from levada._model import exit_codes
+
+from .conftest import Call
+
+DAY = ("--day", "2013-01-05")
+
+
+def test_help_lists_every_command_and_exit_code(here: Path, call: Call) -> None:
+    said = call("--help")
+
+    assert said.code == 0
+    for word in ("run ", "plan ", "why ", "config ", "75 ", "130 "):
+        assert word in said.out
+
+
+def test_help_behind_a_family_shows_its_parameters(flows: Path, call: Call) -> None:
+    said = call("run", "flows.py", "Delays", "--help")
+
+    assert said.code == 0
+    assert "Minutes of delay by carrier." in said.out
+    assert "--day DATE    last day, UTC (required)" in said.out
+    assert "--window INT  days (default: 7)" in said.out
+    assert "--workers" in said.out
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "why", "list", "show", "check", "status", "history", "log", "config"])
+def test_each_command_has_help(here: Path, call: Call, command: str) -> None:
+    said = call(command, "--help")
+
+    assert said.code == 0
+    assert said.out.startswith(f"Usage: levada {command}")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["rnu"], "there is no command 'rnu'\n  Did you mean `levada run`?"),
+        (["Delays"], "To run a task write `levada run Delays`"),
+        (["--workers", "2"], "the command comes first"),
+        (["config", "expalin"], "Write `levada config explain"),
+        (["complete"], "which shell?"),
+        (["log"], "which task?"),
+        (["show"], "which family?"),
+        (["check"], "there is nothing to check"),
+        (["history", "--limit", "many"], "--limit: got 'many', expected N"),
+    ],
+)
+def test_a_wrong_command_is_answered_with_the_right_one(here: Path, call: Call, words: list[str], says: str) -> None:
+    said = call(*words)
+
+    assert said.code == 2
+    assert says in said.err
+
+
+def test_no_command_is_answered_with_help(here: Path, call: Call) -> None:
+    said = call()
+
+    assert said.code == 2
+    assert said.out.startswith("levada: make tasks complete")
+
+
+# -- run
+
+
+def test_a_second_run_has_nothing_to_do(flows: Path, call: Call) -> None:
+    call("run", "flows.py", "Delays", *DAY)
+    said = call("run", "flows.py", "Delays", *DAY)
+
+    assert said.code == 0
+    assert "nothing to do" in said.err
+
+
+def test_a_failure_is_told_with_its_line_and_ends_with_1(flows: Path, call: Call) -> None:
+    said = call("run", "flows.py", "Broken", "--attempts", "1")
+
+    assert said.code == 1
+    assert "Broken(): ValueError: no flights today (" in said.err
+    assert "flows.py:" in said.err
+
+
+def test_missing_data_ends_with_3_and_is_named(flows: Path, call: Call) -> None:
+    said = call("run", "flows.py", "Delays", "--day", "2013-01-06")
+
+    assert said.code == 3
+    assert "Drop(day=2013-01-06)" in said.err
+
+
+def test_a_fault_of_the_plan_ends_with_4(flows: Path, call: Call) -> None:
+    said = call("run", "flows.py", "Odd")
+
+    assert said.code == 4
+    assert "cannot say what I need" in said.err
+
+
+def test_the_result_is_json_on_request(flows: Path, call: Call) -> None:
+    result = json.loads(call("run", "flows.py", "Delays", *DAY, "--json").out)
+
+    assert (result["status"], result["done"], result["done_by_family"]) == ("ok", 1, {"Delays": 1})
+
+
+def test_quiet_still_tells_what_went_wrong(flows: Path, call: Call) -> None:
+    said = call("run", "-q", "flows.py", "Delays", "--day", "2013-01-06")
+
+    assert said.code == 3
+    assert "waiting for data" in said.err
+
+
+def test_options_are_stronger_than_the_configuration(flows: Path, call: Call) -> None:
+    (flows / "levada.toml").write_text("[run]\nworkers = 2\nexecutor = 'processes'\n")
+    (flows / "levada.toml").chmod(0o644)
+
+    said = call("run", "flows.py", "Delays", *DAY, "--workers", "1", "--executor", "inline")
+
+    assert said.code == 0, said.err
+
+
+# -- plan, why
+
+
+def test_plan_says_whether_there_is_work(flows: Path, call: Call) -> None:
+    said = call("plan", "flows.py", "Delays", *DAY)
+    assert said.code == exit_codes.WORK
+    assert said.out.splitlines()[0].split()[:3] == ["family", "to", "do"]
+    assert "1 task to do." in said.out
+
+    call("run", "flows.py", "Delays", *DAY)
+    assert call("plan", "flows.py", "Delays", *DAY).code == exit_codes.OK
+    assert call("plan", "flows.py", "Delays", "--day", "2013-01-06").code == exit_codes.WAITING
+
+
+def test_a_plan_has_a_tree_json_and_dot(flows: Path, call: Call) -> None:
+    wanted = ("flows.py", "Delays", "--day", "2013-01-06")
+
+    assert "  ? Drop(day=2013-01-06)" in call("plan", *wanted, "--tree").out
+    assert "Drop" not in call("plan", *wanted, "--depth", "0").out
+    assert json.loads(call("plan", *wanted, "--json").out)["counts"]["missing"] == 1
+    assert call("plan", *wanted, "--dot").out.startswith("digraph")
+
+
+def test_faults_of_a_plan_go_to_stderr(flows: Path, call: Call) -> None:
+    said = call("plan", "flows.py", "Odd")
+
+    assert said.code == exit_codes.PLAN_FAULT
+    assert "fault: Odd(): requires() raised RuntimeError: cannot say what I need" in said.err
+
+
+def test_why_names_what_would_end_the_wait(flows: Path, call: Call) -> None:
+    said = call("why", "flows.py", "Delays", "--day", "2013-01-06")
+
+    assert said.code == 0
+    assert "external, and not there: " in said.out
+    assert "drop/2013-01-06.csv" in said.out
+    assert json.loads(call("why", "flows.py", "Delays", "--day", "2013-01-06", "--json").out)["verdict"] == "waiting"
+
+
+def test_why_remembers_the_last_failure(flows: Path, call: Call) -> None:
+    call("run", "flows.py", "Broken", "--attempts", "1")
+
+    assert "ValueError: no flights today" in call("why", "flows.py", "Broken").out
+
+
+# -- what the modules define
+
+
+def test_list_names_families_and_what_they_say(flows: Path, call: Call) -> None:
+    lines = call("list", "flows.py").out.splitlines()
+    assert any(line.split() == ["Delays", "flows", "Minutes", "of", "delay", "by", "carrier."] for line in lines)
+
+    found = {row["family"]: row for row in json.loads(call("list", "flows.py", "--json").out)}
+    assert found["Drop"]["module"] == "flows"
+
+
+def test_show_tells_where_each_value_comes_from(flows: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEVADA_PARAM__Delays__window", "14")
+
+    rows = {row["name"]: row for row in json.loads(call("show", "flows.py", "Delays", "--json").out)["parameters"]}
+
+    assert (rows["window"]["value"], rows["window"]["where"]) == ("14", "environment LEVADA_PARAM__Delays__window")
+    assert (rows["loud"]["value"], rows["loud"]["where"]) == ("False", "default")
+    assert rows["day"]["value"] is None
+    assert "(required)" in call("show", "flows.py", "Delays").out
+
+
+def test_check_reports_all_that_is_wrong(flows: Path, call: Call) -> None:
+    (flows / "wrong1.py").write_text("1 / 0\n")
+    (flows / "wrong2.py").write_text("import levada as lv\nclass T(lv.Task):\n    run = lv.Parameter()\n")
+    (flows / "levada.toml").write_text("[params.Delays]\nday = 'never'\n[params.Elsewhere]\nx = 1\n")
+    (flows / "levada.toml").chmod(0o644)
+
+    said = call("check", "wrong1.py", "wrong2", "flows.py")
+
+    assert said.code == 2
+    for words in (
+        "ZeroDivisionError",
+        "a parameter cannot have this name",
+        "'never' is not a date",
+        "3 faults found",
+        "values are set for Elsewhere",
+    ):
+        assert words in said.err
+
+
+def test_check_is_content_with_what_is_right(flows: Path, call: Call) -> None:
+    said = call("check", "flows")
+
+    assert (said.code, said.err) == (0, "")
+    assert "nothing wrong" in said.out
+
+
+# -- the past
+
+
+def test_the_past_is_remembered_in_the_state_folder(flows: Path, call: Call) -> None:
+    call("run", "flows.py", "Delays", *DAY)
+    call("run", "flows.py", "Broken", "--attempts", "1")
+
+    status = call("status").out
+    assert "Delays(day=2013-01-05, window=7, loud=False)" in status
+    assert "ValueError: no flights today" in status
+
+    history = call("history").out
+    assert history.splitlines()[1].split()[2].startswith("Broken()")
+    assert "Delays" not in call("history", "--failed").out
+    assert [row["exit"] for row in json.loads(call("history", "Delays", "--json").out)] == ["ok"]
+
+    log = call("log", "Broken").out
+    assert "Broken(): attempt 1 ended user" in log
+    assert 'raise ValueError("no flights today")' in log
+
+
+def test_without_a_past_that_is_said(here: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEVADA_STATE", str(here / "none"))
+
+    assert call("status").out == "no run was recorded yet\n"
+    assert call("history").out == "no attempt was recorded yet\n"
+    assert call("log", "Delays").out == "no failed attempt of Delays was recorded\n"
+    assert not (here / "none").exists()
+
+
+def test_a_state_folder_that_others_may_write_ends_with_75(flows: Path, call: Call) -> None:
+    (flows / "state").mkdir(mode=0o777)
+    (flows / "state").chmod(0o777)
+
+    said = call("run", "flows.py", "Delays", *DAY, "--state", "state")
+
+    assert said.code == exit_codes.BUSY
+    assert "chmod 700" in said.err
+
+
+# -- the configuration
+
+
+def test_config_explain_shows_values_and_origins_and_no_secret(flows: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    (flows / "levada.toml").write_text("[levada]\nmodules = ['flows']\n[run]\nworkers = 3\n[params.Drop]\ntoken = 'hush'\n")
+    (flows / "levada.toml").chmod(0o644)
+    monkeypatch.setenv("LEVADA_RUN__EXECUTOR", "threads")
+    monkeypatch.setenv("LEVADA_WORKERS", "9")
+
+    said = call("config", "explain")
+
+    rows = {line.split()[0]: line for line in said.out.splitlines()}
+    assert "[run] workers" in rows["run.workers"]
+    assert "environment LEVADA_RUN__EXECUTOR" in rows["run.executor"]
+    assert "***" in rows["Drop.token"]
+    assert "hush" not in said.out + said.err
+    assert "LEVADA_WORKERS is not a setting" in said.err
+    assert "must be given" in call("config", "explain", "Drop").out
+
+
+def test_config_path_names_the_files(flows: Path, call: Call) -> None:
+    (flows / "levada.toml").write_text("")
+
+    lines = call("config", "path").out.splitlines()
+
+    assert lines[0] == str(flows / "levada.toml")
+    assert lines[1].endswith(".config/levada/levada.toml (not there)")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_learn_the_commands(here: Path, call: Call, shell: str) -> None:
+    assert "run plan why" in call("complete", shell).out
+
+
+# -- the process
+
+
+def test_it_is_a_program(flows: Path) -> None:
+    """Exit code, streams, and no rich on the way, where nobody watches a terminal."""
+    command = [sys.executable, "-X", "importtime", "-m", "levada", "run", "flows.py", "Delays", *DAY]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=flows, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert "| rich" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_reader_that_leaves_is_no_error(flows: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = f"'{sys.executable}' -m levada --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=flows, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,233 @@
+"""What a run shows while it goes on, and what it leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from levada._model.messages import Progress
+from levada._model.ports import Attempt
+from levada._model.status import Status
+from levada._run import Blocked, RunResult
+from levada.cli import console as console_module
+from levada.cli.app import report
+from levada.cli.bar import Bar
+from levada.cli.console import Console, Counts, Tally
+from levada.cli.logs import JsonLines, PlainLines
+from levada.cli.options import Parsed
+from levada.cli.summary import summary
+from levada.cli.text import count, escape, table
+from levada.config.settings import Settings
+from levada.errors import LevadaError
+
+
+class Screen(io.StringIO):
+    """Stands for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def runner(finished: bool = True, **numbers: int) -> Any:
+    """A run of one family ``Delays`` with so many tasks of each status."""
+    counts = tuple(numbers.get(str(status), 0) for status in Status)
+    progress = Progress(counts, {"Delays": counts}, numbers.get("complete", 0))
+    return SimpleNamespace(scheduler=SimpleNamespace(progress=lambda: progress), discovery=SimpleNamespace(finished=finished))
+
+
+def attempt(name: str = "Delays(day=2013-01-05)", seconds: float = 1.0, error: str = "") -> Attempt:
+    return Attempt(b"k", "Delays", name, 1, 0.0, seconds, "user" if error else "ok", error)
+
+
+def result(status: str = "ok", **fields: Any) -> RunResult:
+    plain = dict.fromkeys(("exit_code", "done", "already", "failed", "blocked", "missing"), 0)
+    lists: dict[str, Any] = {"failures": (), "blocked_by": (), "external": (), "faults": (), "done_by_family": {}}
+    return RunResult(**{"status": status, "seconds": 1.5, "wanted": "All()", **plain, **lists, **fields})
+
+
+def quiet_console(*flags: str) -> Console:
+    parsed = Parsed()
+    parsed.values.update(dict.fromkeys(flags, True))
+    return Console(parsed, Settings({}))
+
+
+# -- counting
+
+
+def test_a_line_tells_what_is_not_known_yet() -> None:
+    line = Tally().line(Counts(runner(finished=False, done=3, running=1, waiting=1200, failed=2, complete=7)))
+
+    assert line == "3 done, 2 failed, 1 running, 1,200 to do, 7 were complete, more are being found"
+
+
+def test_time_left_is_told_by_the_means_of_families() -> None:
+    tally = Tally()
+    tally.begin("a")
+    tally.end("a", attempt(seconds=2.0))
+    tally.running = {"b": 0.0, "c": 0.0}
+
+    assert tally.left({"Delays": 10}, slots=2) == 10.0
+    assert "about 10.0 s left" in tally.line(Counts(runner(done=1, running=2, ready=10)))
+
+
+def test_no_time_is_told_where_most_families_are_new() -> None:
+    tally = Tally()
+    tally.end("a", attempt())
+
+    assert tally.left({"Delays": 1, "Reports": 9}, slots=1) is None
+    assert tally.left({}, slots=1) is None
+
+
+def test_earlier_runs_lend_their_means() -> None:
+    tally = Tally()
+    tally.learn("Delays", 10, 3.0)
+
+    assert tally.left({"Delays": 4}, slots=1) == 12.0
+
+
+# -- lines and bar
+
+
+def test_elsewhere_than_on_a_terminal_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    console = quiet_console()
+    console.started(runner())
+    for tenth in range(120):
+        now[0] = tenth / 10
+        console.progress(runner(done=tenth, ready=5))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # at 2 s and at 7 s
+    assert lines[0].startswith("levada: 20 done, 0 running, 5 to do")
+
+
+def test_failures_are_told_at_once_but_not_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    console = quiet_console()
+    for number in range(50):
+        console.task_ended(number, attempt(error=f'  File "flows.py", line {number}, in run\nValueError: no\n'))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[3] == "levada: attempt 1 of Delays(day=2013-01-05) ended user: ValueError: no (flows.py:3)"
+    assert len(lines) == console_module.FAILURES_SHOWN + 1
+
+
+@pytest.mark.parametrize("flag", ["quiet", "no_console"])
+def test_a_silent_console_says_nothing(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    console = quiet_console(flag)
+    console.task_started("a")
+    console.task_ended("a", attempt(error="ValueError: no"))
+    console.progress(runner(done=1))
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar_when_the_first_task_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    console = quiet_console()
+    console.started(runner())
+    console.progress(runner(ready=4))
+    assert screen.getvalue() == ""
+
+    console.task_started("Delays(day=2013-01-05)")
+    console.progress(runner(finished=False, done=1, running=1, ready=2))
+    console.task_ended("x", attempt(error="ValueError: no\n"))
+    console.close()
+    console.close()
+
+    text = screen.getvalue()
+    assert "1 done, 1 running, 2 to do, more are being found" in text
+    assert "Delays: 1 of 4" in text
+    assert "ended user: ValueError: no" in text
+
+
+@pytest.mark.parametrize("numbers", [{}, {"done": 1_000_000}, {"failed": 1, "done": 1}, {"running": 3, "ready": 1_000_000}, {"running": 1}])
+def test_the_bar_is_as_wide_as_it_says(monkeypatch: pytest.MonkeyPatch, numbers: dict[str, int]) -> None:
+    monkeypatch.setattr("sys.stderr", Screen())
+    bar = Bar(Tally())
+    try:
+        assert len(bar._bar(Counts(runner(**numbers))).plain) == 40
+    finally:
+        bar.close()
+
+
+# -- the summary
+
+
+def test_the_summary_names_families_before_tasks() -> None:
+    failure = SimpleNamespace(
+        task="Delays(day=2013-01-05)", exit="user", attempt=3, error='Traceback\n  File "f.py", line 7, in run\nKeyError: 1\n'
+    )
+    lines = summary(
+        result(
+            "failed",
+            done=30,
+            already=4,
+            failed=7,
+            blocked=9,
+            missing=1,
+            done_by_family={"Delays": 27, "Report": 3},
+            failures=(failure,),
+            blocked_by=(Blocked("Delays(day=2013-01-05)", "failed", 9),),
+            external=("Drop(day=2013-01-06)",),
+        )
+    )
+
+    assert lines == [
+        "levada: All(): failed (1.5 s)",
+        "  made      30 tasks: Delays 27, Report 3",
+        "  complete  4 tasks before",
+        "  failed    7 tasks",
+        "    Delays(day=2013-01-05): KeyError: 1 (f.py:7) (attempt 3)",
+        "    and 6 more tasks",
+        "    The whole error: levada log TASK",
+        "  blocked   9 tasks",
+        "    9 tasks behind Delays(day=2013-01-05) (failed)",
+        "  missing   1 task that others make",
+        "    Drop(day=2013-01-06)",
+    ]
+
+
+def test_a_run_without_work_is_one_line() -> None:
+    assert summary(result(already=31)) == ["levada: All(): nothing to do, 31 tasks complete (1.5 s)"]
+
+
+# -- text from outside
+
+
+def test_text_from_outside_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    report(LevadaError("a file named \x1b]0;owned\x07"))
+
+    assert "\x1b" not in capsys.readouterr().err
+    assert escape("é ü 漢\n\tx") == "é ü 漢\n\tx"
+    assert escape("\x9b2J\u202e") == "\\x9b2J\\u202e"
+    assert table([("a\nb", 1)]) == ["a  1"]
+    assert count(2, "task") == "2 tasks"
+
+
+# -- log lines
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    return logging.getLogger("levada.t").makeRecord("levada.t", logging.WARNING, "f", 1, message, (), None, extra=fields)
+
+
+def test_plain_log_lines_carry_their_fields_and_no_control_characters() -> None:
+    line = PlainLines().format(record("lease \x1b[2J granted\nLevel ERROR", task="A(x=1)", fence="1.7"))
+
+    assert line.endswith("WARNING lease \\x1b[2J granted task=A(x=1) fence=1.7\nLevel ERROR")
+    assert "\x1b" not in line
+
+
+def test_json_log_lines_carry_their_fields() -> None:
+    line = json.loads(JsonLines().format(record("lease granted", task="A(x=1)", seconds=3.5, odd=object)))
+
+    assert (line["level"], line["message"], line["task"], line["seconds"]) == ("warning", "lease granted", "A(x=1)", 3.5)
+    assert line["time"].endswith("+00:00")
