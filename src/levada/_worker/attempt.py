@@ -60,13 +60,13 @@ class _Run:
             if isinstance(self.body, GeneratorType):
                 self.body.close()
             elif self.loop is not None and isinstance(self.body, AsyncGeneratorType):
-                self.loop.run(_closing(self.body))
+                _awaited(self, _closing(self.body))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
         finally:
             if self.loop is not None:
-                self.loop.close()
+                _where_no_loop_runs(self.loop.close)
             self.body = self.loop = None
 
 
@@ -314,17 +314,21 @@ def _awaited(run: _Run, awaitable: Any) -> Any:
 
     if run.loop is None:
         run.loop = asyncio.Runner()
-    if asyncio._get_running_loop() is None:
-        return run.loop.run(awaitable)
-    return _in_a_thread(run.loop, awaitable)
+    return _where_no_loop_runs(run.loop.run, awaitable)
 
 
-def _in_a_thread(loop: asyncio.Runner, awaitable: Any) -> Any:
-    """As ``loop.run`` where this thread has a running loop already (a notebook)."""
+def _where_no_loop_runs(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it here, or in a thread of its own where this one runs an event loop already (a notebook)."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function(*arguments)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(loop.run, awaitable).result()
+        return thread.submit(function, *arguments).result()
 
 
 _END = object()  # in place of StopIteration, which cannot leave a coroutine as what it is

@@ -136,14 +136,15 @@ class Loop:
                 self._look(wait=True)
             if monotonic() - self._rang_at > _RING_AFTER:
                 self._look(wait=False)
-            self._number += 1
-            clocks[SINCE] = monotonic()
-            words[CLAIMED] = self._number
+            number = self._number = self._number + 1
             item = queue.popleft()
-            if self._number <= words[VOID]:
-                self._returned.append(self._number)
-            else:
-                self._tell(self._ran(item))
+            if number > words[VOID]:
+                clocks[SINCE] = monotonic()
+                words[CLAIMED] = number
+                if number > words[VOID]:
+                    self._tell(self._ran(item))
+                    continue
+            self._returned.append(number)
 
     def _ran(self, item: Any) -> Ended | Yielded:
         attempts = self.attempts

@@ -322,8 +322,7 @@ class Processes:
         elif kind == YIELDED:
             self._take_yielded(child, payload)
         elif kind == RETURNED:
-            taken = [(seq, *found) for seq in from_ints(payload) if (found := child.take(seq)) is not None]
-            self._waiting.extendleft(reversed(self._sorted_back(child, taken)))
+            self._take_returned(child, from_ints(payload))
         elif kind == RETIRE:
             child.retires = True
         elif kind == FAULT:
@@ -365,6 +364,19 @@ class Processes:
     def _recall(self, child: Child) -> list[Job]:
         self._read_ring(child)
         return self._sorted_back(child, child.recall())
+
+    def _take_returned(self, child: Child, numbers: list[int]) -> None:
+        """Jobs that were taken back at the moment when the child was about to begin them."""
+        unwanted = child.stop.seq if child.stop is not None and child.stop.exit is ExitClass.CANCELLED else None
+        taken = [(seq, *found) for seq in numbers if (found := child.take(seq)) is not None]
+        jobs = self._sorted_back(child, [one for one in taken if one[0] != unwanted])
+        self._waiting.extendleft(reversed(jobs))
+        for seq, job, resumed in taken:
+            if seq == unwanted:
+                if resumed:
+                    child.suspended[job.index] = job
+                    child.drop(job.index)
+                self._cancelled(job.index)
 
     def _sorted_back(self, child: Child, taken: list[tuple[int, Job, bool]]) -> list[Job]:
         """The jobs that can run anywhere; attempts that were to go on are told to go on again."""

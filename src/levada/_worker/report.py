@@ -51,7 +51,7 @@ def exit_of(error: BaseException) -> ExitClass:
 
 def describe(error: BaseException, task: Any = None, said: object = None) -> Failure:
     """The exception as a Failure. said: what the task's ``on_failure`` answered, added to the text."""
-    trace = own_frames(error.__traceback__)
+    trace = _trace_of(error)
     text = _traceback(error, trace)
     if isinstance(said, str) and said.strip() and said.strip() not in text:
         text = f"{text.rstrip()}\n\n{said}"
@@ -65,6 +65,13 @@ def own_frames(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and _is_engine(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return trace
+
+
+def _trace_of(error: BaseException) -> TracebackType | None:
+    try:
+        return own_frames(error.__traceback__)
+    except Exception:  # its class answers questions with errors
+        return None
 
 
 def _is_engine(file: str) -> bool:

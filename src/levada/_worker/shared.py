@@ -15,8 +15,9 @@ TAIL     parent  results read so far
 SINCE    child   when the job of CLAIMED began, monotonic clock, seconds (a double)
 =======  ======  ==========================================================================
 
-The child writes CLAIMED, then reads VOID; the parent writes VOID, lets SETTLE pass, then reads CLAIMED. So a
-job is either seen as begun by both or by none (a store becomes visible within a microsecond).
+The child writes CLAIMED, then reads VOID; the parent writes VOID, lets SETTLE pass, then reads CLAIMED. So no
+job is begun by the child and taken back by the parent (a store becomes visible within a microsecond). The one
+that both saw, claimed and void, is not begun; the child says so with RETURNED.
 """
 
 from __future__ import annotations
