@@ -98,10 +98,8 @@ class Console:
 
         self._failures += 1
         if self._failures <= FAILURES_SHOWN:
-            self._say(
-                name = one_line(task_name(attempt.family, attempt.task))
-                f"attempt {attempt.number} of {name} ended {attempt.exit}: {reason(attempt.error)}"
-            )
+            name = one_line(task_name(attempt.family, attempt.task))
+            self._say(f"attempt {attempt.number} of {name} ended {attempt.exit}: {reason(attempt.error)}")
         elif self._failures == FAILURES_SHOWN + 1:
             self._say("more attempts failed; they are not shown here (`levada history --failed` has them)")
 
