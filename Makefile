@@ -57,11 +57,11 @@ check: $(VENV)/.levada-dev
 	$(BIN)/python tools/check_floors.py
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 typecheck: $(VENV)/.levada-dev
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.levada-dev
 	$(BIN)/ruff check --fix-only --quiet .
