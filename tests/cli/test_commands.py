@@ -313,3 +313,9 @@ def test_a_reader_that_leaves_is_no_error(flows: Path) -> None:
     done = subprocess.run(["bash", "-c", command], cwd=flows, env=environ, capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_command_line_of_luigi_is_understood(flows: Path, call: Call) -> None:
+    assert call("luigi", "--module", "flows", "Delays", *DAY, "--local-scheduler").code == 0
+    assert call("luigi", "--module", "flows", "Broken", "--local-scheduler", "--attempts", "1").code == 1
+    assert call("luigi").code == 2

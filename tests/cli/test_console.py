@@ -18,7 +18,7 @@ from levada.cli import console as console_module
 from levada.cli.app import report
 from levada.cli.bar import Bar
 from levada.cli.console import Console, Counts, Tally
-from levada.cli.logs import JsonLines, PlainLines
+from levada.cli.logs import JsonLines, PlainLines, set_up
 from levada.cli.options import Parsed
 from levada.cli.summary import summary
 from levada.cli.text import count, escape, table
@@ -231,3 +231,31 @@ def test_json_log_lines_carry_their_fields() -> None:
 
     assert (line["level"], line["message"], line["task"], line["seconds"]) == ("warning", "lease granted", "A(x=1)", 3.5)
     assert line["time"].endswith("+00:00")
+
+
+def test_estimates_are_asked_once_and_only_when_something_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    now = [0.0]
+    monkeypatch.setattr(console_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    console = Console(Parsed(), Settings({}), lambda: asked.append(1) or {"Delays": SimpleNamespace(attempts=3, mean=2.0)})
+    console.started(runner())
+    console.progress(runner(ready=1))
+    assert asked == []
+
+    now[0] = 10.0
+    console.progress(runner(ready=1))
+    now[0] = 20.0
+    console.progress(runner(ready=1))
+    assert asked == [1]
+
+
+def test_log_lines_go_to_what_stderr_is_by_then(here: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    assert set_up("info") is not None
+    assert set_up("info") is None  # who came first keeps what he set up
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+
+    logging.getLogger("levada.t").info("lease granted", extra={"task": "A"})
+
+    assert screen.getvalue().endswith("INFO lease granted task=A\n")

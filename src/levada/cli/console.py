@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config.settings import Settings
@@ -29,8 +30,10 @@ FAILURES_SHOWN = 20
 class Console:
     """The observer of ``levada run``. ``close`` gives the terminal back; harmless to repeat."""
 
-    def __init__(self, parsed: Parsed, settings: Settings) -> None:
+    def __init__(self, parsed: Parsed, settings: Settings, estimates: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Estimates: family -> how long its attempts took lately; asked once, when something is to be shown."""
         self._settings = settings
+        self._estimates: Callable[[], Mapping[str, Any]] | None = estimates
         self._as_json = parsed.flag("log_json")
         self._silent = parsed.flag("quiet") or parsed.flag("no_console") or settings.get("run", "console", True) is False
         self._on_terminal = not parsed.flag("pdb") and sys.stderr.isatty()
@@ -58,10 +61,18 @@ class Console:
         if self._silent:
             return
         if self._bar is not None:
+            self._learn()
             self._bar.show(runner)
         elif not self._on_terminal and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + BETWEEN_LINES
+            self._learn()
             self._say(self._tally.line(Counts(runner)))
+
+    def _learn(self) -> None:
+        if self._estimates is not None:
+            for family, estimate in self._estimates().items():
+                self._tally.learn(family, estimate.attempts, estimate.mean)
+            self._estimates = None
 
     def task_started(self, task: Any) -> None:
         """The first one brings the bar, if somebody watches."""

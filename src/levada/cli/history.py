@@ -12,7 +12,7 @@ from ..config.state import state_folder, state_path
 from ..errors import UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed, Scanner
-from .tasks import CONFIG, settings_for
+from .tasks import CONFIG, settings_for, state_of
 from .text import duration, escape, one_line, table, task_name
 
 if TYPE_CHECKING:
@@ -48,14 +48,16 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
 def open_history(parsed: Parsed, environ: Mapping[str, str]) -> Any:
     """The history of the state folder; a folder that is not there has an empty one, and is not made."""
+    return history_of(parsed.text("state") or state_of(settings_for(parsed, environ)), environ)
+
+
+def history_of(state: str | None, environ: Mapping[str, str]) -> Any:
+    """The history of the state folder that is set, or of the one that always counts."""
     from .._server.history import open_history
 
-    configured = settings_for(parsed, environ).get("levada", "state")
-    chosen = parsed.text("state") or (None if configured is None else str(configured))
-    if parsed.values.get("state"):
-        environ = {**environ, "LEVADA_STATE": os.path.abspath(str(chosen))}
-    path = state_path(environ, chosen)
-    return open_history(state_folder(environ, chosen) if os.path.exists(path) else path)
+    if state is not None:
+        environ = {**environ, "LEVADA_STATE": state}
+    return open_history(state_folder(environ) if os.path.exists(state_path(environ)) else state_path(environ))
 
 
 def status(parsed: Parsed, history: Any) -> int:

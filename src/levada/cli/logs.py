@@ -22,11 +22,22 @@ def set_up(level: str = "warning", *, as_json: bool = False, stream: IO[str] | N
     root = logging.getLogger()
     if root.handlers:
         return None
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler: logging.Handler = logging.StreamHandler(stream) if stream is not None else ToStderr()
     handler.setFormatter(JsonLines() if as_json else PlainLines())
     root.addHandler(handler)
     root.setLevel(level.upper())
     return handler
+
+
+class ToStderr(logging.Handler):
+    """Writes to what ``sys.stderr`` is when the line comes: while a bar shows, that is above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a broken pipe or a wrong format never stops a run."""
+        try:
+            print(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:

@@ -42,7 +42,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     task = request.task()
     from .console import Console
 
-    console = Console(request.parsed, request.settings)
+    console = Console(request.parsed, request.settings, lambda: _estimates(request, environ))
     try:
         result = _run(task, request, console)
     finally:
@@ -73,3 +73,13 @@ def _run(task: Any, request: Request, console: Console) -> Any:
         state=state_of(settings),
         resources=cast("dict[str, int]", settings.section("resources")),
     )
+
+
+def _estimates(request: Request, environ: Mapping[str, str]) -> Mapping[str, Any]:
+    from .history import history_of
+
+    history = history_of(state_of(request.settings), environ)
+    try:
+        return cast("Mapping[str, Any]", history.estimates())
+    finally:
+        history.close()

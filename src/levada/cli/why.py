@@ -40,12 +40,12 @@ def _memory(request: Request, environ: Mapping[str, str]) -> dict[str, Any]:
     state = state_of(request.settings)
     if state is not None:
         environ = {**environ, "LEVADA_STATE": state}
-    if not os.path.exists(state_path(environ, state)):
+    if not os.path.exists(state_path(environ)):
         return {}
     from .._server.history import open_history
     from .._server.locks import open_locks
 
-    folder = state_folder(environ, state)
+    folder = state_folder(environ)
     locks = open_locks(folder)
 
     def runs_elsewhere(key: bytes) -> bool:
