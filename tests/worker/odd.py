@@ -239,6 +239,11 @@ def _child_of_child() -> None:
     subprocess.run(["sleep", "60"], check=True)
 
 
+def _child_of_child_told() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        print(child.pid, flush=True)
+
+
 def _raise(error: BaseException) -> Callable[[], None]:
     def run() -> None:
         raise error.with_traceback(None)
@@ -303,6 +308,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "ignores SIGTERM": _stubborn,
     "swallows everything": _swallow,
     "waits for a program": _child_of_child,
+    "waits for a program and tells": _child_of_child_told,
     "rolls dice": lambda: random.random(),
 }
 

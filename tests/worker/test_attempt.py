@@ -144,6 +144,7 @@ def test_hooks_surround_each_stretch(tmp_path: Path) -> None:
         lambda job: said.append("begin"),
         lambda job: said.append("end"),
         lambda name, task, detail: said.append(name),
+        {"somebody": "listens"},
     )
     attempts = Attempts(hooks)
     path = str(tmp_path / "x")
@@ -152,6 +153,18 @@ def test_hooks_surround_each_stretch(tmp_path: Path) -> None:
         Flag(f"{path}.{letter}").touch()
     attempts.go_on(0)
     assert said == ["begin", "start", "end", "begin", "success", "time", "end"]
+
+
+def test_hooks_surround_each_stretch_also_when_nobody_listens(tmp_path: Path) -> None:
+    said: list[Any] = []
+    attempts = Attempts(Hooks(HOOKS.is_complete, missing, lambda job: said.append("begin"), lambda job: said.append("end")))
+    path = str(tmp_path / "x")
+    assert isinstance(attempts.begin(Job(0, Grows(path=path))), Yielded)
+    for letter in "abc":
+        Flag(f"{path}.{letter}").touch()
+    assert isinstance(attempts.go_on(0), Ended)
+    attempts.begin(Job(1, Noop()))
+    assert said == ["begin", "end"] * 3
 
 
 def test_secrets_are_masked_also_in_reprs() -> None:

@@ -211,7 +211,7 @@ def test_what_has_not_begun_is_handed_back_and_forgotten(make: Make, tmp_path: P
 
 
 def test_a_task_that_the_child_does_not_hold_is_rebuilt_from_its_texts(make: Make, tmp_path: Path) -> None:
-    tasks = [Writes(path=str(tmp_path / name)) for name in ('plain', 'with "quotes" and ü')]
+    tasks = [Writes(path=str(tmp_path / name)) for name in ("plain", 'with "quotes" and ü')]
     ended = run_all(make(1, tasks, held=0), tasks)
     assert [item.exit for item in ended.values()] == [OK, OK]
     assert all(task.complete() for task in tasks)
@@ -361,7 +361,8 @@ def test_close_leaves_no_process(make: Make) -> None:
     pool = make(3, tasks, kill_after=0.2)
     pool.start(jobs(tasks))
     collect(pool, 1)
-    pids = [child.pid for child in pool._children]
+    assert pool._reaper is not None
+    pids = [pool._reaper._pid, *[child.pid for child in pool._children]]
     pool.close(0.0)
     assert not any(alive(pid) for pid in pids)
     pool.close(0.0)
@@ -392,23 +393,23 @@ PARENT = """
 import sys, time
 from levada._worker.pool import Processes
 from tests.worker.odd import HOOKS, Odd, jobs
-tasks = [Odd(kind="ignores SIGTERM"), Odd(kind="sleeps", number=1), Odd(kind="waits for a program", number=2)]
+tasks = [Odd(kind="ignores SIGTERM"), Odd(kind="sleeps", number=1), Odd(kind="waits for a program and tells", number=2)]
 pool = Processes(3, HOOKS, tasks.__getitem__, lambda: 3)
 pool.start(jobs(tasks))
 while not all(child.running() for child in pool._children):
     time.sleep(0.01)
-print(*[child.pid for child in pool._children], flush=True)
+print(*[child.pid for child in pool._children], pool._reaper._pid, flush=True)
 time.sleep(60)
 """
 
 
-def test_children_die_with_their_parent() -> None:
+def test_children_and_their_programs_die_with_their_parent() -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=env)
     assert parent.stdout is not None
     with parent:
-        pids = [int(word) for word in parent.stdout.readline().split()]
-        assert len(pids) == 3
+        pids = [int(word) for line in range(2) for word in parent.stdout.readline().split()]
+        assert len(pids) == 5
         assert all(alive(pid) for pid in pids)
         parent.send_signal(signal.SIGKILL)
         parent.wait()

@@ -27,6 +27,12 @@ WORTH_MEASURING = 0.001
 
 _OK = ExitClass.OK
 
+_forks = [0]
+"""How many forks lie between the first process and this one (asking for the process id costs more)."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forks.__setitem__(0, _forks[0] + 1))
+
 
 class Stopped(BaseException):
     """Raised inside run() when the attempt is to end. Not an Exception: ``except Exception`` must not keep it."""
@@ -45,12 +51,12 @@ class _Run:
 
     __slots__ = ("body", "cpu", "job", "loop", "seconds", "started", "waits_for")
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, body: Any = None) -> None:
         self.job = job
         self.started = time()
         self.seconds = 0.0
         self.cpu = 0.0
-        self.body: Any = None  # the generator, once run() has given one
+        self.body = body  # the generator, once run() has given one
         self.waits_for: Any = None  # the structure that it yielded last
         self.loop: asyncio.Runner | None = None
 
@@ -93,6 +99,7 @@ class Attempts:
         self.running: int | None = None  # index; a signal may stop it as long as this is set
         self.ended_at = 0.0  # monotonic clock, end of the last stretch
         self.pid = os.getpid()
+        self._forks = _forks[0]
         self._worker = str(self.pid)
         self._alarm = alarm
         self._on_error = on_error
@@ -102,7 +109,48 @@ class Attempts:
 
     def begin(self, job: Job) -> Ended | Yielded:
         """Run a task until it ends or yields requirements that are not complete."""
+        if job.timeout is None and not self.hooks.heard:
+            return self._plainly(job)
         return self._stretch(_Run(job))
+
+    def _plainly(self, job: Job) -> Ended | Yielded:
+        """The short way, for most attempts: no alarm, nobody listens, run() gives back nothing.
+
+        Says what ``_stretch`` says, in one function: a million no-ops pass here.
+        """
+        since = monotonic()
+        if since - self._cpu_at > WORTH_MEASURING:
+            self._cpu, self._cpu_at = self._usage()[0], since
+        hooks, task = self.hooks, job.task
+        try:
+            try:
+                self.running = job.index
+                started = time()
+                if hooks.begin is not None:
+                    hooks.begin(job)
+                body = task.run()
+                if body is not None:
+                    return self._guarded(_Run(job, body), since, begun=True)
+                if _forks[0] != self._forks:
+                    self._leave_if_forked(0)
+                if job.batch or not hooks.is_complete(task):
+                    return self._seen(_Run(job), since)
+                self.running = None
+                _call_on_success(task)
+                seconds, cpu, rss = self._used(since)
+                return Ended(job.index, _OK, "", (), "", started, seconds, cpu, rss, "", self._worker)
+            except KeyboardInterrupt:
+                self._leave_if_forked(1)
+                raise
+            except BaseException as error:
+                self.running = None
+                return self._failed(_Run(job), since, error)
+        except Stopped as late:
+            return self._failed(_Run(job), since, late)
+        finally:
+            self.running = None
+            if hooks.end is not None:
+                hooks.end(job)
 
     def go_on(self, index: int) -> Ended | Yielded:
         """Let a suspended attempt go on; the yield expression gives the outputs of what it asked for."""
@@ -124,17 +172,16 @@ class Attempts:
         except Stopped as late:  # arrived while we were wording the end of the attempt
             return self._failed(run, since, late)
         finally:
-            self.running = None
             if self.hooks.end is not None:
                 self.hooks.end(run.job)
 
-    def _guarded(self, run: _Run, since: float) -> Ended | Yielded:
+    def _guarded(self, run: _Run, since: float, begun: bool = False) -> Ended | Yielded:
         job, disarm = run.job, None
         try:
             if job.timeout is not None and self._alarm:
                 disarm = _armed(job.timeout - run.seconds, self)
             self.running = job.index
-            waits_for = self._work(run)
+            waits_for = self._work(run, begun)
             if waits_for is not None:
                 return self._suspend(run, since, waits_for)
             return self._seen(run, since)
@@ -150,17 +197,18 @@ class Attempts:
             if disarm is not None:
                 disarm()
 
-    def _work(self, run: _Run) -> list[Any] | None:
+    def _work(self, run: _Run, begun: bool) -> list[Any] | None:
         """User code runs here. What it waits for, or None when run() has ended."""
         hooks, job = self.hooks, run.job
-        if hooks.begin is not None:
+        if hooks.begin is not None and not begun:
             hooks.begin(job)
         if run.body is None:
             if hooks.event is not None:
                 hooks.event("start", job.task, None)
             run.body = job.task.run()
         waits_for = None if run.body is None else self._advance(run)
-        self._leave_if_forked(0)
+        if _forks[0] != self._forks:
+            self._leave_if_forked(0)
         return waits_for
 
     def _advance(self, run: _Run) -> list[Any] | None:
@@ -193,14 +241,14 @@ class Attempts:
     def _seen(self, run: _Run, since: float, message: str = "") -> Ended:
         """run() has ended well: OK if the outputs are there."""
         job, hooks = run.job, self.hooks
-        for task in job.batch or (job.task,):
-            if not hooks.is_complete(task):
-                return self._without_output(run, since)
+        if not (hooks.is_complete(job.task) if not job.batch else all(hooks.is_complete(task) for task in job.batch)):
+            return self._without_output(run, since)
         self.running = None
         if run.body is not None:
             run.close()
         _call_on_success(job.task)
-        seconds, cpu, rss = self._used(since)
+        now = self.ended_at = monotonic()
+        seconds, cpu, rss = (now - since, 0.0, 0) if now - since < WORTH_MEASURING else self._used(since)
         if hooks.event is not None:
             hooks.event("success", job.task, None)
             hooks.event("time", job.task, run.seconds + seconds)
@@ -283,7 +331,7 @@ class Attempts:
 
     def _leave_if_forked(self, status: int) -> None:
         """A task that forked, and came back to us in its child: the child must not go on as a second worker."""
-        if os.getpid() != self.pid:
+        if _forks[0] != self._forks:
             _flush()
             os._exit(status)
 
@@ -359,9 +407,7 @@ def failure_of(index: int, task: Any, error: BaseException) -> Ended:
 def _call_on_success(task: Any) -> None:
     """The outputs are there, so the task is done, whatever its ``on_success`` thinks of it."""
     try:
-        answer = getattr(task, "on_success", None)
-        if answer is not None:
-            answer()
+        task.on_success()
     except Exception:
         import logging
 

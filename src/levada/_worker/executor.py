@@ -6,7 +6,8 @@ An executor knows nothing of schedulers, leases or plans. What it needs of the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from .._model.status import ExitClass
@@ -65,6 +66,7 @@ class Hooks(NamedTuple):
     begin: Callable[[Job], None] | None = None  # before run() and before it goes on: fence and temporary names
     end: Callable[[Job], None] | None = None  # after run(), also when it raised
     event: Callable[[str, Any, object], None] | None = None  # ("start"|"success"|"failure"|"time", task, detail)
+    heard: Mapping[str, object] = MappingProxyType({})  # handlers by event; empty: nobody listens, `event` need not be called
 
 
 class Executor(Protocol):

@@ -22,6 +22,7 @@ from .frames import ENDED, FAULT, RETIRE, RETURNED, YIELDED, from_ints, from_jso
 from .oom import oom_kills
 from .pace import Pace
 from .process import Child, Spawning, Stop, forked, may_fork, spawned
+from .reaper import Reaper
 from .shared import CLAIMED, SINCE, STOP
 from .waker import Deadline, Waker
 
@@ -72,6 +73,7 @@ class Processes:
         self._stillborn = 0
         self._oom_kills: int | None = None
         self._waker: Waker | None = None  # made with the first child
+        self._reaper: Reaper | None = None  # where a fork was safe
 
     # -- the port
 
@@ -152,6 +154,9 @@ class Processes:
         if self._waker is not None:
             self._waker.close()
             self._waker = None
+        if self._reaper is not None:
+            self._reaper.close()
+            self._reaper = None
 
     def refresh(self) -> None:
         """Replace the children when they are idle: new ones hold the tasks that were found meanwhile."""
@@ -222,9 +227,13 @@ class Processes:
             self._waker = Waker()
             self._oom_kills = oom_kills()
         if may_fork() and not self._spawn:
-            child = forked(self._task_of, self._hooks, self._held(), self._children, self._waker.descriptors())
+            self._reaper = self._reaper or Reaper()
+            own = (*self._waker.descriptors(), self._reaper.fd)
+            child = forked(self._task_of, self._hooks, self._held(), self._children, own)
         else:
             child = spawned(self._spawning)
+        if self._reaper is not None:
+            self._reaper.watch(child.pid)
         self._children.append(child)
         self._by_fd[child.channel.fileno()] = child
         if child.pidfd is not None:
@@ -471,6 +480,8 @@ class Processes:
             self._frame(child, kind, payload)
         self._read_ring(child)
         self._children.remove(child)
+        if self._reaper is not None:
+            self._reaper.forget(child.pid)
         for fd in (child.channel.fileno(), child.pidfd):
             if fd is not None:
                 self._forget_fd(fd)
