@@ -259,3 +259,10 @@ def test_log_lines_go_to_what_stderr_is_by_then(here: Any, capsys: pytest.Captur
     logging.getLogger("levada.t").info("lease granted", extra={"task": "A"})
 
     assert screen.getvalue().endswith("INFO lease granted task=A\n")
+
+
+def test_an_interrupted_run_blames_nobody_for_what_is_left() -> None:
+    assert (
+        summary(result("interrupted", done=1, blocked=9, done_by_family={"Delays": 1}))[-1]
+        == "  left      9 tasks that had not started or not ended"
+    )

@@ -63,6 +63,8 @@ def _failures(result: RunResult) -> list[str]:
 def _blocked(result: RunResult) -> list[str]:
     if not result.blocked:
         return []
+    if result.status == "interrupted":
+        return [f"  left      {count(result.blocked, 'task')} that had not started or not ended"]
     lines = [f"  blocked   {count(result.blocked, 'task')}"]
     lines += [f"    {count(by.count, 'task')} behind {one_line(by.by)} ({by.why})" for by in result.blocked_by[:EXAMPLES]]
     return lines + _more(len(result.blocked_by) - EXAMPLES, "cause")
