@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 EXAMPLES = 5
 """Tasks that are named of each kind; counts are whole."""
 
+FAMILIES = 8
+"""Families that are named."""
+
 HEADS = {
     "ok": "done",
     "failed": "failed",
@@ -39,8 +42,8 @@ def _made(result: RunResult) -> list[str]:
     lines = []
     if result.done:
         families = sorted(result.done_by_family.items(), key=lambda pair: (-pair[1], pair[0]))
-        named = ", ".join(f"{escape(family)} {number:,}" for family, number in families[:8])
-        more = f", {count(len(families) - 8, 'more family').replace('familys', 'families')}" if len(families) > 8 else ""
+        named = ", ".join(f"{escape(family)} {number:,}" for family, number in families[:FAMILIES])
+        more = f" and {len(families) - FAMILIES} more" if len(families) > FAMILIES else ""
         lines.append(f"  made      {count(result.done, 'task')}: {named}{more}")
     if result.already:
         lines.append(f"  complete  {count(result.already, 'task')} before")
@@ -66,7 +69,7 @@ def _blocked(result: RunResult) -> list[str]:
     if result.status == "interrupted":
         return [f"  left      {count(result.blocked, 'task')} that had not started or not ended"]
     lines = [f"  blocked   {count(result.blocked, 'task')}"]
-    lines += [f"    {count(by.count, 'task')} behind {one_line(by.by)} ({by.why})" for by in result.blocked_by[:EXAMPLES]]
+    lines += [f"    {count(number, 'task')} behind {one_line(by)} ({why})" for by, why, number in result.blocked_by[:EXAMPLES]]
     return lines + _more(len(result.blocked_by) - EXAMPLES, "cause")
 
 
