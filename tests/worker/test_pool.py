@@ -224,6 +224,17 @@ def test_the_child_is_told_fence_and_key(make: Make, tmp_path: Path, held: int) 
     assert Path(tasks[0].path).read_text() == repr((Fence(1, 1), key_of(tasks[0])))
 
 
+def test_children_are_replaced_by_ones_that_hold_what_was_found_meanwhile(make: Make) -> None:
+    tasks = [Noop(number=n) for n in range(3000)]
+    pool = make(1, tasks, held=100)
+    first = run_all(pool, tasks[:1])[0].worker
+    pool._held = lambda: len(tasks)
+    run_all(pool, tasks)
+    assert pool._children[-1].name != first
+    assert pool._children[-1].held == 3000
+    assert pool._children[-1].texts == 0
+
+
 def test_a_parameter_that_does_not_survive_its_text_is_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     task = Nap(note="right")
     monkeypatch.setattr(type(task).parameters()[2][1], "serialize", lambda value: "wrong" if value == "right" else value, raising=False)

@@ -15,9 +15,11 @@ class Pace:
     large makes tasks wait behind each other.
 
     >>> pace = Pace(most=100)
-    >>> pace.note(1, 0.00001); pace.depth
+    >>> pace.note(1, 0.00001)
+    >>> pace.depth
     4
-    >>> pace.note(4, 2.0); pace.depth
+    >>> pace.note(4, 2.0)
+    >>> pace.depth
     1
     """
 

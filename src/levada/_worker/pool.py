@@ -31,6 +31,7 @@ LONGEST_QUEUE = 1000
 
 _GLANCE = 0.01  # seconds between two looks at the rings, while results may lie there without a bell
 _LAST_BREATH = 0.2  # seconds that a child without channel may take to end
+_OUTGROWN = 500  # tasks sent as texts: a new fork, which holds what was found meanwhile, is cheaper than going on
 _STILLBORN = 3  # so many children in a row that die before they began anything end the run
 
 
@@ -170,7 +171,7 @@ class Processes:
         if not self._waiting:
             return
         self._replace()
-        children = [child for child in self._children if not child.leaving and not child.broken and child.stop is None]
+        children = [child for child in self._children if not (child.leaving or child.broken or child.stop or self._due(child))]
         children.sort(key=lambda child: len(child.jobs))
         total = len(self._waiting) + sum(len(child.jobs) for child in children)
         level = min(self._pace.depth, -(-total // max(1, len(children))))
@@ -210,17 +211,25 @@ class Processes:
                 entries.append(entry)
                 sent.append(job)
         if sent:
+            child.texts += len(sent)
             child.give(sent, entries)
 
     def _replace(self) -> None:
         """Let children go whose time has come; have ``slots`` that can be given work."""
         for child in self._children:
-            worn = child.retires or (self._max_tasks is not None and child.sent >= self._max_tasks)
-            if worn and not child.leaving and not child.suspended and not child.jobs:
+            if self._due(child) and not child.leaving and not child.jobs:
                 child.quit()
                 self._watch(child)
         for _ in range(self.slots - sum(not child.leaving for child in self._children)):
             self._add_child()
+
+    def _due(self, child: Child) -> bool:
+        """Whether a child is to be replaced; one that keeps suspended attempts never is."""
+        if child.suspended:
+            return False
+        if child.retires or (self._max_tasks is not None and child.sent >= self._max_tasks):
+            return True
+        return child.texts >= max(_OUTGROWN, child.held // 2) and may_fork() and not self._spawn
 
     def _add_child(self) -> None:
         if self._waker is None:

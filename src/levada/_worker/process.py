@@ -48,6 +48,7 @@ class Child:
         self.suspended: dict[int, Job] = {}  # by index
         self.used: dict[int, float] = {}  # index -> seconds worked before it was suspended
         self.sent = 0
+        self.texts = 0  # of these, tasks that it did not hold
         self.timed = 0  # jobs with a timeout among ``jobs``
         self.stop: Stop | None = None
         self.retires = False

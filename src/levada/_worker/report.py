@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import traceback
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -179,19 +178,14 @@ def clean(text: str) -> str:
 
 
 def cut(text: str, most: int = LONGEST_ERROR) -> str:
-    """Head and tail of a text that is too long: the cause stands at the end, the way there at the start.
+    r"""Head and tail of a text that is too long: the cause stands at the end, the way there at the start.
 
     >>> cut("abcdefghij" * 20, most=60)
-    'abcdefgh\\n... 160 characters left out ...\\nabcdefghijabcdefghijab'
+    'abc\n... 188 characters left out ...\nbcdefghij'
     """
     if len(text) <= most:
         return text
-    note = f"\n... {len(text) - most} characters left out ...\n"
-    room = most - len(note)
+    room = most - 48  # the note needs less than 48
     head = room // 4
-    return f"{text[:head]}{note}{text[len(text) - (room - head):]}"
-
-
-def where_it_stands(limit: int = 30) -> str:
-    """The stack of the caller as text, for an attempt that is stopped from outside."""
-    return "".join(traceback.format_stack(sys._getframe(1), limit=limit))
+    tail = len(text) - (room - head)
+    return f"{text[:head]}\n... {tail - head} characters left out ...\n{text[tail:]}"
