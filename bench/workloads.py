@@ -29,7 +29,7 @@ class Workload(NamedTuple):
     memory: bool = False  # bytes a task are told, too
 
 
-_LUIGI = {QUICK: (250, 500), NORMAL: (250, 500, 1000), LONG: (500, 1000, 3000)}
+_LUIGI = {QUICK: (200, 500), NORMAL: (300, 500, 1000), LONG: (500, 1000, 3000)}  # layers of 100
 
 WORKLOADS = (
     Workload(
@@ -104,7 +104,7 @@ WORKLOADS = (
         "write_scratch",
         "write a small file, durable=False",
         {QUICK: (200, 1_000), NORMAL: (200, 2_000), LONG: (200, 10_000)},
-        {QUICK: (200, 500), NORMAL: (250, 500, 1000), LONG: (500, 1000, 3000)},
+        _LUIGI,
         a_task="bare + 40 us",
         repeat=5,
     ),

@@ -110,7 +110,7 @@ class Forked(luigi.Task):  # type: ignore[misc]
     at = luigi.IntParameter()
 
     def complete(self) -> bool:
-        return _shared[self.at] == 1
+        return bool(_shared[self.at])
 
     def run(self) -> None:
         _shared[self.at] = 1
