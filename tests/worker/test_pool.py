@@ -400,6 +400,31 @@ def test_a_spawned_child_that_cannot_begin_says_why() -> None:
         pool.close(0.0)
 
 
+UNGUARDED = """
+import threading, time
+from levada._worker.pool import Processes
+from levada._worker.process import Spawning
+from tests.worker.odd import HOOKS, Noop, collect, jobs
+threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+pool = Processes(1, HOOKS, lambda index: None, lambda: 0, spawning=Spawning("tests.worker.odd:HOOKS"))
+try:
+    pool.start(jobs([Noop()]))
+    collect(pool, 1)
+finally:
+    pool.close(0.0)
+"""
+
+
+def test_a_program_that_runs_when_it_is_imported_is_told_so(tmp_path: Path) -> None:
+    """With threads about, children are spawned and import the program's file."""
+    (tmp_path / "program.py").write_text(UNGUARDED)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, env=env, timeout=50, check=False)
+    assert done.returncode == 1
+    assert "__main__" in done.stderr
+    assert "starts its run while it is imported" in done.stderr
+
+
 PARENT = """
 import sys, time
 from levada._worker.pool import Processes

@@ -49,14 +49,13 @@ class TimeoutReached(Stopped):
 class _Run:
     """An attempt between its begin and its end."""
 
-    __slots__ = ("begun", "body", "cpu", "job", "loop", "seconds", "started", "waits_for")
+    __slots__ = ("body", "cpu", "job", "loop", "seconds", "started", "waits_for")
 
     def __init__(self, job: Job, body: Any = None) -> None:
         self.job = job
         self.started = time()
         self.seconds = 0.0
         self.cpu = 0.0
-        self.begun = body is not None  # the begin hook was called for the stretch to come
         self.body = body  # the generator, once run() has given one
         self.waits_for: Any = None  # the structure that it yielded last
         self.loop: asyncio.Runner | None = None

@@ -57,6 +57,9 @@ _GROWTH = 500 * 1024 * 1024  # bytes beside twice the first size: then we ask to
 
 _libc: Any = None
 
+setting_up = False
+"""Whether a spawned child is running the program's file: a program that starts a pool there would never end."""
+
 
 class _ChannelLost(BaseException):
     pass
@@ -420,11 +423,16 @@ def _set_up(setup: dict[str, Any]) -> Hooks:
 
 def _run_main(file: str) -> None:
     """The program's file, not as the program: its ``if __name__ == "__main__"`` does not run again."""
+    global setting_up
     import runpy
     import types
 
     module = types.ModuleType("__mp_main__")
-    module.__dict__.update(runpy.run_path(file, run_name="__mp_main__"))
+    setting_up = True
+    try:
+        module.__dict__.update(runpy.run_path(file, run_name="__mp_main__"))
+    finally:
+        setting_up = False
     sys.modules["__mp_main__"] = sys.modules["__main__"] = module
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from .._model.status import ExitClass
 from ..errors import RunError
+from . import child as child_side
 from .executor import TARGET_BATCH, Ended, Hooks, Job, Yielded
 from .frames import ENDED, FAULT, RETIRE, RETURNED, YIELDED, from_ints, from_json, plain_fence, unpack_ended
 from .oom import oom_kills
@@ -58,6 +59,8 @@ class Processes:
     ) -> None:
         if os.name != "posix":
             raise RunError("the process pool needs POSIX processes", hint='Use executor="threads" or one slot on this platform.')
+        if child_side.setting_up:
+            raise RunError("the program starts its run while it is imported", hint='Put the call below `if __name__ == "__main__":`.')
         self.slots = slots
         self._hooks = hooks
         self._task_of = task_of
