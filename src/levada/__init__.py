@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from . import errors as errors
     from ._model.spec import Retry as Retry
     from ._model.status import Status as Status
+    from ._run import RunResult as RunResult
+    from ._run import build as build
+    from ._run import run as run
     from .contrib import hdfs as hdfs
     from .errors import LevadaError as LevadaError
     from .inherit import copies as copies
     from .inherit import inherits as inherits
     from .inherit import requires as requires
     from .params import *  # noqa: F403
-    from ._run import RunResult as RunResult
-    from ._run import build as build
-    from ._run import run as run
     from .targets import FileTarget as FileTarget
     from .targets import FolderTarget as FolderTarget
     from .targets import LocalTarget as LocalTarget
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "hdfs": "",
-    "errors": "",
     "LevadaError": "errors",
     "Retry": "_model.spec",
     "Status": "_model.status",
@@ -67,7 +65,9 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:
+_ROOMS = frozenset({"cli", "config", "contrib", "inherit", "luigi", "params", "targets", "task", "testing"})
+
+if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 
     def run(tasks=None, **options):
         """Make the wanted tasks, and what they need, in this process; see ``levada._run.run``.
@@ -76,31 +76,31 @@ if not TYPE_CHECKING:
         """
         from importlib import import_module
 
-        room = "_run" if tasks is not None else "luigi.interface"
-        start = import_module(f"{__name__}.{room}").run
-        return start(tasks, **options) if tasks is not None else start(**options)
+        if tasks is None:
+            return import_module(f"{__name__}.luigi.interface").run(**options)
+        return import_module(f"{__name__}._run").run(tasks, **options)
 
+    def __getattr__(name):
+        """Load a public name from its room; names that only Luigi has come from the annex."""
+        from importlib import import_module
 
-def __getattr__(name: str) -> object:
-    """Load a public name from its room; names that only Luigi has come from the annex."""
-    from importlib import import_module
-
-    if name.startswith("__"):
-        raise AttributeError(name)
-    home = _HOMES.get(name)
-    if home == "":
-        return import_module(f"{__name__}.contrib.{name}" if name == "hdfs" else f"{__name__}.{name}")
-    if home is None:
-        params = import_module(f"{__name__}.params")
-        source = params if name in params.__all__ else import_module(f"{__name__}.luigi")
-    else:
-        source = import_module(f"{__name__}.{home}")
-    try:
-        found = getattr(source, name)
-    except AttributeError:
-        raise AttributeError(f"module 'levada' has no attribute {name!r}") from None
-    globals()[name] = found
-    return found
+        if name.startswith("_"):
+            raise AttributeError(f"module 'levada' has no attribute {name!r}")
+        if name in _ROOMS or name == "errors":
+            return import_module(f"{__name__}.{name}")
+        if name == "hdfs":
+            return import_module(f"{__name__}.contrib.hdfs")
+        if name in _HOMES:
+            source = import_module(f"{__name__}.{_HOMES[name]}")
+        else:
+            params = import_module(f"{__name__}.params")
+            source = params if name in params.__all__ else import_module(f"{__name__}.luigi")
+        try:
+            found = getattr(source, name)
+        except AttributeError:
+            raise AttributeError(f"module 'levada' has no attribute {name!r}") from None
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

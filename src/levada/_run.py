@@ -18,7 +18,7 @@ from .task import Task, flatten, repr_of
 
 if TYPE_CHECKING:
     from ._server.locks import TaskLocks
-    from ._store.history import History
+    from ._server.remembered import History
     from ._worker.executor import Executor
     from ._worker.runner import Failure, Observer, Runner
 
@@ -31,7 +31,7 @@ class Blocked(NamedTuple):
 
     by: str
     why: str
-    count: int
+    tasks: int
 
 
 class RunResult(NamedTuple):
@@ -64,7 +64,10 @@ class RunResult(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
         return {
-            **{n: getattr(self, n) for n in ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "attempts", "wanted")},
+            **{
+                n: getattr(self, n)
+                for n in ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "attempts", "wanted")
+            },
             "done_by_family": self.done_by_family,
             "failures": [{"task": f.task, "exit": str(f.exit), "attempt": f.attempt, "error": f.error} for f in self.failures],
             "blocked_by": [b._asdict() for b in self.blocked_by],
@@ -100,7 +103,9 @@ def run(
     wanted = flatten(tasks)
     for task in wanted:
         if not isinstance(task, Task):
-            raise RunError(f"cannot run {task!r:.200}, a {type(task).__name__}", hint="Give instances of tasks, as in levada.run(MyTask(day=...)).")
+            raise RunError(
+                f"cannot run {task!r:.200}, a {type(task).__name__}", hint="Give instances of tasks, as in levada.run(MyTask(day=...))."
+            )
     _give_secrets_a_key(state)
     from ._plan.existence import Existence
 
@@ -115,7 +120,7 @@ def run(
 build = run
 
 
-class _growing:  # noqa: N801 - reads as a word in `with`
+class _growing:
     """No cyclic garbage collection while the graph grows: it would walk every task again and again."""
 
     def __enter__(self) -> None:
@@ -192,7 +197,7 @@ class _Work:
 
             locks = open_locks(folder)
         if history:
-            from ._store.history import History
+            from ._server.remembered import History
 
             self._history = History(folder)
             self._history.begin(_names(wanted))
@@ -279,7 +284,7 @@ class _Work:
                 name = repr_of(discovery.tasks[index])
                 roots[name] = Blocked(name, f"asks for more {seen.short_of} than there is", self._behind(index, unmet, waiting, reached))
         self._find_circle(waiting - reached, unmet)
-        return tuple(sorted((b for b in roots.values() if b.count), key=lambda b: -b.count)[:EXAMPLES])
+        return tuple(sorted((b for b in roots.values() if b.tasks), key=lambda b: -b.tasks)[:EXAMPLES])
 
     def _behind(self, cause: int, unmet: dict[int, tuple[int, ...]], waiting: set[int], reached: set[int]) -> int:
         """How many waiting tasks need this one, directly or through others."""
@@ -388,5 +393,3 @@ def _secret_key(folder: str) -> bytes:
 def explain(error: BaseException) -> str:
     """The text of an error for people; only what we raise on purpose is short."""
     return str(error) if isinstance(error, LevadaError) else f"{type(error).__name__}: {error}"
-
-

@@ -99,7 +99,10 @@ class TargetUnreachable(TargetError):
     code = "target-unreachable"
 
     def __init__(self, target: object, cause: object) -> None:
-        super().__init__(f"{target}: cannot tell whether it exists: {cause}", hint="Nothing was started. Is the store up, the path mounted, the permission there?")
+        super().__init__(
+            f"{target}: cannot tell whether it exists: {cause}",
+            hint="Nothing was started. Is the store up, the path mounted, the permission there?",
+        )
         self.target, self.cause = target, cause
 
 

@@ -34,8 +34,8 @@ def inherits(*parents: type[Task], **named: type[Task]) -> Callable[[C], C]:
         def clone_parent(self: Task) -> Any:
             return self.clone(parents[0] if parents else next(iter(named.values())))
 
-        cls.clone_parents = clone_parents  # type: ignore[attr-defined]  # methods made here
-        cls.clone_parent = clone_parent  # type: ignore[attr-defined]
+        cls.clone_parents = clone_parents
+        cls.clone_parent = clone_parent
         return cls
 
     return decorate

@@ -116,7 +116,7 @@ class ClassInfo:
 
     __slots__ = (
         "bind", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "init_is_own",
-        "insignificant", "key_prefix", "names", "params", "policy", "priority", "run_is_own", "texts", "batched",
+        "insignificant", "key_prefix", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts", "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
@@ -124,11 +124,13 @@ class ClassInfo:
         self.names = tuple(name for name, _ in self.params)
         self.bind = _compile_bind(self.params)
         self.fill = _compile_fill(self.names)
+        self.normalize = _compile_normalize(self.params)
         self.exact = all(p.exact for _, p in self.params)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
         self.run_is_own = cls.run is not Task.run
         self.external = not callable(cls.run)
+        self.remote = bool(cls.remote_complete)
         self.insignificant = any(not p.significant for _, p in self.params)
         self.batched = tuple(name for name, p in self.params if getattr(p, "batch_method", None) is not None)
         self.key_prefix = cls.get_task_family().encode() + b"\n"
@@ -160,7 +162,8 @@ def _static(cls: type, name: str) -> Any:
 
 def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ...]:
     """Positional order. Luigi's spelling alone: order of creation. With typed ones, as type checkers see it: base
-    classes first, in each class the typed ones first."""
+    classes first, in each class the typed ones first.
+    """
     found: dict[str, Parameter[Any]] = {}
     for base in reversed(cls.__mro__):
         own = [(name, value) for name, value in base.__dict__.items() if isinstance(value, Parameter)]
@@ -188,6 +191,15 @@ def _compile_fill(names: tuple[str, ...]) -> Callable[[Any, tuple[Any, ...]], No
     """A function that sets the attributes of a new instance (plain stores keep its dict small)."""
     body = "".join(f"self.{n}, " for n in names) + "= values" if names else "pass"
     return cast("Callable[[Any, tuple[Any, ...]], None]", _compiled("fill", f"def fill(self, values): {body}"))
+
+
+def _compile_normalize(params: tuple[tuple[str, Parameter[Any]], ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that checks values in positional order and gives them back canonical."""
+    scope: dict[str, Any] = {f"n{at}": p.normalize for at, (_, p) in enumerate(params)}
+    names = "".join(f"v{at}, " for at in range(len(params)))
+    checked = "".join(f"n{at}(v{at}), " for at in range(len(params)))
+    source = f"def normalize(values):\n {names}= values\n return ({checked})" if params else "def normalize(values): return ()"
+    return cast("Callable[[tuple[Any, ...]], tuple[Any, ...]]", _compiled("normalize", source, scope))
 
 
 def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], str]:
@@ -221,7 +233,7 @@ def _quote(text: str) -> str:
 def _policy(task: Any, family: str) -> Policy:
     """The policy of a class or an instance; Luigi's attribute names are understood beside ours."""
     retry = task.retry if task.retry is not None else _luigi_retry(task)
-    resources = task.resources if isinstance(task, type) else task.process_resources()
+    resources: Any = task.__dict__.get("resources", getattr(task, "resources", {})) if isinstance(task, type) else task.process_resources()
     return Policy(
         family=family,
         resources=tuple(sorted((str(name), int(amount)) for name, amount in dict(resources).items() if amount)),
@@ -272,7 +284,7 @@ class Register(type):
 
     _info: ClassInfo | None
     _interned: dict[Any, InternedRef[Any]]
-    _forget: Callable[[Any], None]
+    _forget: Any
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Register:
         """Create the class; wrong definitions are collected and raised together as DefinitionError."""
@@ -297,11 +309,13 @@ class Register(type):
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
             try:
-                task = cls._interned[values]()
+                ref = cls._interned.get(values)
+            except TypeError:  # not hashable, so not of its type: told below
+                ref = None
+            if ref is not None:
+                task = ref()
                 if task is not None:
                     return cast(T, task)
-            except (KeyError, TypeError):
-                pass
         return _intern(cls, info, values)
 
     def __setattr__(cls, name: str, value: Any) -> None:
@@ -377,11 +391,13 @@ def info_of(cls: Any) -> ClassInfo:
 def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     """The slow way: fill in what was not given, validate, look again, build."""
     values = _validated(cls, info, given)
-    key: Any = values if info.exact else tuple([p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
-    ref = cls._interned.get(key)
-    found = ref() if ref is not None else None
-    if found is not None:
-        return cast(T, found)
+    key: Any = values
+    if values is not given:
+        key = values if info.exact else tuple([p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+        ref = cls._interned.get(key)
+        found = ref() if ref is not None else None
+        if found is not None:
+            return cast(T, found)
     task = cls.__new__(cls)
     if info.init_is_own:
         by_name = dict(zip(info.names, values, strict=True))
@@ -396,12 +412,20 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
 
 
 def _validated(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    if NO_VALUE in given:
-        given = _with_defaults(cls, info, given)
+    for value in given:
+        if value is NO_VALUE:
+            given = _with_defaults(cls, info, given)
+            break
     try:
-        return tuple([p.normalize(v) for (_, p), v in zip(info.params, given, strict=True)])
+        values = info.normalize(given)
     except ParameterError:
         raise _all_faults(cls, info, given) from None
+    if info.exact:
+        for one, other in zip(values, given, strict=True):
+            if one is not other:
+                return values
+        return given  # the very same values: they were looked up before
+    return values
 
 
 def _all_faults(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> ParameterError:
@@ -468,7 +492,8 @@ def _explain_arguments(cls: Any, info: ClassInfo, args: tuple[Any, ...], kwargs:
         return UnknownParameter(f"{cls.family} has no parameter {unknown[0]}", hint=hint)
     if len(args) > len(names):
         return UnknownParameter(
-            f"{cls.family} takes {len(names)} parameters by position, got {len(args)}: {args!r:.200}", hint=f"Parameters: {_signature(info)}."
+            f"{cls.family} takes {len(names)} parameters by position, got {len(args)}: {args!r:.200}",
+            hint=f"Parameters: {_signature(info)}.",
         )
     twice = [n for n in names[: len(args)] if n in kwargs]
     return DuplicateParameter(f"{cls.family}: {', '.join(twice)} given by position and by name")
@@ -541,13 +566,13 @@ def _caller_scope(cls: Any) -> dict[str, Any]:
     """Local names of the function that a class is defined in; empty for module-level classes."""
     if "<locals>" not in cls.__qualname__:
         return {}
-    frame = sys._getframe(1)
+    frame: Any = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") == __name__:
-        frame = frame.f_back  # type: ignore[assignment]  # ends with None
+        frame = frame.f_back
     scope: dict[str, Any] = {}
     while frame is not None and frame.f_code.co_name != "<module>":
         scope = {**frame.f_locals, **scope}
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return scope
 
 
@@ -594,7 +619,10 @@ class Registry:
             return classes[0]
         if classes:
             places = ", ".join(sorted(f"{c.__module__}:{c.get_task_family()}" for c in classes))
-            raise AmbiguousTask(f"{name} is the name of {len(classes)} tasks: {places}", hint="Give one of them a task_namespace, or write one of these names.")
+            raise AmbiguousTask(
+                f"{name} is the name of {len(classes)} tasks: {places}",
+                hint="Give one of them a task_namespace, or write one of these names.",
+            )
         raise UnknownTask(f"no task {name} was imported", hint=self._nearest(family))
 
     def _nearest(self, family: str) -> str:
@@ -606,7 +634,11 @@ class Registry:
         near = lower + [n for n in near if n not in lower]
         if near:
             return f"Did you mean {' or '.join(near[:3])}?"
-        return f"Known: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}." if known else "No module with tasks was imported; name it with --module."
+        return (
+            f"Known: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}."
+            if known
+            else "No module with tasks was imported; name it with --module."
+        )
 
 
 def _succeeds(new: type[Task], old: type[Task]) -> bool:
@@ -662,6 +694,11 @@ class Event:
 _handlers: dict[str, dict[Any, list[Callable[..., Any]]]] = {}
 
 
+def handlers() -> Mapping[str, object]:
+    """All handlers by event, as they are now and will be; empty while nobody listens."""
+    return _handlers
+
+
 def has_handlers(event: str) -> bool:
     """Whether anybody listens to an event at all."""
     return event in _handlers
@@ -696,7 +733,7 @@ class Task(metaclass=Register):
     disable_hard_timeout: ClassVar[Any] = None
     disable_window: ClassVar[Any] = None
     task_namespace: ClassVar[Any] = None
-    _fence: Any = None
+    _fence: ClassVar[Any] = None  # set on the instance while it runs
 
     if not TYPE_CHECKING:
 
@@ -809,7 +846,7 @@ class Task(metaclass=Register):
 
             epoch, _, number = held.partition(".")
             return Fence(int(epoch), int(number)) if number else None
-        return held
+        return cast("Fence | None", held)
 
     # -- events
 
@@ -844,15 +881,15 @@ class Task(metaclass=Register):
 
     def set_status_message(self, message: str) -> None:
         """One line that tells where a long run stands."""
-        self.__dict__["_status_message"] = str(message)
+        self._status_message = str(message)
 
     def set_progress_percentage(self, percentage: float) -> None:
         """How far a long run is, 0 to 100."""
-        self.__dict__["_progress"] = float(percentage)
+        self._progress = float(percentage)
 
     def set_tracking_url(self, url: str) -> None:
         """Where the run can be watched."""
-        self.__dict__["_tracking_url"] = str(url)
+        self._tracking_url = str(url)
 
     # -- as a value
 
@@ -894,8 +931,14 @@ class Config(Task):
 def externalize(task: Any) -> Any:
     """The same task (or class) without its ``run``: something that others make. The original stays."""
     if isinstance(task, type):
-        name = task.__name__
-        return Register(name, (task,), {"run": None, "__module__": task.__module__, "__qualname__": task.__qualname__ + "#external", "task_namespace": task.get_task_namespace()})  # type: ignore[attr-defined]
+        cls: Any = task
+        body = {
+            "run": None,
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__ + "#external",
+            "task_namespace": cls.get_task_namespace(),
+        }
+        return Register(cls.__name__, (cls,), body)
     return task.clone(externalize(type(task)))
 
 

@@ -62,6 +62,6 @@ def follow(state: State) -> Iterator[ch.Change]:
 def restart(state: State, epoch: int, now: float) -> Iterator[ch.Change]:
     """A server takes over: a new epoch, and a full lease for everything that runs."""
     yield ch.EpochBegan(epoch)
-    running: list[Index] = [index for index in state.holder if index in state.until]
-    if running:
-        yield ch.LeasesExtended([(index, now + state.rules.lease) for index in running])
+    ends = [(index, state.lease_end(index)) for index in state.until]
+    if ends:
+        yield ch.LeasesExtended([(index, max(end or 0.0, now + state.rules.lease)) for index, end in ends])

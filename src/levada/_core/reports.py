@@ -153,30 +153,36 @@ def _may_sleep(state: State, session: SessionId, nap: m.Suspended, answer: Answe
 
 
 def renew(state: State, command: m.Renew, now: float) -> Decision[m.RenewReply]:
-    """Extend leases; a lapsed one is taken up again when the task is still nobody else's and fits."""
+    """Extend leases; a lapsed one is taken up again when the task is still nobody else's and fits.
+
+    Whatever else is spoken of is lost, a reported task too: not to say so would let the worker believe
+    that it may go on.
+    """
     answer = Answer()
-    extended = list(_extensions(state, command, answer, now))
-    if extended:
+    mine = [index for index, fence in command.held if _is_mine(state, command.session, index, fence)]
+    kept = set(mine)
+    answer.lost.update(dict.fromkeys(index for index, _ in command.held if index not in kept))
+    if extended := list(_extensions(state, mine, answer, now)):
         yield ch.LeasesExtended(extended)
-    for index, fence in command.held:
-        if _is_lapsed(state, command.session, index, fence):
+    for index in mine:
+        if state.status[index] != RUNNING:
             yield from _take_up(state, index, answer, now)
     return m.RenewReply(tuple(answer.lost), tuple(answer.cancel))
 
 
-def _extensions(state: State, command: m.Renew, answer: Answer, now: float) -> Iterator[tuple[Index, float]]:
-    for index, fence in command.held:
-        if not _speaks(state, command.session, index, fence, answer):
+def _is_mine(state: State, session: SessionId, index: Index, fence: m.Fence) -> bool:
+    return state.is_newest(index, fence) and state.holder.get(index) == session
+
+
+def _extensions(state: State, mine: list[Index], answer: Answer, now: float) -> Iterator[tuple[Index, float]]:
+    for index in mine:
+        if state.status[index] != RUNNING:
             continue
         if index in state.wishes:
             answer.cancel[index] = None
         until, end = min(now + state.rules.lease, state.wishes.get(index, math.inf)), state.lease_end(index)
         if end is not None and until > end:
             yield index, until
-
-
-def _is_lapsed(state: State, session: SessionId, index: Index, fence: m.Fence) -> bool:
-    return state.is_newest(index, fence) and state.holder.get(index) == session and state.status[index] != RUNNING
 
 
 def _take_up(state: State, index: Index, answer: Answer, now: float) -> Iterator[ch.Change]:
@@ -191,6 +197,5 @@ def _take_up(state: State, index: Index, answer: Answer, now: float) -> Iterator
 def confirm(state: State, command: m.Confirm, now: float) -> Decision[bool]:
     """Whether the fence is the newest, is this session's, and the task may still succeed by it."""
     index = command.index
-    held = state.is_newest(index, command.fence) and state.holder.get(index) == command.session
     yield from ()  # a decision is a generator; this one has no changes
-    return held and state.status[index] in _MAY_STILL_SUCCEED
+    return _is_mine(state, command.session, index, command.fence) and state.status[index] in _MAY_STILL_SUCCEED

@@ -145,7 +145,8 @@ class State:
         return Fence(self.fence_epoch[index], number) if number else None
 
     def is_newest(self, index: Index, fence: Fence) -> bool:
-        return fence[1] == self.number[index] and fence[0] == self.fence_epoch[index]
+        """Was this fence given, and none since?"""
+        return 0 < fence[1] == self.number[index] and fence[0] == self.fence_epoch[index]
 
     def attempts(self, index: Index) -> int:
         """Grants that count as attempts, the current one included."""

@@ -113,7 +113,9 @@ class Plan:
             counts.setdefault(family, {})[word] = counts.get(family, {}).get(word, 0) + 1
         for family, number in self.discovery.complete_by_family().items():
             counts.setdefault(family, {})[DONE] = counts.get(family, {}).get(DONE, 0) + number
-        return [FamilyRow(f, c.get(TO_DO, 0), c.get(DONE, 0), c.get(MISSING, 0), c.get(BLOCKED, 0), c.get(FAULTY, 0)) for f, c in counts.items()]
+        return [
+            FamilyRow(f, c.get(TO_DO, 0), c.get(DONE, 0), c.get(MISSING, 0), c.get(BLOCKED, 0), c.get(FAULTY, 0)) for f, c in counts.items()
+        ]
 
     def tree(self, depth: int | None = None) -> Iterator[str]:
         """Lines of the tree from the wanted tasks down; what was shown before is not unfolded again.
@@ -140,7 +142,13 @@ class Plan:
             "counts": {word: self.count(word) for word in MARKS},
             "families": [row._asdict() for row in self.rows()],
             "tasks": [
-                {"index": i, "task": repr_of(self.task(i)), "family": type(self.task(i)).get_task_family(), "state": self.states[i], "needs": self.needs[i]}
+                {
+                    "index": i,
+                    "task": repr_of(self.task(i)),
+                    "family": type(self.task(i)).get_task_family(),
+                    "state": self.states[i],
+                    "needs": self.needs[i],
+                }
                 for i in range(len(self))
             ],
             "faults": [{"kind": f.kind, "task": f.task, "message": f.message, "path": list(f.path)} for f in self.faults],

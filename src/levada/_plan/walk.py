@@ -65,7 +65,7 @@ class Slice(NamedTuple):
 class _Open(NamedTuple):
     """A task whose requirements are still being taken from its ``requires()``."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]  # hides tuple.index on purpose
     rest: Iterator[Any]
 
 
@@ -178,6 +178,8 @@ class Discovery:
             self._fault("requires", entry.index, cause)
             return [], True
         closed = len(chunk) < room
+        if _all_tasks(chunk):
+            return chunk, closed
         return self._checked(entry.index, flatten(chunk)), closed
 
     def _required(self, index: Index, task: Any) -> Any:
@@ -185,10 +187,7 @@ class Discovery:
         try:
             required = task.requires()
             if type(required) is list or type(required) is tuple:
-                for one in required:
-                    if not isinstance(one, Task):
-                        break
-                else:
+                if _all_tasks(required) or len(required) > SLICE:
                     return required if type(required) is list else list(required)
             elif hasattr(required, "__next__"):
                 return required
@@ -211,9 +210,14 @@ class Discovery:
     def _collect(self, children: list[Any], parent: Index, fresh: dict[Any, Index]) -> None:
         """Put tasks that were never seen into ``fresh``, with who asked first."""
         index = self._index
+        cls: Any = None
+        insignificant = False
         for at, task in enumerate(children):
             if task not in index:
-                if info_of(type(task)).insignificant:
+                if type(task) is not cls:
+                    cls = type(task)
+                    insignificant = info_of(cls).insignificant
+                if insignificant:
                     task = children[at] = self._same(task)
                     if task in index:
                         continue
@@ -235,6 +239,8 @@ class Discovery:
         index, tasks, stack = self._index, self.tasks, self._stack
         missing_heard = has_handlers(Event.DEPENDENCY_MISSING)
         present_heard = has_handlers(Event.DEPENDENCY_PRESENT)
+        cls: Any = None
+        info: Any = None
         for (task, parent), kind in zip(fresh.items(), kinds, strict=True):
             if kind == COMPLETE:
                 index[task] = COMPLETE
@@ -247,15 +253,12 @@ class Discovery:
             tasks.append(task)
             self.kinds.append(RUN if isinstance(kind, BaseException) else kind)
             self._parents.append(parent)
-            info = info_of(type(task))
-            specs.append(
-                TaskSpec(
-                    at,
-                    info.policy or policy_of(task),
-                    info.priority if info.priority is not None else priority_of(task),
-                    batch_group_of(task) if info.batched else None,
-                )
-            )
+            if type(task) is not cls:
+                cls = type(task)
+                info = info_of(cls)
+            policy = info.policy or policy_of(task)
+            priority = info.priority if info.priority is not None else priority_of(task)
+            specs.append(TaskSpec(at, policy, priority, batch_group_of(task) if info.batched else None))
             if isinstance(kind, BaseException):
                 self.kinds[at] = BROKEN
                 self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
@@ -271,14 +274,18 @@ class Discovery:
         targets: list[Any] = []
         owners: list[int] = []
         far: list[int] = []
+        cls: Any = None
+        info: Any = None
         for at, task in enumerate(tasks):
-            info = info_of(type(task))
+            if type(task) is not cls:
+                cls = type(task)
+                info = info_of(cls)
             try:
                 if info.complete_is_own:
-                    if task.remote_complete:
+                    if info.remote:
                         far.append(at)
                     else:
-                        answers[at] = COMPLETE if task.complete() else EXTERNAL if _external(info, task) else RUN
+                        answers[at] = COMPLETE if task.complete() else EXTERNAL if info.external else RUN
                     continue
                 output = task.output()
                 if output.__class__ is not list and hasattr(output, "exists"):
@@ -289,7 +296,7 @@ class Discovery:
                     targets.extend(leaves)
                     owners.extend([at] * len(leaves))
                     if not leaves:
-                        answers[at] = _kind_without_output(info, task)
+                        answers[at] = _kind_without_output(info)
             except Exception as cause:
                 answers[at] = cause
         if targets:
@@ -306,7 +313,7 @@ class Discovery:
             elif answer is False:
                 if not isinstance(answers[at], BaseException):
                     task = tasks[at]
-                    answers[at] = EXTERNAL if _external(info_of(type(task)), task) else RUN
+                    answers[at] = EXTERNAL if info_of(type(task)).external else RUN
                     self._note_writer(task, target, answers[at])
             else:
                 answers[at] = answer
@@ -318,7 +325,7 @@ class Discovery:
         def one(at: int) -> Any:
             task = tasks[at]
             try:
-                return COMPLETE if task.complete() else EXTERNAL if _external(info_of(type(task)), task) else RUN
+                return COMPLETE if task.complete() else EXTERNAL if info_of(type(task)).external else RUN
             except Exception as cause:
                 return cause
 
@@ -384,12 +391,15 @@ class Discovery:
         self.faults.append(Fault(kind, name, text, self.path_to(index), _trace(cause), cause))
 
 
-def _external(info: Any, task: Any) -> bool:
-    return bool(info.external) or not callable(getattr(task, "run", None))
+def _all_tasks(items: list[Any] | tuple[Any, ...]) -> bool:
+    for item in items:  # noqa: SIM110 - a generator expression takes twice as long
+        if not isinstance(item, Task):
+            return False
+    return True
 
 
-def _kind_without_output(info: Any, task: Any) -> int:
-    if _external(info, task):
+def _kind_without_output(info: Any) -> int:
+    if info.external:
         return EXTERNAL
     return BLIND if info.run_is_own else GATE
 
@@ -397,7 +407,11 @@ def _kind_without_output(info: Any, task: Any) -> int:
 def _said(kind: str, cause: BaseException) -> str:
     if isinstance(cause, LevadaError):
         return str(cause) if kind == "unreachable" else f"{kind}() raised {type(cause).__name__}: {cause}"
-    return f"{kind}() or output() raised {type(cause).__name__}: {cause}" if kind == "complete" else f"{kind}() raised {type(cause).__name__}: {cause}"
+    return (
+        f"{kind}() or output() raised {type(cause).__name__}: {cause}"
+        if kind == "complete"
+        else f"{kind}() raised {type(cause).__name__}: {cause}"
+    )
 
 
 def _trace(cause: BaseException) -> str:

@@ -106,7 +106,7 @@ def _worst(plan: Plan, index: int) -> int | None:
     """The requirement that keeps it waiting most: faulty before missing before blocked before to do."""
     order = {FAULTY: 0, MISSING: 1, BLOCKED: 2, GROUP: 3, TO_DO: 3}
     needs = [need for need in plan.needs[index] if need != index]
-    if not needs or plan.states[index] == BLOCKED and all(plan.states[n] == BLOCKED for n in needs) and plan.faults:
+    if not needs or (plan.states[index] == BLOCKED and all(plan.states[n] == BLOCKED for n in needs) and plan.faults):
         return None
     return min(needs, key=lambda need: (order.get(plan.states[need], 4), need))
 

@@ -18,7 +18,24 @@ from typing import Protocol
 from ..errors import StateFolderError
 
 FLOCK = Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs"})
+NETWORK = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "glusterfs",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "fuse.glusterfs",
+    }
+)
 FILES = 4096
 _pack, from_bytes = FLOCK.pack, int.from_bytes
 _SET, _WRITE, _NONE = getattr(fcntl, "F_OFD_SETLK", 0), fcntl.F_WRLCK, fcntl.F_UNLCK
@@ -125,7 +142,9 @@ def open_locks(folder: str) -> TaskLocks:
             return RangeLocks(os.path.join(folder, "tasks.lock"))
         return FileLocks(os.path.join(folder, "locks"))
     except OSError as cause:
-        raise StateFolderError(f"the state folder {folder} cannot be used: {cause}", hint="Set LEVADA_STATE to a folder that you may write to.") from cause
+        raise StateFolderError(
+            f"the state folder {folder} cannot be used: {cause}", hint="Set LEVADA_STATE to a folder that you may write to."
+        ) from cause
 
 
 def _offset(key: bytes) -> int:

@@ -89,7 +89,9 @@ class History:
     def end(self, status: str, done: int, failed: int, seconds: float) -> None:
         """Note how the run ended, and let old rows go."""
         with self._open() as db:
-            db.execute("update runs set status = ?, seconds = ?, done = ?, failed = ? where id = ?", (status, seconds, done, failed, self._run))
+            db.execute(
+                "update runs set status = ?, seconds = ?, done = ?, failed = ? where id = ?", (status, seconds, done, failed, self._run)
+            )
             oldest = time.time() - KEPT_SECONDS
             db.execute("delete from attempts where id <= (select max(id) from attempts) - ?", (KEPT_ROWS,))
             if self._run is not None and self._run % 50 == 0:
@@ -153,7 +155,8 @@ def _connected(path: str) -> sqlite3.Connection:
         (version,) = db.execute("pragma user_version").fetchone()
         if version > VERSION:
             raise StateFolderError(
-                f"{path} was written by a newer Levada (schema {version}, this one knows {VERSION})", hint="Use the newer Levada, or another LEVADA_STATE."
+                f"{path} was written by a newer Levada (schema {version}, this one knows {VERSION})",
+                hint="Use the newer Levada, or another LEVADA_STATE.",
             )
         if version < VERSION:
             _create(db)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .._plan.complete import is_complete, missing
+from ..task import handlers
 from .executor import Hooks
 from .marks import begin, end, event
 
-HOOKS = Hooks(is_complete, missing, begin, end, event)
+HOOKS = Hooks(is_complete, missing, begin, end, event, handlers())

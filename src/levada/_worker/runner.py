@@ -203,7 +203,7 @@ class Runner:
             task = tasks[index]
             if self._look_after_lock and kinds[index] == RUN and self._made_meanwhile(grant, task):
                 continue
-            key, canonical = names.pop(index, None) or self.name(index)
+            key, canonical = names.pop(index) if index in names else self.name(index)
             policy = policy_of(task)
             held[index] = Running(grant, task, policy, key, canonical)
             jobs.append(Job(index, task, grant.attempt, policy.timeout, grant.fence, key))
@@ -355,7 +355,17 @@ class Runner:
     def _refuse(self, held: Running, message: str) -> None:
         self.executor.drop(held.grant.index)
         del self._held[held.grant.index]
-        self._end(held, Ended(held.grant.index, ExitClass.USER, f"run() yielded what is no task: {message}", ("TypeError",), started=time.time(), seconds=0.0))
+        self._end(
+            held,
+            Ended(
+                held.grant.index,
+                ExitClass.USER,
+                f"run() yielded what is no task: {message}",
+                ("TypeError",),
+                started=time.time(),
+                seconds=0.0,
+            ),
+        )
 
     def _give_up_suspended(self) -> None:
         """Their requirements cannot be made in this run: close them and hand them back."""

@@ -10,7 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .. import *  # noqa: F403
+    from ..inherit import copies as copies
+    from ..inherit import inherits as inherits
+    from ..inherit import requires as requires
+    from ..params import *  # noqa: F403
+    from ..targets import LocalTarget as LocalTarget
+    from ..task import Config as Config
+    from ..task import Event as Event
     from .interface import build as build
     from .interface import run as run
 
@@ -29,9 +35,11 @@ if TYPE_CHECKING:
         def deps(self) -> list[Any]: ...
         def clone(self, cls: Any = None, **kwargs: Any) -> Any: ...
 
-    class ExternalTask(Task): ...
+    class ExternalTask(Task):
+        """Something that others make."""
 
-    class WrapperTask(Task): ...
+    class WrapperTask(Task):
+        """Groups other tasks."""
 
 
 _HOMES = {"run": "interface", "build": "interface"}
@@ -50,7 +58,7 @@ def __getattr__(name: str) -> object:
     else:
         house = import_module("levada")
         if name not in dir(house):
-            raise AttributeError(f"module 'luigi' has no attribute {name!r} in Levada")
+            raise AttributeError(f"Luigi's name {name!r} is not there in Levada")
         found = getattr(house, name)
     globals()[name] = found
     return found

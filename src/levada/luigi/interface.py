@@ -9,7 +9,9 @@ from typing import Any
 IGNORED = frozenset({"--local-scheduler", "--no-lock", "--lock", "--assistant", "--use-cmdline-section"})
 """Options of Luigi's command line that say what Levada does anyway."""
 
-IGNORED_WITH_VALUE = frozenset({"--scheduler-host", "--scheduler-port", "--scheduler-url", "--lock-pid-dir", "--lock-size", "--logging-conf-file"})
+IGNORED_WITH_VALUE = frozenset(
+    {"--scheduler-host", "--scheduler-port", "--scheduler-url", "--lock-pid-dir", "--lock-size", "--logging-conf-file"}
+)
 
 
 def run(

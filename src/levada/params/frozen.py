@@ -55,10 +55,12 @@ class FrozenDict(dict[K, V]):
         return dict(self)
 
     def _fixed(self, *args: object, **kwargs: object) -> NoReturn:
+        """Refuse: the value is part of a task's identity. Raises TypeError."""
         raise TypeError("a FrozenDict does not change; dict(...) of it gives one that does")
 
-    __setitem__ = __delitem__ = __setattr__ = __delattr__ = _fixed
-    __ior__ = update = setdefault = pop = popitem = clear = _fixed
+    if not TYPE_CHECKING:  # for a checker it is a dict, whose methods have other signatures
+        __setitem__ = __delitem__ = __setattr__ = __delattr__ = _fixed
+        __ior__ = update = setdefault = pop = popitem = clear = _fixed
 
 
 def freeze(value: Any, depth: int = 0) -> Any:

@@ -145,8 +145,9 @@ def _drop(scheme: str) -> None:
 
 def _make(url: str, scheme: str, authority: str) -> Store:
     store: Store
-    if scheme in _roots:
-        store = LocalStore(_roots[scheme], scheme)
+    root = _roots.get(scheme) or _configured_root(scheme)
+    if root:
+        store = LocalStore(root, scheme)
     elif scheme in _factories:
         store = _factories[scheme](authority)
     elif scheme == "file":
@@ -163,6 +164,14 @@ def _make(url: str, scheme: str, authority: str) -> Store:
         store = _from_entry_point(url, scheme)(authority)
     _open[scheme, authority] = store
     return store
+
+
+def _configured_root(scheme: str) -> str | None:
+    """The folder that ``[hdfs] local_root`` names, for other schemes alike."""
+    from levada.config import setting
+
+    root = setting(scheme, "local_root")
+    return None if root is None else str(root)
 
 
 def _from_entry_point(url: str, scheme: str) -> StoreFactory:

@@ -34,8 +34,8 @@ MAY_END_WELL = (Status.WAITING, Status.READY, Status.RETRYING, Status.FAILED)
 class Judge:
     """What happened so far, seen from outside."""
 
-    def __init__(self, seed: int, specs: list[TaskSpec]) -> None:
-        self.seed, self.specs = seed, specs
+    def __init__(self, seed: int, specs: list[TaskSpec], lease: float) -> None:
+        self.seed, self.specs, self.lease = seed, specs, lease
         self.needs: dict[Index, set[Index]] = defaultdict(set)
         self.owners: dict[Index, set[SessionId]] = defaultdict(set)
         self.priority: dict[Index, int] = {}
@@ -50,6 +50,9 @@ class Judge:
         self.not_before: dict[Index, float] = {}
         self.totals: dict[str, int] = {}
         self.used: dict[str, int] = {}
+        self.open: set[Index] = set()
+        self.until: dict[Index, float] = {}  # no lease may lapse before
+        self.wished: set[Index] = set()
         self.drained: set[SessionId] = set()
         self.paused = False
         self.log: list[Change] = []
@@ -78,7 +81,7 @@ class Judge:
             self._reported(command, reply, before, after, now)
             self._granted(command, reply, now, working)
         elif isinstance(command, m.Renew) and isinstance(reply, m.RenewReply):
-            self._renewed(command, reply, before)
+            self._renewed(command, reply, before, now)
         elif isinstance(command, m.Confirm):
             newest = self.newest.get(command.index) == command.fence and self.holder.get(command.index) == command.session
             self._demand(bool(reply) <= newest, f"{command} was confirmed, newest is {self.newest.get(command.index)}")
@@ -98,9 +101,13 @@ class Judge:
     def _added(self, command: m.AddTasks) -> None:
         for spec in command.tasks:
             self.priority[spec.index] = max(spec.priority, self.priority.get(spec.index, spec.priority))
+            if not self.owners[spec.index]:
+                self.open.add(spec.index)
             self.owners[spec.index].add(command.session)
         for growth in command.growth:
             self.needs[growth.index].update(growth.requires)
+            if growth.closed:
+                self.open.discard(growth.index)
 
     def _operated(self, command: object, before: bytes, after: bytes, now: float) -> None:
         if isinstance(command, m.SetPriority):
@@ -116,13 +123,26 @@ class Judge:
                 if before[index] == Status.RUNNING:
                     self._let_go(index)
                     self.attempts[index] -= 1
+        elif isinstance(command, m.Tick):
+            self._time_passed(command.lag, before, after, now)
         elif isinstance(command, m.Cancel):
+            if before[command.index] == Status.RUNNING:
+                self.wished.add(command.index)
             stays = before[command.index] in (*ENDED, Status.RUNNING)
             self._demand(after[command.index] == (before[command.index] if stays else Status.CANCELLED), f"{command} was not obeyed")
         elif isinstance(command, m.Invalidate) and before[command.index] in ENDED:
             self.done.discard(command.index)
             self.holder.pop(command.index, None)
             self.invalidated[command.index] = now
+
+    def _time_passed(self, lag: float, before: bytes, after: bytes, now: float) -> None:
+        """Leases lapse when their time has come, and not before; the server's absence is not counted."""
+        self.until = {index: until + lag for index, until in self.until.items()}
+        for index, status in enumerate(before):
+            if status == Status.RUNNING and after[index] != Status.RUNNING:
+                self._demand(now > self.until[index] - 1e-6, f"{index} was taken back at {now}, its lease ends at {self.until[index]}")
+            if after[index] == Status.RUNNING and index not in self.wished:
+                self._demand(now < self.until[index] + 1e-6, f"{index} runs at {now}, its lease ended at {self.until[index]}")
 
     def _compare(self, command: object, before: bytes, after: bytes) -> None:
         """The brain's statuses against the account."""
@@ -136,6 +156,7 @@ class Judge:
                 self.not_before.pop(index, None)
             if after[index] != Status.RUNNING:
                 self.asleep.discard(index)
+                self.wished.discard(index)
                 self.crew.pop(index, None)
         self._weigh(command, after)
 
@@ -212,12 +233,14 @@ class Judge:
             self._demand(given_up, f"task {index} failed {self.failures[index]} of {allowed} times and is {Status(after)}")
         self.not_before[index] = now + min(retry.longest, retry.first * 2 ** (self.failures[index] - 1)) / 2
 
-    def _renewed(self, command: m.Renew, reply: m.RenewReply, before: bytes) -> None:
+    def _renewed(self, command: m.Renew, reply: m.RenewReply, before: bytes, now: float) -> None:
         for index, fence in command.held:
-            newest = self.newest.get(index) == fence
-            self._demand(newest or index in reply.lost, f"{command.session} renewed {index} with the old fence {fence}")
-            running = newest and self.holder.get(index) == command.session and before[index] == Status.RUNNING
+            speaks = self.newest.get(index) == fence and self.holder.get(index) == command.session
+            self._demand(speaks or index in reply.lost, f"{command.session} renewed {index} with {fence}, which it does not hold")
+            running = speaks and before[index] == Status.RUNNING
             self._demand(not (running and index in reply.lost), f"{command.session} may not renew {index} though it holds it")
+            if speaks and index not in (*reply.lost, *reply.cancel):
+                self.until[index] = max(self.until[index], now + self.lease)
 
     # -- grants ------------------------------------------------------------------------------
 
@@ -242,11 +265,12 @@ class Judge:
         self._demand(not working, f"{index} granted with {fence} while {working} work on it")
         self._demand(index not in self.done, f"{index} granted though it is done")
         self._demand(self.needs[index] <= self.done, f"{index} granted before {sorted(self.needs[index] - self.done)}")
+        self._demand(index not in self.open, f"{index} granted before all its requirements were known")
         self._demand(session in self.owners[index], f"{index} granted to {session}, which never added it")
         self._demand(now >= self.not_before.get(index, 0.0), f"{index} granted at {now}, not before {self.not_before.get(index)}")
         self.attempts[index] += 1
         self._demand(grant.attempt == self.attempts[index], f"attempt {grant.attempt} of {index} is number {self.attempts[index]}")
-        self.newest[index], self.holder[index] = fence, session
+        self.newest[index], self.holder[index], self.until[index] = fence, session, now + self.lease
 
     def _check_batch(self, grant: m.Grant) -> None:
         leader = self.specs[grant.index]
@@ -305,8 +329,9 @@ class Judge:
         self._demand(not different, f"a replay differs in {[(name, mine[name], theirs[name]) for name in different]}")
         return other
 
-    def restarted(self, brain: Brain, changes: list[Change]) -> None:
-        """A new epoch began."""
+    def restarted(self, brain: Brain, changes: list[Change], now: float) -> None:
+        """A new epoch began, and what ran got a full lease."""
+        self.until = dict.fromkeys(self.until, now + self.lease)
         self.log += changes
         for text in (*laws.check(brain), *self._watch.look(brain, changes)):
             self._broken(text)
