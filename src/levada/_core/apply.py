@@ -310,8 +310,7 @@ def _ended(state: State, change: ch.Ended) -> None:
         state.uncounted[index] = state.uncounted.get(index, 0) + 1
     if change.trouble is not None:
         state.trouble[index] = change.trouble
-    if change.reason:
-        state.reason[index] = change.reason
+    state.reason[index] = change.reason
     if change.at is not None:
         state.at[index] = change.at
         if change.status is Status.RETRYING:

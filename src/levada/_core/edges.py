@@ -36,9 +36,7 @@ class Edges:
         self._length.extend(blank)
 
     def grow(self, index: Index, requires: Sequence[Index]) -> None:
-        """Add requirements of one task."""
-        if not requires:
-            return
+        """Add requirements of one task, at least one."""
         start, dependants = len(self._column), self.dependants
         self._column.extend(requires)
         if self._length[index]:

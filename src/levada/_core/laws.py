@@ -27,7 +27,7 @@ class LawBroken(LevadaError):
 
 def check(brain: Brain) -> list[str]:
     """The laws that the state breaks, in words; empty when it is well."""
-    return [f"{law.__name__.strip('_')}: {text}" for law in _LAWS for text in law(brain.state)]
+    return [f"{law.__name__.strip('_').replace('_', ' ')}: {text}" for law in _LAWS for text in law(brain.state)]
 
 
 def demand(brain: Brain) -> None:

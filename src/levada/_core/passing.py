@@ -62,6 +62,6 @@ def follow(state: State) -> Iterator[ch.Change]:
 def restart(state: State, epoch: int, now: float) -> Iterator[ch.Change]:
     """A server takes over: a new epoch, and a full lease for everything that runs."""
     yield ch.EpochBegan(epoch)
-    ends = [(index, state.lease_end(index)) for index in state.until]
-    if ends:
-        yield ch.LeasesExtended([(index, max(end or 0.0, now + state.rules.lease)) for index, end in ends])
+    if state.until:
+        least = now + state.rules.lease
+        yield ch.LeasesExtended([(index, max(until + state.forgiven, least)) for index, until in state.until.items()])

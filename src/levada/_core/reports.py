@@ -55,7 +55,9 @@ def sync(state: State, command: m.Sync, now: float) -> Decision[m.SyncReply]:
             yield ch.Slept(nap.index, nap.requires)
     yield from retries_due(state, now)
     resumed, granted = yield from claim(state, session, command.room, now)
-    cancel = [*answer.cancel, *(index for index in state.wishes if state.holder[index] == session)]
+    cancel = list(answer.cancel)
+    if state.wishes:
+        cancel += [index for index in state.wishes if state.holder[index] == session]
     return m.SyncReply(granted, resumed, list(answer.lost), cancel, _next_timer(state, now), *_outlook(state))
 
 

@@ -120,8 +120,14 @@ def _check_index(index: object, end: int) -> None:
 def _sync(state: State, command: m.Sync) -> None:
     _session(state, command.session)
     end = len(state.status)
-    _check(type(command.room) is int and command.room >= 0, f"room is a count, got {command.room!r}")
+    if type(command.room) is not int or command.room < 0:
+        raise InvalidCommand(f"room is a count, got {command.room!r}")
     _check_fences(command.done, end)
+    if command.failed or command.handed_back or command.suspended or command.found_complete:
+        _other_reports(state, command, end)
+
+
+def _other_reports(state: State, command: m.Sync, end: int) -> None:
     for failed in command.failed:
         _check_fences(((failed.index, failed.fence),), end)
         _check(0 <= failed.draw < 1, f"task {failed.index}: a draw lies in [0, 1), got {failed.draw!r}")

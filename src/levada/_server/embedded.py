@@ -71,7 +71,7 @@ class Embedded:
 
     def sync(self, command: Sync) -> SyncReply:
         """Report and claim. Tasks that another run of this host works on are not granted."""
-        reply = cast(SyncReply, self._handle(command))
+        reply: SyncReply = self._handle(command)
         if not self._exclusive:
             return reply
         self._release(command)
@@ -80,17 +80,17 @@ class Embedded:
         return reply
 
     def _release(self, command: Sync) -> None:
+        """Give back the locks of what has ended: all at once where nothing else is held (the kernel walks its list)."""
         held = self._held
-        for index, _ in command.done:
-            self._give(held.pop(index, None))
-        for failed in command.failed:
-            self._give(held.pop(failed.index, None))
-        for back in command.handed_back:
-            self._give(held.pop(back.index, None))
-
-    def _give(self, key: bytes | None) -> None:
-        if key is not None:
-            self._locks.give(key)
+        freed = [held.pop(index, None) for index, _ in command.done]
+        freed += [held.pop(failed.index, None) for failed in command.failed]
+        freed += [held.pop(back.index, None) for back in command.handed_back]
+        if freed and not held:
+            self._locks.give_all()
+            return
+        for key in freed:
+            if key is not None:
+                self._locks.give(key)
 
     def _locked(self, reply: SyncReply) -> SyncReply:
         """The reply without tasks that run elsewhere; a batch is taken whole or not at all."""
@@ -155,7 +155,6 @@ class Embedded:
 
     def close(self) -> None:
         """Give back all locks."""
-        for key in self._held.values():
-            self._locks.give(key)
+        self._locks.give_all()
         self._held.clear()
         self._locks.close()

@@ -52,6 +52,10 @@ class TaskLocks(Protocol):
         """The task is free again."""
         ...
 
+    def give_all(self) -> None:
+        """Everything that was taken is free again."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -62,6 +66,9 @@ class NoLocks:
         return True
 
     def give(self, key: bytes) -> None:
+        pass
+
+    def give_all(self) -> None:
         pass
 
     def close(self) -> None:
@@ -85,6 +92,9 @@ class RangeLocks:
 
     def give(self, key: bytes) -> None:
         fcntl.fcntl(self._fd, _SET, _pack(_NONE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
+
+    def give_all(self) -> None:
+        fcntl.fcntl(self._fd, _SET, _pack(_NONE, 0, 0, 0, 0))  # a length of 0: to the end of the file
 
     def close(self) -> None:
         os.close(self._fd)
@@ -123,10 +133,13 @@ class FileLocks:
         else:
             os.close(fd)
 
-    def close(self) -> None:
+    def give_all(self) -> None:
         for fd, _ in self._held.values():
             os.close(fd)
         self._held.clear()
+
+    def close(self) -> None:
+        self.give_all()
 
 
 def open_locks(folder: str) -> TaskLocks:

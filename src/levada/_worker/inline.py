@@ -28,7 +28,7 @@ class Inline:
         self._attempts = Attempts(hooks, alarm=True, on_error=post_mortem if pdb else None)
         self._jobs: deque[Job | int] = deque()  # an int is a suspended attempt that may go on
         self._ended: list[Ended | Yielded] = []
-        self._pace = Pace(1000)
+        self._pace = Pace(256)
         self._worker = str(os.getpid())
 
     def free(self) -> int:

@@ -21,6 +21,7 @@ from ..targets.atomic import clear_tag
 from ..task import canonical_of, combined, key_of, policy_of, repr_of
 from .executor import Ended, Executor, Job, Yielded
 
+_new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
 KEPT = 2000  # attempts that are kept before they are written
 LOOK = 0.1  # seconds between two looks of the observer
 TERM_GRACE = 30.0  # seconds that running attempts get after SIGTERM
@@ -205,8 +206,8 @@ class Runner:
                 continue
             key, canonical = names.pop(index) if index in names else self.name(index)
             policy = policy_of(task)
-            held[index] = Running(grant, task, policy, key, canonical)
-            jobs.append(Job(index, task, grant.attempt, policy.timeout, grant.fence, key))
+            held[index] = _new(Running, (grant, task, policy, key, canonical))
+            jobs.append(_new(Job, (index, task, grant.attempt, policy.timeout, grant.fence, key, ())))
             if observer is not None:
                 observer.task_started(task)
         if jobs:

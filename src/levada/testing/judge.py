@@ -331,7 +331,7 @@ class Judge:
 
     def restarted(self, brain: Brain, changes: list[Change], now: float) -> None:
         """A new epoch began, and what ran got a full lease."""
-        self.until = dict.fromkeys(self.until, now + self.lease)
+        self.until = {index: max(until, now + self.lease) for index, until in self.until.items()}
         self.log += changes
         for text in (*laws.check(brain), *self._watch.look(brain, changes)):
             self._broken(text)
