@@ -1,0 +1,88 @@
+"""Runs what a page shows, as its reader would: ``python pages.py PAGE.md`` in an empty folder.
+
+Blocks are taken in order. A ``python`` or ``toml`` block that begins with a comment of a file's name
+(``# pipeline.py``) becomes that file; any other ``python`` block is run, all of a page in one module.
+A ``console`` block whose first line begins with ``$ levada`` is run line by line: a command must end
+with 0, or with N where a comment behind it says ``exit N``; lines below it must be what it prints,
+in that order, where ``...`` stands for anything.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+BLOCK = re.compile(r"^```(python|toml|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
+EXIT = re.compile(r"#.*\bexit (\d+)")
+
+
+class Block(NamedTuple):
+    """What stands between two fences, and on which line of the page it begins."""
+
+    kind: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The blocks of a page that mean something here."""
+    text = page.read_text()
+    for found in BLOCK.finditer(text):
+        yield Block(found[1], found[2], text.count("\n", 0, found.start(2)))
+
+
+def commands(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a console block, with the lines that are shown below it."""
+    command, shown = "", list[str]()
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command, shown
+            command, shown = line[2:], []
+        elif line.strip():
+            shown.append(line.rstrip())
+    if command:
+        yield command, shown
+
+
+def run_console(page: Path, block: Block) -> None:
+    """Run the commands of a block and compare what they print."""
+    for command, shown in commands(block.text):
+        said = EXIT.search(command)
+        wanted = int(said[1]) if said else 0
+        run = subprocess.run(command, shell=True, capture_output=True, text=True)
+        printed = run.stdout + run.stderr
+        if run.returncode != wanted:
+            raise SystemExit(f"{page.name}:{block.line}: {command!r} ended with {run.returncode}, not {wanted}:\n{printed}")
+        pattern = ".*?".join("^" + ".*?".join(map(re.escape, line.split("..."))) + "$" for line in shown)
+        if not re.search(pattern, re.sub(r" +$", "", printed, flags=re.MULTILINE), re.DOTALL | re.MULTILINE):
+            raise SystemExit(f"{page.name}:{block.line}: {command!r} does not print what the page shows:\n{printed}")
+
+
+def run(page: Path) -> int:
+    """Run all blocks of a page in the current folder; how many there were."""
+    module = types.ModuleType("page")
+    sys.modules["page"] = module
+    ran = 0
+    for block in blocks(page):
+        file = FILE.match(block.text)
+        if file:
+            Path(file[1]).write_text(block.text)
+        elif block.kind == "python":
+            exec(compile("\n" * block.line + block.text, str(page), "exec"), vars(module))
+        elif block.kind == "console" and block.text.startswith("$ levada"):
+            run_console(page, block)
+        else:
+            continue
+        ran += 1
+    return ran
+
+
+if __name__ == "__main__":
+    print(run(Path(sys.argv[1])), "blocks")
