@@ -40,9 +40,10 @@ def _check(good: bool, text: str) -> None:
 
 
 def _session(state: State, session: object) -> None:
+    if session in state.sessions:
+        return
     _check(type(session) is str, f"a session is a text, got {session!r}")
-    full = len(state.sessions) >= SESSIONS_LIMIT and session not in state.sessions
-    _check(not full, f"{SESSIONS_LIMIT:,} sessions are open, no more are taken")
+    _check(len(state.sessions) < SESSIONS_LIMIT, f"{SESSIONS_LIMIT:,} sessions are open, no more are taken")
 
 
 # -- a plan ------------------------------------------------------------------------------------
@@ -61,13 +62,16 @@ def _add_tasks(state: State, command: m.AddTasks) -> None:
 def _check_specs(state: State, specs: Iterable[TaskSpec], known: int) -> int:
     """The first index that is free after these tasks."""
     following = known
+    last = None  # most neighbours share their policy
     for spec in specs:
         index, policy, priority, batch = spec
         if type(index) is not int or not 0 <= index <= following or known <= index < following:
             raise InvalidCommand(f"task {index!r} is out of order: the next new task is {following}, known are those before {known}")
         following += index == following
-        if id(policy) not in state.policy_ids:
-            _check_policy(policy)
+        if policy is not last:
+            last = policy
+            if id(policy) not in state.policy_ids:
+                _check_policy(policy)
         if priority:
             _check_priority(priority)
         if batch is not None:
