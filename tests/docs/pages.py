@@ -69,6 +69,7 @@ def run(page: Path) -> int:
     """Run all blocks of a page in the current folder; how many there were."""
     module = types.ModuleType("page")
     sys.modules["page"] = module
+    sys.path.insert(0, "")  # a page's own files can be imported
     ran = 0
     for block in blocks(page):
         file = FILE.match(block.text)
