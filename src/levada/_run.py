@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ._model import exit_codes
 from ._plan.walk import BROKEN, EXTERNAL, GATE, Discovery, Fault, Slice
@@ -18,7 +18,8 @@ from .task import Task, flatten, repr_of
 
 if TYPE_CHECKING:
     from ._server.locks import TaskLocks
-    from ._server.remembered import History
+    from ._server.remembered import Remembered
+    from ._server.trail import Trail
     from ._worker.executor import Executor
     from ._worker.runner import Failure, Observer, Runner
 
@@ -26,36 +27,58 @@ EXAMPLES = 20
 """Names that a result lists of each kind, at most; counts are always whole."""
 
 
-class Blocked(NamedTuple):
+class Blocked:
     """Tasks that could not start, counted by what they wait for in the end."""
 
-    by: str
-    why: str
-    tasks: int
+    __slots__ = ("by", "tasks", "why")
+
+    def __init__(self, by: str, why: str, tasks: int) -> None:
+        self.by, self.why, self.tasks = by, why, tasks
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"by": self.by, "why": self.why, "tasks": self.tasks}
 
 
-class RunResult(NamedTuple):
+COUNTS = ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "attempts", "wanted")
+
+
+class RunResult:
     """What a run did and what it left. ``status``: ok, failed, waiting, faults or interrupted.
 
     done: tasks that this run made. already: complete before it looked, or made by another process
-    meanwhile. Lists hold at most 20 examples, counts are whole. seconds: wall time.
+    meanwhile. missing: external and not there. wanted: the wanted tasks as text. Lists hold at most 20
+    examples, counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
     """
 
-    status: str
-    exit_code: int
-    seconds: float
-    done: int
-    already: int
-    failed: int
-    blocked: int
-    missing: int
-    wanted: str
-    done_by_family: dict[str, int]
-    failures: tuple[Failure, ...]
-    blocked_by: tuple[Blocked, ...]
-    external: tuple[str, ...]
-    faults: tuple[Fault, ...]
-    attempts: int = 0
+    __slots__ = (*COUNTS, "blocked_by", "done_by_family", "external", "failures", "faults")
+
+    def __init__(
+        self,
+        status: str,
+        exit_code: int,
+        seconds: float,
+        wanted: str,
+        *,
+        done: int = 0,
+        already: int = 0,
+        failed: int = 0,
+        blocked: int = 0,
+        missing: int = 0,
+        attempts: int = 0,
+        done_by_family: dict[str, int] | None = None,
+        failures: tuple[Failure, ...] = (),
+        blocked_by: tuple[Blocked, ...] = (),
+        external: tuple[str, ...] = (),
+        faults: tuple[Fault, ...] = (),
+    ) -> None:
+        self.status, self.exit_code, self.seconds, self.wanted = status, exit_code, seconds, wanted
+        self.done, self.already, self.failed, self.blocked, self.missing, self.attempts = done, already, failed, blocked, missing, attempts
+        self.done_by_family: dict[str, int] = done_by_family or {}
+        self.failures, self.blocked_by, self.external, self.faults = failures, blocked_by, external, faults
+
+    def __repr__(self) -> str:
+        return f"RunResult({', '.join(f'{name}={getattr(self, name)!r}' for name in COUNTS)})"
 
     def __bool__(self) -> bool:
         """Whether the wanted tasks are complete."""
@@ -64,15 +87,12 @@ class RunResult(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
         return {
-            **{
-                n: getattr(self, n)
-                for n in ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "attempts", "wanted")
-            },
+            **{name: getattr(self, name) for name in COUNTS},
             "done_by_family": self.done_by_family,
             "failures": [{"task": f.task, "exit": str(f.exit), "attempt": f.attempt, "error": f.error} for f in self.failures],
-            "blocked_by": [b._asdict() for b in self.blocked_by],
+            "blocked_by": [blocked.to_json() for blocked in self.blocked_by],
             "external": list(self.external),
-            "faults": [{"kind": f.kind, "task": f.task, "message": f.message, "path": list(f.path)} for f in self.faults],
+            "faults": [fault.to_json() for fault in self.faults],
         }
 
 
@@ -169,7 +189,7 @@ def _first_work(discovery: Discovery) -> list[Slice] | None:
 
 def _nothing_to_do(discovery: Discovery, wanted: list[Any], started: float) -> RunResult:
     already = discovery.complete + len(discovery.tasks)
-    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, 0, already, 0, 0, 0, _names(wanted), {}, (), (), (), ())
+    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, _names(wanted), already=already)
 
 
 def _names(wanted: list[Any]) -> str:
@@ -189,25 +209,34 @@ class _Work:
         from ._worker.runner import Runner
 
         self._discovery, self._wanted, self._started = discovery, wanted, started
-        self._history: History | None = None
+        self._history: Remembered | None = None
+        self._trail: Trail | None = None
         locks: TaskLocks | None = None
         folder = _state(state) if exclusive or history else ""
         if exclusive:
             from ._server.locks import open_locks
 
             locks = open_locks(folder)
-        if history:
-            from ._server.remembered import History
+        self._executor = _executor(executor, workers, pdb, discovery, grace)
+        if folder:
+            from ._server.trail import Trail
 
-            self._history = History(folder)
+            self._trail = Trail(folder)
+        if history:
+            from ._server.remembered import Remembered
+
+            self._history = Remembered(folder)
             self._history.begin(_names(wanted))
         session = SessionId(f"{os.getpid():x}")
-        self._scheduler = Embedded(session, key_of=lambda index: self._runner.name(index)[0], locks=locks, resources=dict(resources or {}))
+        self._scheduler = Embedded(
+            session, key_of=lambda index: self._runner.name(index)[0], locks=locks, resources=dict(resources or {}),
+            epoch=self._trail.epoch if self._trail is not None else 1,
+        )  # fmt: skip
         self._runner: Runner = Runner(
             self._scheduler,
             session,
             discovery,
-            _executor(executor, workers, pdb, discovery, grace),
+            self._executor,
             slices=slices,
             observer=observer,
             remember=self._history.add if self._history is not None else None,
@@ -227,6 +256,8 @@ class _Work:
             self._scheduler.close()
             if self._history is not None:
                 self._history.close()
+            if self._trail is not None:
+                self._trail.close(untidy=getattr(self._executor, "untidy", False))
 
     def _result(self) -> RunResult:
         from ._model.status import Status
@@ -239,11 +270,22 @@ class _Work:
         blocked_by = self._blocked(left - failed - len(missing)) if left else ()
         status, code = self._verdict(left, failed, len(missing))
         return RunResult(
-            status, code, time.perf_counter() - self._started, runner.done, runner.already + discovery.complete, failed,
-            max(0, left - failed - len(missing)), len(missing), _names(self._wanted), runner.done_by_family,
-            tuple(list(runner.failures.values())[:EXAMPLES]), blocked_by,
-            tuple(repr_of(discovery.tasks[index]) for index in missing[:EXAMPLES]), tuple(discovery.faults[:EXAMPLES]), runner.attempts,
-        )  # fmt: skip
+            status,
+            code,
+            time.perf_counter() - self._started,
+            _names(self._wanted),
+            done=runner.done,
+            already=runner.already + discovery.complete,
+            failed=failed,
+            blocked=max(0, left - failed - len(missing)),
+            missing=len(missing),
+            attempts=runner.attempts,
+            done_by_family=runner.done_by_family,
+            failures=tuple(list(runner.failures.values())[:EXAMPLES]),
+            blocked_by=blocked_by,
+            external=tuple(repr_of(discovery.tasks[index]) for index in missing[:EXAMPLES]),
+            faults=tuple(discovery.faults[:EXAMPLES]),
+        )
 
     def _verdict(self, left: int, failed: int, missing: int) -> tuple[str, int]:
         if self._runner.signum is not None and left:
@@ -350,7 +392,7 @@ def _state(given: str | None) -> str:
 
 
 def _give_secrets_a_key(state: str | None) -> None:
-    """Secret parameters enter an identity as an HMAC under a key that stands in the state folder (PROTOCOL S13)."""
+    """Secret parameters enter an identity as an HMAC under a key that stands in the state folder (docs/promises.md, section 9)."""
     from . import task
 
     key: list[bytes] = []

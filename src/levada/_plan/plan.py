@@ -151,7 +151,7 @@ class Plan:
                 }
                 for i in range(len(self))
             ],
-            "faults": [{"kind": f.kind, "task": f.task, "message": f.message, "path": list(f.path)} for f in self.faults],
+            "faults": [fault.to_json() for fault in self.faults],
         }
 
     def to_dot(self) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _blocked(result: RunResult) -> list[str]:
     if result.status == "interrupted":
         return [f"  left      {count(result.blocked, 'task')} that had not started or not ended"]
     lines = [f"  blocked   {count(result.blocked, 'task')}"]
-    lines += [f"    {count(number, 'task')} behind {one_line(by)} ({why})" for by, why, number in result.blocked_by[:EXAMPLES]]
+    lines += [f"    {count(each.tasks, 'task')} behind {one_line(each.by)} ({each.why})" for each in result.blocked_by[:EXAMPLES]]
     return lines + _more(len(result.blocked_by) - EXAMPLES, "cause")
 
 
