@@ -1,4 +1,4 @@
-"""What is measured, at which sizes, and the goal beside it (GOALS of the project; docs/benchmarks.md says what each means)."""
+"""What is measured, at which sizes, and the goal beside it (docs/benchmarks.md says what each means)."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def faults(root: Path) -> Iterator[str]:
     floors = declared(root / "pyproject.toml")
     for room in built(package):
         if room not in floors:
-            yield f"src/levada/{room} has no floor: put it into [tool.importlinter], contract 'floors' (STYLE.md tells which floor)"
+            yield f"src/levada/{room} has no floor: put it into [tool.importlinter], contract 'floors' (ARCHITECTURE.md tells which floor)"
     for folder in unsigned(package):
         yield f"{folder.relative_to(root)} has no __init__.py: the import contracts do not see it"
     for place in reaching_out(package / "_core"):

@@ -94,7 +94,7 @@ _secret_mac: Callable[[str], str] | None = None
 
 
 def set_secret_mac(mac: Callable[[str], str] | None) -> None:
-    """How the text of a secret parameter is replaced before it enters an identity (PROTOCOL S13)."""
+    """How the text of a secret parameter is replaced before it enters an identity (docs/promises.md, section 9)."""
     global _secret_mac
     _secret_mac = mac
 

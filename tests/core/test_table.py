@@ -1,4 +1,4 @@
-"""PROTOCOL 1.3 as a table: every pair of a standing and an event has its cell, refusals included."""
+"""Section 2 of docs/promises.md as a table: every pair of a standing and an event has its cell, refusals included."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class HelloReply(NamedTuple):
 class AddTasks(NamedTuple):
     """Register a slice of a plan, at most about a thousand tasks. Answer: None.
 
-    All or nothing. A task that is known already is added again (PROTOCOL 1.3).
+    All or nothing. A task that is known already is added again (docs/promises.md, section 2).
     """
 
     session: SessionId

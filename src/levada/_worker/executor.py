@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from .._model.status import ExitClass
 
 LONGEST_ERROR = 64 * 1024
-"""Characters of a traceback that are kept, head and tail (PROTOCOL.md 1.13)."""
+"""Characters of a traceback that are kept, head and tail."""
 
 TARGET_BATCH = 0.02
 """Seconds of work that an executor wants at hand: short tasks travel many at a time, long ones alone."""

@@ -2,7 +2,7 @@
 
 Why not argparse: the options of a task are known only after its module was imported, wrong ones are answered
 with the nearest right spelling, and cron pays for each start: argparse with the options of ``run`` costs 20
-million instructions of the 190 that the whole start may cost (GOALS.md), this module less than one.
+million instructions of the 190 that the whole start may cost (docs/benchmarks.md), this module less than one.
 
 Understood: ``--name value``, ``--name=value``, ``-m value``, ``-mvalue``, flags, ``--`` (no options after it).
 Dashes and underscores in names are alike. A value may begin with one dash (``--window -3``), not with two.

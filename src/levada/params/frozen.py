@@ -1,6 +1,6 @@
 """Collections that cannot change: what JSON texts become as parameter values.
 
-Lists become tuples, objects become FrozenDicts, at any depth (at most 32, PROTOCOL 1.13).
+Lists become tuples, objects become FrozenDicts, at any depth (at most 32).
 """
 
 from __future__ import annotations
