@@ -39,7 +39,8 @@ class Bench:
         if not self.only or "cron" in self.only:
             self._print(list(self._cron()))
         if self.mode == LONG and (not self.only or "peers" in self.only):
-            self._print(list(self._peers()))
+            for line in self._peers():
+                print(line, flush=True)
         for note in self.notes:
             print(f"note: {note}")
 
@@ -122,8 +123,9 @@ class Bench:
         if key in self.took:
             return self.took[key]
         python = self.luigi if engine == "with_luigi" and self.luigi else sys.executable
-        long = size >= (500 if engine == "with_luigi" else 100_000) and workload.name != "root_complete"
-        times = 1 if long else min(workload.repeat, 2 if self.mode == QUICK else 9)
+        long = size >= (2000 if engine == "with_luigi" else 100_000) and workload.name != "root_complete"
+        most = 2 if engine == "with_luigi" else 9
+        times = 1 if long or (engine, self.mode) == ("with_luigi", QUICK) else min(workload.repeat, 2 if self.mode == QUICK else most)
         try:
             found = [measure.measure(engine, workload.name, size, self._folder(workload, size), python=python) for _ in range(times)]
         except measure.Broken as reason:
@@ -193,20 +195,18 @@ class Bench:
 
     # -- peers
 
-    def _peers(self) -> Iterator[tuple[str, ...]]:
+    def _peers(self) -> Iterator[str]:
+        """A line an engine that runs graphs in one process, 10,000 tasks each."""
         for peer in ("doit", "dask"):
+            figures: list[str] = []
             try:
                 python = environments.python_of(peer)
-            except environments.Missing as reason:
-                self.notes.append(f"{peer} is left out: {reason}")
-                continue
-            for workload in ("fan", "chain", "layered"):
-                try:
+                for workload in ("fan", "chain", "layered"):
                     took = measure.measure(f"with_{peer}", workload, 10_000, tempfile.mkdtemp(dir=self.folder), python=python)
-                except measure.Broken as reason:
-                    self.notes.append(str(reason))
-                    continue
-                yield (f"{peer} {environments.version_of(python, peer)}: {workload}, 10,000", "", "", "", "", table.seconds(took.cpu))
+                    figures.append(f"{workload} {table.seconds(took.cpu)}")
+                yield f"{peer} {environments.version_of(python, peer)}, 10,000 tasks: {', '.join(figures)}"
+            except (environments.Missing, measure.Broken) as reason:
+                self.notes.append(f"{peer} is left out: {reason}")
 
 
 def _growth_line(ours: dict[int, float], floor: dict[int, float], luigi: dict[int, float]) -> tuple[str, ...]:

@@ -24,20 +24,25 @@ def exponent(costs: Mapping[int, float]) -> float | None:
 def fitted(costs: Mapping[int, float], size: int) -> float | None:
     """The cost at a size beyond the measured ones; None with fewer than two sizes, or none of 500 and more.
 
-    The curve a*n + b*n*n through the largest two (a scan of all tasks for each of them), or a power of n where that does not fit.
+    The curve a*n + b*n*n (a scan of all tasks for each of them) that is nearest in proportion, or a power of n where
+    a or b would be negative.
 
     >>> round(fitted({250: 250 + 250**2, 500: 500 + 500**2}, 10_000))
     100010000
     """
     if len(costs) < 2 or max(costs) < 500:
         return None
-    low, high = sorted(costs)[-2:]
-    square = (costs[high] / high - costs[low] / low) / (high - low)
-    line = costs[high] / high - square * high
+    # cost/n = a + b*n, each point weighted by (n/cost)**2: least squares of relative errors
+    rows = [(float(n), cost / n, (n / cost) ** 2) for n, cost in costs.items()]
+    weight = sum(w for _, _, w in rows)
+    middle_n = sum(w * n for n, _, w in rows) / weight
+    middle_c = sum(w * c for _, c, w in rows) / weight
+    square = sum(w * (n - middle_n) * (c - middle_c) for n, c, w in rows) / sum(w * (n - middle_n) ** 2 for n, _, w in rows)
+    line = middle_c - square * middle_n
     if square >= 0 and line >= 0:
         return line * size + square * size * size
-    slope = exponent({low: costs[low], high: costs[high]})
-    return None if slope is None else costs[high] * float((size / high) ** slope)
+    slope, largest = exponent(costs), max(costs)
+    return None if slope is None else costs[largest] * float((size / largest) ** slope)
 
 
 def of_a_line(costs: Mapping[int, float]) -> float | None:
