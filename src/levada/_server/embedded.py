@@ -37,7 +37,7 @@ FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0  # seconds until a task that runs elsewhere
 
 
 class Embedded:
-    """A scheduler of one session. key_of: the key of a task, asked once per grant."""
+    """A scheduler of one session. key_of: the key of a task, asked once per grant. epoch: of its fences; rises from run to run."""
 
     lease = math.inf
 
@@ -48,10 +48,11 @@ class Embedded:
         key_of: Callable[[Index], bytes],
         locks: TaskLocks | None = None,
         resources: dict[str, int] | None = None,
+        epoch: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.session = session
-        self._brain = Brain(epoch=1)
+        self._brain = Brain(epoch)
         self._clock = clock
         self._key_of = key_of
         self._locks = locks if locks is not None else NoLocks()

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from .._model.ports import Attempt, AttemptRow
@@ -64,15 +64,16 @@ class History:
         self._connection: sqlite3.Connection | None = None
         self._run: int | None = None
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            try:
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The open file, for one transaction; what the system or SQLite says against it becomes a StateFolderError."""
+        try:
+            if self._connection is None:
                 self._connection = _connected(self.path)
-            except sqlite3.Error as cause:
-                raise StateFolderError(
-                    f"the history {self.path} cannot be used: {cause}", hint="Move the file away to start a new one; no task depends on it."
-                ) from cause
-        return self._connection
+            with self._connection as db:
+                yield db
+        except (sqlite3.Error, OSError) as cause:
+            raise StateFolderError(f"the history {self.path} cannot be used: {cause}", hint=_next_step(cause)) from cause
 
     def begin(self, wanted: str) -> None:
         """Note that a run has started."""
@@ -109,7 +110,8 @@ class History:
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
         if not os.path.exists(self.path):
             return []
-        return self._open().execute(query, values).fetchall()
+        with self._open() as db:
+            return db.execute(query, values).fetchall()
 
     def recent(self, limit: int = 50, *, family: str | None = None, failed: bool = False) -> list[Attempt]:
         """The newest attempts first."""
@@ -140,6 +142,12 @@ class History:
             "order by id desc limit 10000) group by family"
         )
         return {str(row[0]): FamilyEstimate(*row[1:]) for row in self._rows(query, ())}  # type: ignore[arg-type]
+
+
+def _next_step(cause: Exception) -> str:
+    if isinstance(cause, (sqlite3.OperationalError, OSError)):
+        return "Is there room on the disk, and may this user write there? No task depends on this file."
+    return "Move the file away to start a new one; no task depends on it."
 
 
 def _attempts(rows: Iterable[tuple[object, ...]]) -> list[Attempt]:

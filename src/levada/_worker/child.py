@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from .._model.messages import Fence
 from .._model.status import ExitClass
+from ..targets.atomic import set_trail
 from .attempt import Attempts, Stopped, failure_of
 from .executor import Ended, Hooks, Job, Yielded
 from .frames import (
@@ -412,6 +413,7 @@ def _set_up(setup: dict[str, Any]) -> Hooks:
     import importlib
 
     sys.path[:] = setup["path"]
+    set_trail(setup["trail"])
     for name in setup["modules"]:
         importlib.import_module(name)
     if setup["main"]:

@@ -62,6 +62,7 @@ class Processes:
         if child_side.setting_up:
             raise RunError("the program starts its run while it is imported", hint='Put the call below `if __name__ == "__main__":`.')
         self.slots = slots
+        self.untidy = False  # a child was killed at its work, or died: it may have left temporaries
         self._hooks = hooks
         self._task_of = task_of
         self._held = held
@@ -498,6 +499,7 @@ class Processes:
             if fd is not None:
                 self._forget_fd(fd)
         if not (child.leaving and not child.jobs):
+            self.untidy = True
             child.signal(signal.SIGKILL)  # what the lost attempt left running must not go on
             self._end_all_of(child, status if status is not None else -1)
         child.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from .._model.status import ExitClass
+from ..targets.atomic import trail
 from . import child as child_side
 from .executor import Hooks, Job
 from .frames import DROP, INTS, JOBS, QUIT, RESUME, SETUP, Frames, frame, ints, pack_ints, to_json
@@ -291,7 +292,8 @@ def spawned(spawning: Spawning) -> Child:
     shared = Shared(memory)
     os.close(memory)
     child = Child(process.pid, ours, shared, 0)
-    child.send(frame(SETUP, to_json({"hooks": spawning.hooks, "modules": _modules(spawning), "main": _main_file(), "path": sys.path})))
+    setup = {"hooks": spawning.hooks, "modules": _modules(spawning), "main": _main_file(), "path": sys.path, "trail": trail()}
+    child.send(frame(SETUP, to_json(setup)))
     return child
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .._model import exit_codes
+from ..errors import LevadaError
 from .options import Option
 from .tasks import OF_TASK, Request, state_of, understand
 
@@ -81,5 +82,7 @@ def _estimates(request: Request, environ: Mapping[str, str]) -> Mapping[str, Any
     history = history_of(state_of(request.settings), environ)
     try:
         return cast("Mapping[str, Any]", history.estimates())
+    except LevadaError:  # nothing but the time left depends on it
+        return {}
     finally:
         history.close()

@@ -27,6 +27,7 @@ _LONGEST_NAME = 255  # bytes, on every file system in common use
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_LONGEST_TRAIL = 1024  # folders in one file of a trail
 _TRIES = 1000  # names for a temporary, and rounds of making a folder that others remove
 
 Step = Callable[[], None]
@@ -81,6 +82,59 @@ def current_tag() -> str:
     if not key8:
         return f"p{os.getpid()}.{os.urandom(4).hex()}"
     return f"{key8 if isinstance(key8, str) else key8()}.{fence}"
+
+
+# -- where we write ----------------------------------------------------------------------------
+
+_trail = ""
+_noted: set[str] = set()
+
+
+def set_trail(path: str) -> str:
+    """From now on note, before a temporary is made, its folder in the file ``PATH.PID``; "" ends that. Returns the path before."""
+    global _trail
+    before, _trail = _trail, path
+    _noted.clear()
+    return before
+
+
+def trail() -> str:
+    """Where folders are noted now, "" for nowhere."""
+    return _trail
+
+
+def note_folder(path: str) -> None:
+    """Note the folder of ``path`` unless that was done lately. A file of its own per process, of bounded length.
+
+    It is opened each time: a descriptor that is kept could be another file by now, thanks to the task.
+    """
+    if not _trail:
+        return
+    folder = os.path.dirname(path)
+    if not os.path.isabs(folder):
+        folder = os.path.join(os.getcwd(), folder)
+    if folder in _noted:
+        return
+    name = f"{_trail}.{os.getpid()}"
+    with suppress(OSError):  # a full disk there is no reason not to write here
+        if len(_noted) >= _LONGEST_TRAIL:
+            _noted.clear()
+            os.rename(name, name + "~")
+        _noted.add(folder)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            os.write(fd, os.fsencode(folder) + b"\0")
+        finally:
+            os.close(fd)
+
+
+def noted_folders(trail: str) -> list[str]:
+    """The folders that a file of a trail names."""
+    try:
+        with open(trail, "rb") as file:
+            return [os.fsdecode(folder) for folder in file.read().split(b"\0") if folder]
+    except FileNotFoundError:
+        return []
 
 
 # -- errors ------------------------------------------------------------------------------------
@@ -146,6 +200,7 @@ def _split_windows(path: str) -> tuple[str, str, str]:
 
 def _create(path: str, tag: str, *, durable: bool) -> tuple[int, str]:
     """A new, locked, empty temporary beside ``path``; missing folders are made."""
+    note_folder(path)
     for count in range(_TRIES):
         name = temporary_name(path, tag, count)
         try:
@@ -334,11 +389,12 @@ def promise_of(folder: str) -> str:
 # -- leftovers ---------------------------------------------------------------------------------
 
 
-def sweep(folder: str, keep: Collection[str] = (), *, superseded: str = "") -> list[str]:
+def sweep(folder: str, keep: Collection[str] = (), *, superseded: str = "", epoch: int | None = None) -> list[str]:
     """Names of the temporaries that were removed from a folder: those whose owner is dead.
 
     keep: tags (``KEY8.FENCE``) that stay in any case. superseded: a key (eight hex digits); its temporaries
     go even if their owner lives, since a newer grant of that task makes them void (name that in ``keep``).
+    epoch: only temporaries of attempts with a fence of that epoch.
     """
     removed = []
     try:
@@ -351,6 +407,8 @@ def sweep(folder: str, keep: Collection[str] = (), *, superseded: str = "") -> l
         if match is None or match["tag"] in keep:
             continue
         tag = match["tag"]
+        if epoch is not None and tag.split(".")[1:-1] != [str(epoch)]:
+            continue
         force = bool(superseded) and tag.startswith(superseded + ".")
         if _remove_if_abandoned(os.path.join(folder, name), is_folder, force=force):
             removed.append(name)
