@@ -44,8 +44,11 @@ def _session_drained(state: State, change: ch.SessionDrained) -> None:
 
 
 def _session_closed(state: State, change: ch.SessionClosed) -> None:
+    """What lapsed under the session and nobody else has got can no longer be reported by it either."""
     del state.sessions[change.session]
     state.woken.pop(change.session, None)
+    for index in [index for index, holder in state.holder.items() if holder == change.session]:
+        del state.holder[index]
 
 
 def _resource_set(state: State, change: ch.ResourceSet) -> None:

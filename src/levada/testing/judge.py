@@ -120,9 +120,8 @@ class Judge:
             self.drained.add(command.session)
         elif isinstance(command, m.Bye):
             for index in [index for index, session in self.holder.items() if session == command.session]:
-                if before[index] == Status.RUNNING:
-                    self._let_go(index)
-                    self.attempts[index] -= 1
+                self._let_go(index)
+                self.attempts[index] -= before[index] == Status.RUNNING
         elif isinstance(command, m.Tick):
             self._time_passed(command.lag, before, after, now)
         elif isinstance(command, m.Cancel):
@@ -312,6 +311,10 @@ class Judge:
                     seen.add(one)
                     stack.append(one)
         return max(self.priority[one] for one in seen)
+
+    def lapsed(self, brain: Brain) -> list[Index]:
+        """Tasks that do not run and of which a late success would be accepted."""
+        return [index for index in self.holder if brain.state.status[index] != Status.RUNNING]
 
     # -- outputs, restarts, the end ----------------------------------------------------------
 

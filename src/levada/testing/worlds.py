@@ -224,9 +224,10 @@ class World:
         if not known:
             return
         if dice.random() < 0.6:  # else the same again: commands that meet on one task are where faults hide
-            self._operated_on = dice.randrange(known)
+            self._operated_on = dice.choice(self.judge.lapsed(self.brain) or range(known))
         index = self._operated_on
         choices: list[object] = [
+            m.Cancel(index),
             m.Cancel(index),
             m.RetryTask(index),
             m.RetryTask(index),
@@ -238,8 +239,20 @@ class World:
         ]
         command = dice.choice(choices)
         self._command("operator", command)
-        if isinstance(command, m.Invalidate) and index not in self.judge.done:
-            self.outputs.pop(index, None)  # moved aside
+        if isinstance(command, m.Cancel) and dice.random() < 0.5:
+            self._after(dice.uniform(0.0, 3.0), lambda: self._invalidate(index))  # who clears up after a mishap
+        elif isinstance(command, m.Invalidate):
+            self._clear(index)
+
+    def _invalidate(self, index: Index) -> None:
+        if not self.healing:
+            self._command("operator", m.Invalidate(index))
+            self._clear(index)
+
+    def _clear(self, index: Index) -> None:
+        """The output of what is to be made again is moved aside."""
+        if index not in self.judge.done:
+            self.outputs.pop(index, None)
 
     # -- a worker ----------------------------------------------------------------------------
 
@@ -289,6 +302,9 @@ class World:
                 return
             worker.sequence += 1
             worker.outstanding = (worker.sequence, self.now, command)
+            if isinstance(command, m.Sync) and (command.done or command.failed) and self.dice.random() < 3 * self.die:
+                worker.paused_until = self.now + self.dice.uniform(1.0, 3.0) * self.lease  # just before it speaks
+                return
         sequence, first_sent, command = worker.outstanding
         self._send(worker, sequence, command, first_sent)
 
@@ -442,8 +458,9 @@ def _place_growth(dice: Random, slices: list[tuple[list[TaskSpec], list[Growth]]
     """Say what a task needs when all of it is known, in one piece or two."""
     where = max([index, *needs]) // SLICE
     if needs and dice.random() < 0.3:
-        slices[where][1].append(Growth(index, tuple(needs[:1]), closed=False))
-        needs, where = needs[1:], dice.randrange(where, len(slices))
+        cut = dice.randrange(2)
+        slices[where][1].append(Growth(index, tuple(needs[:cut]), closed=False))
+        needs, where = needs[cut:], dice.randrange(where, len(slices))
     slices[where][1].append(Growth(index, tuple(needs)))
 
 
