@@ -1,4 +1,4 @@
-"""Runs what a page shows, as its reader would: ``python pages.py PAGE.md`` in an empty folder.
+"""Runs what a page shows, as its reader would: ``python pages.py docs/tasks.md`` in an empty folder.
 
 Blocks are taken in order. A ``python`` or ``toml`` block that begins with a comment of a file's name
 (``# pipeline.py``) becomes that file; any other ``python`` block is run, all of a page in one module.
