@@ -207,12 +207,13 @@ class State:
 
     def set_status(self, index: Index, new: Status) -> None:
         """Move one task, counters included."""
-        old, family = self.status[index], self.family_of[self.policy[index]]
-        self.counts[old] -= 1
-        self.by_family[old][family] -= 1
-        self.status[index] = new
-        self.counts[new] += 1
-        self.by_family[new][family] += 1
+        status, counts, by_family = self.status, self.counts, self.by_family
+        old, family = status[index], self.family_of[self.policy[index]]
+        status[index] = new
+        counts[old] -= 1
+        counts[new] += 1
+        by_family[old][family] -= 1
+        by_family[new][family] += 1
 
     def set_statuses(self, tasks: Sequence[Index], new: Status) -> None:
         """Move tasks, counters included; fast where they all stand alike."""

@@ -1,6 +1,5 @@
 """A task as plain data: what the scheduler may know of it."""
 
-from __future__ import annotations
 
 from typing import NamedTuple, NewType
 
