@@ -201,9 +201,21 @@ class _Work:
     """A run that has something to do."""
 
     def __init__(
-        self, discovery: Discovery, slices: list[Slice], wanted: list[Any], started: float, workers: int, executor: str | None, pdb: bool,
-        grace: float | None, observer: Observer | None, state: str | None, resources: Mapping[str, int] | None, exclusive: bool, history: bool,
-    ) -> None:  # fmt: skip
+        self,
+        discovery: Discovery,
+        slices: list[Slice],
+        wanted: list[Any],
+        started: float,
+        workers: int,
+        executor: str | None,
+        pdb: bool,
+        grace: float | None,
+        observer: Observer | None,
+        state: str | None,
+        resources: Mapping[str, int] | None,
+        exclusive: bool,
+        history: bool,
+    ) -> None:
         from ._model.messages import SessionId
         from ._server.embedded import Embedded
         from ._worker.runner import Runner
@@ -266,7 +278,7 @@ class _Work:
         runner, discovery = self._runner, self._discovery
         left = sum(counts) - counts[Status.DONE]
         failed = counts[Status.FAILED] + counts[Status.DISABLED]
-        missing = [index for index in discovery.external_missing()]
+        missing = discovery.external_missing()
         blocked_by = self._blocked(left - failed - len(missing)) if left else ()
         status, code = self._verdict(left, failed, len(missing))
         return RunResult(

@@ -161,14 +161,15 @@ def _static(cls: type, name: str) -> Any:
 
 
 def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ...]:
-    """Positional order. Luigi's spelling alone: order of creation. With typed ones, as type checkers see it: base
-    classes first, in each class the typed ones first.
+    """Positional order.
+
+    Luigi's spelling alone: order of creation. With typed ones, as type checkers see it: base classes
+    first, in each class the typed ones first.
     """
     found: dict[str, Parameter[Any]] = {}
     for base in reversed(cls.__mro__):
         own = [(name, value) for name, value in base.__dict__.items() if isinstance(value, Parameter)]
-        for name, value in sorted(own, key=lambda pair: (not pair[1].typed, pair[1]._counter)):
-            found[name] = value
+        found.update(sorted(own, key=lambda pair: (not pair[1].typed, pair[1]._counter)))
         for name, value in base.__dict__.items():
             if name in found and not isinstance(value, Parameter):
                 del found[name]  # a subclass put something else in its place

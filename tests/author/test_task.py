@@ -14,7 +14,15 @@ from typing import Any, ClassVar
 import pytest
 
 import levada as lv
-from levada.errors import AmbiguousTask, DefinitionError, DuplicateParameter, MissingParameter, ParameterError, UnknownParameter, UnknownTask
+from levada.errors import (
+    AmbiguousTask,
+    DefinitionError,
+    DuplicateParameter,
+    MissingParameter,
+    ParameterError,
+    UnknownParameter,
+    UnknownTask,
+)
 from levada.task import batch_group_of, canonical_of, combined, info_of, key_of, policy_of, registry, repr_of
 
 
@@ -47,7 +55,7 @@ def test_equal_values_give_one_instance_however_they_are_spelled() -> None:
     assert one is Daily(date(2013, 1, 5), window=3, note="")
     assert one is Daily.from_texts({"day": "2013-01-05", "window": "3"})
     assert one is copy.deepcopy(one) is copy.copy(one)
-    assert one is pickle.loads(pickle.dumps(one))  # noqa: S301 - our own bytes, in a test
+    assert one is pickle.loads(pickle.dumps(one))
     assert one is not Daily(date(2013, 1, 5), 4)
 
 
@@ -71,7 +79,9 @@ def _key_in_another_process(hash_seed: str) -> str:
         "print(lv.task.key_of(Daily(window=3, day=datetime.date(2013, 1, 5))).hex())"
     )
     src = str(__import__("pathlib").Path(lv.__file__).parent.parent)
-    result = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": src, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": src, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
+    )
     return result.stdout.strip()
 
 
@@ -252,7 +262,7 @@ def test_secrets_are_masked_wherever_a_task_is_shown() -> None:
     class Safe(lv.Task):
         password: str = lv.param(secret=True)
 
-    task = Safe(password="hunter2")  # noqa: S106 - a test
+    task = Safe(password="hunter2")
     assert "hunter2" not in repr(task)
     assert "hunter2" not in repr_of(task)
 
@@ -326,15 +336,15 @@ def test_input_mirrors_the_nesting_of_requires() -> None:
         n: int
 
         def output(self) -> Any:
-            return lv.LocalTarget(f"/tmp/{self.n}")  # noqa: S108 - never written
+            return lv.LocalTarget(f"/tmp/{self.n}")
 
     class Root(lv.Task):
         def requires(self) -> Any:
             return {"a": Leaf(1), "b": [Leaf(2), Leaf(3)]}
 
     given = Root().input()
-    assert given["a"].path == "/tmp/1"  # noqa: S108
-    assert [target.path for target in given["b"]] == ["/tmp/2", "/tmp/3"]  # noqa: S108
+    assert given["a"].path == "/tmp/1"
+    assert [target.path for target in given["b"]] == ["/tmp/2", "/tmp/3"]
     assert [task.n for task in Root().deps()] == [1, 2, 3]
 
 

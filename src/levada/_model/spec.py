@@ -1,6 +1,5 @@
 """A task as plain data: what the scheduler may know of it."""
 
-
 from typing import NamedTuple, NewType
 
 TaskKey = NewType("TaskKey", bytes)
