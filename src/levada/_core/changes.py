@@ -6,7 +6,7 @@ so that a store or a standby that plays the changes again arrives at the same st
 batch-valued where many tasks change in the same way. Times are the server's monotonic clock in seconds.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: each text would be compiled again when a NamedTuple is made.
 
 from collections.abc import Sequence
 from typing import NamedTuple

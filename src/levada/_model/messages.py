@@ -5,7 +5,7 @@ tasks are dense integers here; where a message leaves its process, keys stand in
 A field ``index`` hides ``tuple.index``, which nobody calls on a message.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: each text would be compiled again when a NamedTuple is made.
 
 from typing import NamedTuple, NewType
 
@@ -103,7 +103,7 @@ class Grant(NamedTuple):
     fence: Fence
     attempt: int  # 1 for the first
     lease: float  # seconds
-    batch: tuple[Grant, ...] = ()
+    batch: "tuple[Grant, ...]" = ()
 
 
 class SyncReply(NamedTuple):

@@ -4,7 +4,7 @@ An executor knows nothing of schedulers, leases or plans. What it needs of the o
 ``Hooks``, so that the same attempt runs in this process, in a thread, or in a child.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: each text would be compiled again when a NamedTuple is made.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
