@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._model.status import Status as Status
     from ._run import RunResult as RunResult
     from ._run import build as build
+    from ._run import configure as configure
     from ._run import run as run
     from .contrib import hdfs as hdfs
     from .errors import LevadaError as LevadaError
@@ -61,6 +62,7 @@ _HOMES = {
     "MemoryTarget": "targets",
     "Target": "targets",
     "build": "_run",
+    "configure": "_run",
     "RunResult": "_run",
 }
 
@@ -106,4 +108,4 @@ if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 def __dir__() -> list[str]:
     from importlib import import_module
 
-    return sorted({*_HOMES, "run", *import_module(f"{__name__}.params").__all__, "__version__"})
+    return sorted({*_HOMES, "errors", "hdfs", "run", *import_module(f"{__name__}.params").__all__, "__version__"})

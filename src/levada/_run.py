@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._model import exit_codes
 from ._plan.walk import BROKEN, EXTERNAL, GATE, Discovery, Fault, Slice
@@ -40,14 +40,14 @@ class Blocked:
         return {"by": self.by, "why": self.why, "tasks": self.tasks}
 
 
-COUNTS = ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "attempts", "wanted")
+COUNTS = ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "faulty", "attempts", "wanted")
 
 
 class RunResult:
     """What a run did and what it left. ``status``: ok, failed, waiting, faults or interrupted.
 
     done: tasks that this run made. already: complete before it looked, or made by another process
-    meanwhile. missing: external and not there. wanted: the wanted tasks as text. Lists hold at most 20
+    meanwhile. missing: external and not there. faulty: faults of the plan. wanted: the wanted tasks as text. Lists hold at most 20
     examples, counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
     """
 
@@ -65,6 +65,7 @@ class RunResult:
         failed: int = 0,
         blocked: int = 0,
         missing: int = 0,
+        faulty: int = 0,
         attempts: int = 0,
         done_by_family: dict[str, int] | None = None,
         failures: tuple[Failure, ...] = (),
@@ -73,7 +74,8 @@ class RunResult:
         faults: tuple[Fault, ...] = (),
     ) -> None:
         self.status, self.exit_code, self.seconds, self.wanted = status, exit_code, seconds, wanted
-        self.done, self.already, self.failed, self.blocked, self.missing, self.attempts = done, already, failed, blocked, missing, attempts
+        self.done, self.already, self.failed, self.blocked = done, already, failed, blocked
+        self.missing, self.faulty, self.attempts = missing, faulty, attempts
         self.done_by_family: dict[str, int] = done_by_family or {}
         self.failures, self.blocked_by, self.external, self.faults = failures, blocked_by, external, faults
 
@@ -126,7 +128,7 @@ def run(
             raise RunError(
                 f"cannot run {task!r:.200}, a {type(task).__name__}", hint="Give instances of tasks, as in levada.run(MyTask(day=...))."
             )
-    _give_secrets_a_key(state)
+    give_secrets_a_key(state)
     from ._plan.existence import Existence
 
     with _growing(), _DefaultRetry(attempts):
@@ -138,6 +140,21 @@ def run(
 
 
 build = run
+
+
+def configure(folder: str | None = None) -> None:
+    """Read ``levada.toml`` (from ``folder`` upward; None: the current one) and the environment, as the command line does.
+
+    A program that starts with ``levada.run(...)`` says what it wants in code; call this first, before its
+    tasks are made, if configured values are to fill in what code leaves out. Raises ConfigError.
+    """
+    from . import task
+    from .config import use
+    from .config.settings import load
+
+    settings = load(dict(os.environ), folder or os.getcwd())
+    use(settings)
+    task.set_value_source(settings.parameter)
 
 
 class _growing:
@@ -241,7 +258,7 @@ class _Work:
             self._history.begin(_names(wanted))
         session = SessionId(f"{os.getpid():x}")
         self._scheduler = Embedded(
-            session, key_of=lambda index: self._runner.name(index)[0], locks=locks, resources=dict(resources or {}),
+            session, key_of=lambda index: self._runner.name(index)[0], locks=locks, resources=_resources(resources),
             epoch=self._trail.epoch if self._trail is not None else 1,
         )  # fmt: skip
         self._runner: Runner = Runner(
@@ -291,6 +308,7 @@ class _Work:
             failed=failed,
             blocked=max(0, left - failed - len(missing)),
             missing=len(missing),
+            faulty=len(discovery.faults),
             attempts=runner.attempts,
             done_by_family=runner.done_by_family,
             failures=tuple(list(runner.failures.values())[:EXAMPLES]),
@@ -391,6 +409,16 @@ def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, g
     raise RunError(f"there is no executor {kind!r}", hint="inline, threads or processes.")
 
 
+def _resources(given: Mapping[str, int] | None) -> dict[str, int]:
+    """What the caller said, else section ``[resources]`` of what was configured."""
+    if given is not None:
+        return dict(given)
+    from .config import current
+
+    settings = current()
+    return {name: int(cast(int, total)) for name, total in settings.section("resources").items()} if settings is not None else {}
+
+
 def _state(given: str | None) -> str:
     """The state folder, made when it is not there; only the roof reads the environment."""
     from .config import setting
@@ -403,7 +431,7 @@ def _state(given: str | None) -> str:
     return state_folder(environ, str(configured) if configured else None)
 
 
-def _give_secrets_a_key(state: str | None) -> None:
+def give_secrets_a_key(state: str | None) -> None:
     """Secret parameters enter an identity as an HMAC under a key that stands in the state folder (docs/promises.md, section 9)."""
     from . import task
 

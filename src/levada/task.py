@@ -39,10 +39,10 @@ RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", 
 """Names that the engine calls on every task; a parameter may not take them."""
 
 NOT_PARAMETERS = frozenset(
-    "priority resources retry timeout disabled owner owners tags version env task_namespace namespace "
+    "priority resources retry timeout disabled batch_limit owners tags task_namespace namespace owner_email "
     "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window".split()
 )
-"""Attributes of a task that keep their meaning when a class annotates them."""
+"""Attributes of a task that keep their meaning when a class annotates them and gives them a value."""
 
 
 # -- structures of tasks and targets -----------------------------------------------------------
@@ -472,10 +472,10 @@ def value_without_argument(cls: Any, name: str, parameter: Parameter[Any]) -> tu
                 except ParameterError as fault:
                     raise type(fault)(f"{fault.message} (from {where})", hint=fault.hint) from None
                 except (ValueError, TypeError) as fault:
-                    raise ParameterError(f"{cls.family}.{name}: {value!r} (from {where}): {fault}") from fault
+                    shown = "***" if parameter.secret else f"{value!r:.200}: {fault}"
+                    raise ParameterError(f"{cls.family}.{name}: {shown} (from {where})") from (None if parameter.secret else fault)
             return value, where
-    default = parameter.default
-    return (default() if callable(default) and getattr(parameter, "default_is_factory", False) else default), "default"
+    return parameter.default, "default"
 
 
 def _signature(info: ClassInfo) -> str:
@@ -505,6 +505,8 @@ def _adopt_annotations(cls: Any) -> None:
     faults: list[str] = []
     own = cls.__dict__
     for name, annotation in _own_annotations(cls).items():
+        if name in NOT_PARAMETERS and name not in own:
+            faults.append(f"{name}: an attribute with a meaning of its own; give it a value, or choose another name for a parameter")
         if _is_parameter_annotation(cls, name, annotation):
             try:
                 _adopt(cls, name, annotation)

@@ -33,8 +33,8 @@ def needed_by_users() -> set[str]:
     return wanted
 
 
-def test_nine_distributions_in_all_come_with_levada() -> None:
-    assert len(needed_by_users()) == 9, sorted(needed_by_users())
+def test_eight_distributions_in_all_come_with_levada() -> None:
+    assert len(needed_by_users()) == 8, sorted(needed_by_users())
 
 
 def test_each_pinned_version_has_a_hash() -> None:

@@ -100,7 +100,7 @@ class Attempt(NamedTuple):
 
     key: bytes
     family: str
-    task: str  # readable: Family(day=2013-01-05)
+    task: str  # canonical text of its parameters, secrets masked
     number: int  # 1 for the first of this run
     started: float
     seconds: float

@@ -12,6 +12,9 @@ from .complete import missing
 from .plan import BLOCKED, FAULTY, GROUP, MISSING, TO_DO, Plan
 from .walk import Fault
 
+LOOKED_UP = 100
+"""Requirements of one task whose history is looked up, at most."""
+
 
 class Fact(NamedTuple):
     """One link of the chain."""
@@ -63,7 +66,7 @@ def why(
         if runs_elsewhere(key_of(here)):
             facts.append(Fact(repr_of(here), "runs now in another process of this host"))
             return Why(name, "running", tuple(facts), "Wait for that process; its result will be found.")
-        following = _worst(plan, index)
+        following = _worst(plan, index, attempts)
         if following is None:
             return _end(plan, index, name, facts, last)
         index = following
@@ -102,13 +105,19 @@ def _state(plan: Plan, index: int, task: Any) -> str:
     return f"{absent}; needs {needs} incomplete requirements" if needs else absent
 
 
-def _worst(plan: Plan, index: int) -> int | None:
-    """The requirement that keeps it waiting most: faulty before missing before blocked before to do."""
+def _worst(plan: Plan, index: int, attempts: Callable[[bytes], Sequence[Attempt]]) -> int | None:
+    """The requirement that keeps it waiting most: faulty before missing before blocked, then one that failed before."""
     order = {FAULTY: 0, MISSING: 1, BLOCKED: 2, GROUP: 3, TO_DO: 3}
     needs = [need for need in plan.needs[index] if need != index]
     if not needs or (plan.states[index] == BLOCKED and all(plan.states[n] == BLOCKED for n in needs) and plan.faults):
         return None
-    return min(needs, key=lambda need: (order.get(plan.states[need], 4), need))
+    rank = min(order.get(plan.states[need], 4) for need in needs)
+    worst = [need for need in needs if order.get(plan.states[need], 4) == rank]
+    for need in worst[:LOOKED_UP]:
+        last = _last(attempts, plan.task(need))
+        if last is not None and last.exit != "ok":
+            return need
+    return worst[0]
 
 
 def _last(attempts: Callable[[bytes], Sequence[Attempt]], task: Any) -> Attempt | None:

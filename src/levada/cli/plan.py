@@ -32,7 +32,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         return exit_codes.OK
     task = request.task()
     from .._plan.plan import make_plan
-    from .._run import _give_secrets_a_key as give_secrets_a_key
+    from .._run import give_secrets_a_key
 
     give_secrets_a_key(state_of(request.settings))
     plan = make_plan([task])

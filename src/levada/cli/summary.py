@@ -84,10 +84,10 @@ def _missing(result: RunResult) -> list[str]:
 def _faults(result: RunResult) -> list[str]:
     if not result.faults:
         return []
-    lines = [f"  faults    {count(len(result.faults), 'fault')} in the plan"]
+    lines = [f"  faults    {count(result.faulty, 'fault')} in the plan"]
     for fault in result.faults[:EXAMPLES]:
         lines += [f"    {escape(line)}" for line in str(fault).splitlines()]
-    return lines + _more(len(result.faults) - EXAMPLES, "fault")
+    return lines + _more(result.faulty - min(len(result.faults), EXAMPLES), "fault")
 
 
 def _more(number: int, word: str = "task") -> list[str]:

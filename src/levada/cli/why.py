@@ -22,7 +22,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         return exit_codes.OK
     task = request.task()
     from .._plan.why import why
-    from .._run import _give_secrets_a_key as give_secrets_a_key
+    from .._run import give_secrets_a_key
 
     give_secrets_a_key(state_of(request.settings))
     found = why(task, **_memory(request, environ))
