@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ._model import exit_codes
+from ._plan.quiet import Growing, settle
 from ._plan.walk import BROKEN, EXTERNAL, GATE, Discovery, Fault, Slice
 from .errors import LevadaError, RunError
 from .task import Task, flatten, repr_of
@@ -131,10 +132,12 @@ def run(
     give_secrets_a_key(state)
     from ._plan.existence import Existence
 
-    with _growing(), _DefaultRetry(attempts):
+    with _DefaultRetry(attempts):
         discovery = Discovery(wanted, Existence(listing=listing))
-        slices = _first_work(discovery)
+        with Growing():
+            slices = _first_work(discovery)
         if slices is None:
+            settle()
             return _nothing_to_do(discovery, wanted, started)
         return _Work(discovery, slices, wanted, started, workers, executor, pdb, grace, observer, state, resources, exclusive, history).go()
 
@@ -155,22 +158,6 @@ def configure(folder: str | None = None) -> None:
     settings = load(dict(os.environ), folder or os.getcwd())
     use(settings)
     task.set_value_source(settings.parameter)
-
-
-class _growing:
-    """No cyclic garbage collection while the graph grows: it would walk every task again and again."""
-
-    def __enter__(self) -> None:
-        import gc
-
-        self._was_on = gc.isenabled()
-        gc.disable()
-
-    def __exit__(self, *exc: object) -> None:
-        if self._was_on:
-            import gc
-
-            gc.enable()
 
 
 class _DefaultRetry:
@@ -282,6 +269,7 @@ class _Work:
                 self._history.end(result.status, result.done, result.failed, result.seconds)
             return result
         finally:
+            settle()
             self._scheduler.close()
             if self._history is not None:
                 self._history.close()
@@ -325,7 +313,7 @@ class _Work:
         if failed:
             return "failed", exit_codes.FAILED
         if self._discovery.faults:
-            return "faults", exit_codes.PLAN_FAULT
+            return "faults", exit_codes.of_faults(fault.kind for fault in self._discovery.faults)
         if not left:
             return "ok", exit_codes.OK
         return ("waiting", exit_codes.WAITING) if missing else ("failed", exit_codes.FAILED)
@@ -339,13 +327,14 @@ class _Work:
         view, discovery = self._scheduler.view, self._discovery
         waiting = set(self._scheduler.having(Status.WAITING))
         unmet = {index: view(index).unmet for index in waiting}
+        broken = {fault.task: "its target did not answer" for fault in discovery.faults if fault.kind == "unreachable"}
         roots: dict[str, Blocked] = {}
         reached: set[int] = set()
         for index in sorted(waiting):
             if discovery.kinds[index] not in (EXTERNAL, BROKEN):
                 continue
             name = repr_of(discovery.tasks[index])
-            why = "external, not there" if discovery.kinds[index] == EXTERNAL else "fault in its own code"
+            why = "external, not there" if discovery.kinds[index] == EXTERNAL else broken.get(name, "fault in its own code")
             roots[name] = Blocked(name, why, self._behind(index, unmet, waiting, reached))
         for index in self._scheduler.having(Status.FAILED, Status.DISABLED, Status.CANCELLED):
             name = repr_of(discovery.tasks[index])

@@ -16,6 +16,7 @@ from .._model.ports import Attempt, AttemptRow, Scheduler
 from .._model.spec import Index, Policy
 from .._model.status import ExitClass
 from .._plan.complete import is_complete
+from .._plan.quiet import Growing
 from .._plan.walk import GATE, RUN, Discovery, Slice
 from ..targets.atomic import clear_tag
 from ..task import canonical_of, combined, key_of, policy_of, repr_of
@@ -158,14 +159,14 @@ class Runner:
         return LOOK if wait is None else min(wait, LOOK)
 
     def _discover(self) -> None:
-        if self._slices:
+        if not self._slices and self.discovery.finished:
+            return
+        with Growing():
+            if not self._slices and (step := self.discovery.step()) is not None:
+                self._slices.append(step)
             for found in self._slices:
                 self._add(found)
             self._slices.clear()
-        elif not self.discovery.finished:
-            step = self.discovery.step()
-            if step is not None:
-                self._add(step)
 
     def _add(self, found: Slice) -> None:
         self.scheduler.add(AddTasks(self.session, found.tasks, found.growth, found.complete))
@@ -173,7 +174,7 @@ class Runner:
     def _exchange(self) -> SyncReply:
         """Report what is known and take what is granted."""
         room = 0 if self._signals else self.executor.free()
-        command = Sync(self.session, self._done, self._failed, self._back, self._waiting, self._found, room)
+        command = _new(Sync, (self.session, self._done, self._failed, self._back, self._waiting, self._found, room))
         self._clear()
         reply = self.scheduler.sync(command)
         if reply.granted:
@@ -193,21 +194,22 @@ class Runner:
         kinds, tasks, observer = self.discovery.kinds, self.discovery.tasks, self._observer
         names, held = self._names, self._held
         for grant in granted:
-            index = grant.index
-            if grant.batch:
+            index, fence, attempt, _, batch = grant
+            if batch:
                 jobs.extend(self._batch(grant))
                 continue
-            if kinds[index] == GATE:
-                self._done.append((index, grant.fence))
+            kind = kinds[index]
+            if kind == GATE:
+                self._done.append((index, fence))
                 self.gates += 1
                 continue
             task = tasks[index]
-            if self._look_after_lock and kinds[index] == RUN and self._made_meanwhile(grant, task):
+            if kind == RUN and self._look_after_lock and self._made_meanwhile(grant, task):
                 continue
             key, canonical = names.pop(index) if index in names else self.name(index)
             policy = policy_of(task)
             held[index] = _new(Running, (grant, task, policy, key, canonical))
-            jobs.append(_new(Job, (index, task, grant.attempt, policy.timeout, grant.fence, key, ())))
+            jobs.append(_new(Job, (index, task, attempt, policy.timeout, fence, key, ())))
             if observer is not None:
                 observer.task_started(task)
         if jobs:
@@ -310,9 +312,11 @@ class Runner:
 
     def _row(self, held: Running, ended: Ended) -> AttemptRow:
         """The fields of an Attempt, as a plain tuple: a million of them are made."""
+        grant, _, policy, key, canonical = held
+        _, exit, error, _, fingerprint, started, seconds, cpu, rss, _, worker = ended
         return (
-            held.key, held.policy.family, held.canonical, held.grant.attempt, ended.started, ended.seconds, ended.exit.value,
-            ended.error, ended.fingerprint, ended.cpu, ended.rss, ended.worker or self._name,
+            key, policy.family, canonical, grant.attempt, started, seconds, exit._value_,  # .value is a call
+            error, fingerprint, cpu, rss, worker or self._name,
         )  # fmt: skip
 
     def _fail(self, held: Running, ended: Ended) -> None:
@@ -324,10 +328,8 @@ class Runner:
 
     def _settle(self, index: Index) -> None:
         """A task is done: forget what only a run needs."""
-        if self._names:
-            self._names.pop(index, None)
-        if self.failures:
-            self.failures.pop(index, None)
+        self._names.pop(index, None)
+        self.failures.pop(index, None)
         self.discovery.forget(index)
 
     def _write(self) -> None:
