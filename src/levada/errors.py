@@ -101,7 +101,7 @@ class TargetUnreachable(TargetError):
     def __init__(self, target: object, cause: object) -> None:
         super().__init__(
             f"{target}: cannot tell whether it exists: {cause}",
-            hint="Nothing was started. Is the store up, the path mounted, the permission there?",
+            hint="What depends on it was not started. Is the store up, the path mounted, the permission there?",
         )
         self.target, self.cause = target, cause
 

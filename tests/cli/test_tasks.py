@@ -68,7 +68,7 @@ def test_an_option_can_set_the_parameter_of_another_family(flows: Path, call: Ca
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["flows.py", "Delay"], "no task Delay was imported\n  Did you mean Delays? Imported: flows.py."),
+        (["flows.py", "Delay"], "no task Delay was imported\n  Did you mean Delays"),
         (["-m", "flws", "Delays"], "there is no module 'flws'\n  Did you mean flows?"),
         (["flws.py", "Delays"], "there is no file flws.py"),
         (["flows.py", "Delays", "--dya", "2013-01-05"], "there is no option --dya\n  Did you mean --day?"),
@@ -125,7 +125,7 @@ def test_a_module_that_fails_is_told_with_its_line(here: Path, call: Call, text:
 
     assert said.code == 2
     assert says in said.err
-    assert "Traceback" not in said.err
+    assert "levada/cli" not in said.err  # the way through the user's code, none of ours
 
 
 def test_a_file_may_not_hide_a_module_that_is_loaded(here: Path, call: Call) -> None:
@@ -151,7 +151,7 @@ def test_a_param_file_carries_secrets_and_other_families(flows: Path, call: Call
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("p.toml", "dya = 1\n", "'dya' is neither a parameter of Delays nor a task family\n  Did you mean day?"),
+        ("p.toml", "dya = 1\n", "'dya' is neither a parameter of Delays nor a task family\n  Did you mean day"),
         ("p.json", "[1]", "expected an object of parameter values, got list"),
         ("p.json", "{", "is not JSON"),
         ("p.toml", "window = 'few'\nday = 2013-01-05\n", "'few' is not a whole number"),
@@ -176,5 +176,8 @@ def test_a_misspelt_parameter_in_the_configuration_stops_the_run(flows: Path, ca
 
 
 def test_debug_shows_where_an_error_came_from(flows: Path, call: Call) -> None:
-    with pytest.raises(LookupError):
-        call("run", "flows.py", "Delay", "--debug")
+    said = call("run", "flows.py", "Delay", "--debug")
+
+    assert said.code == 2
+    assert "Traceback" in said.err
+    assert "raise " in said.err

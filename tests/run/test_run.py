@@ -130,7 +130,7 @@ def test_success_without_output_is_a_failure_that_names_the_target() -> None:
     assert "not-made" in result.failures[0].error
 
 
-class Drop(lv.ExternalTask):
+class Delivery(lv.ExternalTask):
     name: str
 
     def output(self) -> lv.LocalTarget:
@@ -139,7 +139,7 @@ class Drop(lv.ExternalTask):
 
 class UsesDrops(lv.Task):
     def requires(self) -> Any:
-        return {"a": Drop("a"), "b": Drop("b")}
+        return {"a": Delivery("a"), "b": Delivery("b")}
 
     def output(self) -> lv.LocalTarget:
         return lv.LocalTarget("used")
@@ -152,7 +152,7 @@ def test_missing_external_data_is_waited_for_not_failed() -> None:
     Path("a").write_text("x")
     result = lv.run([UsesDrops(), File("other")])
     assert (result.status, result.exit_code, result.missing, result.blocked) == ("waiting", 3, 1, 1)
-    assert result.external == ("Drop(name=b)",)
+    assert result.external == ("Delivery(name=b)",)
     assert Path("other").exists()
     Path("b").write_text("y")
     assert lv.run(UsesDrops()).exit_code == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -27,3 +29,12 @@ MEANINGS: tuple[tuple[int, str], ...] = (
     (INTERRUPTED, "stopped by SIGINT (Ctrl-C)"),
     (TERMINATED, "stopped by SIGTERM"),
 )
+
+
+def of_faults(kinds: Iterable[str]) -> int:
+    """The exit code of a plan with faults of these kinds: 69 if nothing is wrong but that a store did not answer.
+
+    >>> of_faults(["unreachable"]), of_faults(["unreachable", "cycle"])
+    (69, 4)
+    """
+    return UNAVAILABLE if set(kinds) == {"unreachable"} else PLAN_FAULT

@@ -99,7 +99,7 @@ class Plan:
     def exit_code(self) -> int:
         """What ``levada plan`` ends with."""
         if self.faults:
-            return exit_codes.PLAN_FAULT
+            return exit_codes.of_faults(fault.kind for fault in self.faults)
         if self.count(TO_DO):
             return exit_codes.WORK
         return exit_codes.WAITING if self.count(MISSING) else exit_codes.OK

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return dispatch(arguments)
     except LevadaError as fault:
         if "--debug" in arguments:
-            raise
+            _trace(fault)
         return report(fault)
     except KeyboardInterrupt:
         print("levada: interrupted", file=sys.stderr)
@@ -46,8 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_left()
     except Exception as fault:
-        if "--debug" in arguments:
-            raise
         return _internal(fault)
 
 
@@ -106,12 +104,16 @@ def code_of(fault: LevadaError) -> int:
     return exit_codes.USAGE
 
 
-def _internal(fault: Exception) -> int:
+def _trace(fault: Exception) -> None:
     from traceback import format_exception
 
     from .text import escape
 
     sys.stderr.write(escape("".join(format_exception(fault))))
+
+
+def _internal(fault: Exception) -> int:
+    _trace(fault)
     print("levada: a fault of levada itself, see above; please report it", file=sys.stderr)
     return exit_codes.INTERNAL
 

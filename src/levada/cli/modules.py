@@ -62,7 +62,18 @@ def import_module(name: str) -> None:
 
 def _failed(name: str, fault: BaseException) -> DefinitionError:
     text = f"importing {name} failed: {type(fault).__name__}: {fault}"
-    return DefinitionError(f"{text} ({place_of(fault)})", hint="Nothing was started. Add --debug to see the traceback.")
+    return DefinitionError(f"{text} ({place_of(fault)})\n{_way_to(fault)}", hint="Nothing was started.")
+
+
+def _way_to(fault: BaseException) -> str:
+    """The traceback from the user's module on."""
+    from traceback import format_exception
+
+    here = os.path.dirname(os.path.dirname(__file__))
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((here, "<frozen")):
+        trace = trace.tb_next
+    return "".join(format_exception(type(fault), fault, trace)).rstrip()
 
 
 def _where_it_was_sought(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from .text import count, duration, escape, one_line
@@ -101,10 +102,15 @@ def reason(error: str) -> str:
     'ValueError: no flights (flows.py:3)'
     """
     lines = error.rstrip().splitlines()
-    frames = [at for at, line in enumerate(lines) if line.startswith('  File "')]
+    last = max((at for at, line in enumerate(lines) if line.startswith("Traceback")), default=0)
+    frames = [at for at, line in enumerate(lines) if at >= last and line.startswith('  File "')]
     said = next((line for line in lines[frames[-1] + 1 :] if not line.startswith(" ")), "") if frames else "".join(lines[:1])
-    text = one_line(said)
-    return f"{text} ({_place(lines[frames[-1]])})" if frames else text
+    text = one_line(said.removeprefix("levada.errors."))
+    theirs = [at for at in frames if not lines[at].startswith(f'  File "{_PACKAGE}')] or frames
+    return f"{text} ({_place(lines[theirs[-1]])})" if frames else text
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def _place(line: str) -> str:

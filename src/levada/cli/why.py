@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .._model import exit_codes
 from ..config.state import state_folder, state_path
+from ..errors import StateFolderError
 from .options import Option
 from .tasks import OF_TASK, Request, state_of, understand
 from .text import escape
+
+if TYPE_CHECKING:
+    from .._model.ports import Attempt
 
 OPTIONS = (Option("--json", "", "print JSON"), Option("--state", "FOLDER", "the state folder", setting=("levada", "state")), *OF_TASK)
 
@@ -42,11 +47,25 @@ def _memory(request: Request, environ: Mapping[str, str]) -> dict[str, Any]:
         environ = {**environ, "LEVADA_STATE": state}
     if not os.path.exists(state_path(environ)):
         return {}
+    try:
+        return _memory_of(state_folder(environ))
+    except StateFolderError as fault:  # the targets tell most of it
+        _say_once(fault)
+        return {}
+
+
+def _memory_of(folder: str) -> dict[str, Any]:
     from .._server.history import open_history
     from .._server.locks import open_locks
 
-    folder = state_folder(environ)
-    locks = open_locks(folder)
+    locks, history = open_locks(folder), open_history(folder)
+
+    def attempts(key: bytes) -> Sequence[Attempt]:
+        try:
+            return history.of(key)
+        except StateFolderError as fault:
+            _say_once(fault)
+            return ()
 
     def runs_elsewhere(key: bytes) -> bool:
         if not locks.take(key):
@@ -54,4 +73,13 @@ def _memory(request: Request, environ: Mapping[str, str]) -> dict[str, Any]:
         locks.give(key)
         return False
 
-    return {"attempts": open_history(folder).of, "runs_elsewhere": runs_elsewhere}
+    return {"attempts": attempts, "runs_elsewhere": runs_elsewhere}
+
+
+_said: set[str] = set()
+
+
+def _say_once(fault: Exception) -> None:
+    if str(fault) not in _said:
+        _said.add(str(fault))
+        print(f"levada: the past is not known: {escape(str(fault))}", file=sys.stderr)
