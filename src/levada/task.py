@@ -116,7 +116,7 @@ class ClassInfo:
 
     __slots__ = (
         "bind", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "init_is_own",
-        "insignificant", "key_prefix", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts", "batched",
+        "hash_start", "insignificant", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts", "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
@@ -133,7 +133,7 @@ class ClassInfo:
         self.remote = bool(cls.remote_complete)
         self.insignificant = any(not p.significant for _, p in self.params)
         self.batched = tuple(name for name, p in self.params if getattr(p, "batch_method", None) is not None)
-        self.key_prefix = cls.get_task_family().encode() + b"\n"
+        self.hash_start: Any = None  # of keys: a hash that has eaten the family; made with the first key
         self.texts = _compile_texts([(n, p) for n, p in self.params if p.significant])
         self.policy = None if self._varies(cls, POLICY_ATTRIBUTES) else _policy(cls, cls.get_task_family())
         self.priority = None if self._varies(cls, ("priority",)) else int(cast(int, cls.priority))
@@ -523,7 +523,14 @@ def _adopt_annotations(cls: Any) -> None:
 
 
 def _own_annotations(cls: Any) -> dict[str, Any]:
-    return dict(cls.__annotations__) if sys.version_info >= (3, 14) else dict(cls.__dict__.get("__annotations__", {}))
+    try:
+        return dict(cls.__annotations__ if sys.version_info >= (3, 14) else cls.__dict__.get("__annotations__", {}))
+    except NameError as fault:  # from 3.14 on they are evaluated here
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        raise DefinitionError(f"{where}: an annotation cannot be evaluated: {fault}", hint=AT_RUN_TIME) from None
+
+
+AT_RUN_TIME = "Import the type at run time (not under TYPE_CHECKING) above the class."
 
 
 def _is_parameter_annotation(cls: Any, name: str, annotation: Any) -> bool:
@@ -561,7 +568,7 @@ def _evaluated(cls: Any, name: str, text: str) -> Any:
     except NameError as fault:
         raise DefinitionError(
             f"the annotation {text!r} cannot be evaluated: {fault}",
-            hint="Import the type at run time (not under TYPE_CHECKING) above the class.",
+            hint=AT_RUN_TIME,
         ) from None
 
 
@@ -955,11 +962,16 @@ def canonical_of(task: Any) -> str:
 
 def key_of(task: Any, canonical: str | None = None) -> TaskKey:
     """128 bits: BLAKE2b of family, newline and canonical text. Stable over machines and Python versions."""
-    from _blake2 import blake2b
-
     info = info_of(type(task))
+    if info.hash_start is None:
+        from _blake2 import blake2b
+
+        info.hash_start = blake2b(type(task).get_task_family().encode() + b"\n", digest_size=16)
     text = info.texts(task) if canonical is None else canonical
-    return TaskKey(blake2b(info.key_prefix + text.encode(), digest_size=16).digest())
+    eater = info.hash_start.copy()
+    eater.update(text.encode())
+    key: TaskKey = eater.digest()
+    return key
 
 
 def task_id_of(task: Any) -> str:
