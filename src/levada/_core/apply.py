@@ -142,7 +142,7 @@ def _priority_set(state: State, change: ch.PrioritySet) -> None:
 
 
 def _became_ready(state: State, change: ch.BecameReady) -> None:
-    state.set_statuses(change.tasks, Status.READY)
+    state.set_statuses(change.tasks, READY)
     ready.enter_all(state, change.tasks)
     if state.at:
         for index in change.tasks:
@@ -168,21 +168,25 @@ def _granted(state: State, change: ch.Granted) -> None:
         number[index] += 1
         fence_epoch[index] = epoch
     state.holder.update(dict.fromkeys(tasks, change.session))
-    members: set[Index] = set()
-    for leader, others in change.crews:
-        _form_crew(state, leader, others)
-        members.update(others)
     if not state.is_plain:
-        for index in tasks:
-            if index not in members:
-                _hold(state, state.policy_of(index).resources)
-    state.set_statuses(tasks, Status.RUNNING)
+        _hold_for_all(state, change)
+    state.set_statuses(tasks, RUNNING)
     if state.reason:
         for index in tasks:
             state.reason.pop(index, None)
     if change.until != math.inf:
         for index in tasks:
             _lease(state, index, change.until)
+
+
+def _hold_for_all(state: State, change: ch.Granted) -> None:
+    members: set[Index] = set()
+    for leader, others in change.crews:
+        _form_crew(state, leader, others)
+        members.update(others)
+    for index in change.tasks:
+        if index not in members:
+            _hold(state, state.policy_of(index).resources)
 
 
 def _form_crew(state: State, leader: Index, others: tuple[Index, ...]) -> None:
@@ -266,16 +270,17 @@ def _judge_use(state: State, name: str) -> None:
 
 
 def _finished(state: State, change: ch.Finished) -> None:
-    status, holder = state.status, state.holder
-    plain = state.is_plain and not (state.until or state.wishes or state.suspended)  # then there is nothing to let go
+    holder = state.holder
+    if not state.is_plain or state.until or state.wishes or state.suspended:  # else there is nothing to let go
+        for index in change.tasks:
+            if state.status[index] == RUNNING:
+                _let_go(state, index)
     for index in change.tasks:
-        if status[index] == RUNNING and not plain:
-            _let_go(state, index)
         holder.pop(index, None)
     if state.at or state.reason or state.trouble:
         for index in change.tasks:
             _forget_troubles(state, index)
-    state.set_statuses(change.tasks, Status.DONE)
+    state.set_statuses(change.tasks, DONE)
     _meet(state, change)
 
 

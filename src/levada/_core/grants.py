@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .._model.messages import Fence, Grant, SessionId
 from .._model.spec import Index
 from . import changes as ch
@@ -17,17 +19,17 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
     Each resumed task and each batch takes one of ``room``. A paused scheduler and a draining session
     still resume: what runs may end.
     """
-    draft, session = Draft(), state.sessions[name]
-    resumed = _resumable(state, name, room, draft) if name in state.woken else []
+    session = state.sessions[name]
+    resumed = _resumable(state, name, room, Draft()) if name in state.woken else []
     if resumed:
         yield ch.Resumed(resumed)
-        draft = Draft()
-    room -= len(resumed)
+        room -= len(resumed)
     if room <= 0 or state.paused or session.draining:
         return resumed, []
     if state.is_plain and (plain := pick_plain(state, session, room)):
         yield ch.Granted(name, plain, now + state.rules.lease)
         return resumed, _letters(state, plain, [])
+    draft = Draft()
     leaders, crews = _choose(state, session, room, draft)
     if not leaders:
         return resumed, []
@@ -57,14 +59,15 @@ def _choose(state: State, session: Session, room: int, draft: Draft) -> tuple[li
     return leaders, crews
 
 
-def _letters(state: State, leaders: list[Index], crews: list[tuple[Index, tuple[Index, ...]]]) -> list[Grant]:
+def _letters(state: State, leaders: Sequence[Index], crews: list[tuple[Index, tuple[Index, ...]]]) -> list[Grant]:
     """What the worker gets. ``tuple.__new__`` saves half of what two NamedTuples a task cost."""
     number, uncounted, epoch, lease = state.number, state.uncounted, state.epoch, state.rules.lease
-    members = dict(crews)
     letters: list[Grant] = []
     for index in leaders:
         newest = number[index]
         attempt = newest - uncounted.get(index, 0) if uncounted else newest
-        batch = tuple(_letters(state, list(members[index]), [])) if index in members else ()
-        letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, batch)))
+        letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, ())))
+    if crews:
+        members = dict(crews)
+        return [one._replace(batch=tuple(_letters(state, members.get(one.index, ()), []))) for one in letters]
     return letters

@@ -205,7 +205,7 @@ class State:
                     self.sessions[name].groups.append(number)
         return number
 
-    def set_status(self, index: Index, new: Status) -> None:
+    def set_status(self, index: Index, new: int) -> None:
         """Move one task, counters included."""
         status, counts, by_family = self.status, self.counts, self.by_family
         old, family = status[index], self.family_of[self.policy[index]]
@@ -215,7 +215,7 @@ class State:
         by_family[old][family] -= 1
         by_family[new][family] += 1
 
-    def set_statuses(self, tasks: Sequence[Index], new: Status) -> None:
+    def set_statuses(self, tasks: Sequence[Index], new: int) -> None:
         """Move tasks, counters included; fast where they all stand alike."""
         if len(tasks) == 1:
             self.set_status(tasks[0], new)

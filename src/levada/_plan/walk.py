@@ -111,7 +111,7 @@ class Discovery:
             return None
         specs: list[TaskSpec] = []
         growth: list[Growth] = []
-        while len(specs) < SLICE and len(growth) < SLICE and not self.finished:
+        while len(specs) < SLICE and len(growth) < SLICE and (self._stack or self._wanted):
             self._wave(specs, growth)
         return self._slice(specs, growth)
 
@@ -199,6 +199,8 @@ class Discovery:
         """The task's requirements: a list of tasks, or an iterator when they come from a generator."""
         try:
             required = task.requires()
+            if isinstance(required, Task):
+                return [required]
             if type(required) is list or type(required) is tuple:
                 if _all_tasks(required) or len(required) > SLICE:
                     return required if type(required) is list else list(required)
@@ -264,7 +266,8 @@ class Discovery:
             at = len(tasks)
             index[task] = at
             tasks.append(task)
-            self.kinds.append(RUN if isinstance(kind, BaseException) else kind)
+            known = type(kind) is int  # else it is what its code raised
+            self.kinds.append(kind if known else BROKEN)
             self._parents.append(parent)
             if type(task) is not cls:
                 cls = type(task)
@@ -272,8 +275,7 @@ class Discovery:
             policy = info.policy or policy_of(task)
             priority = info.priority if info.priority is not None else priority_of(task)
             specs.append(_new(TaskSpec, (at, policy, priority, batch_group_of(task) if info.batched else None)))
-            if isinstance(kind, BaseException):
-                self.kinds[at] = BROKEN
+            if not known:
                 self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
             elif kind != EXTERNAL:
                 stack.append(at)

@@ -34,6 +34,7 @@ from .._model.status import Status
 from .locks import NoLocks, TaskLocks
 
 FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0  # seconds until a task that runs elsewhere is looked at again
+MANY = 16  # locks; to give back everything costs about as much as to give back so many
 
 
 class Embedded:
@@ -81,12 +82,13 @@ class Embedded:
         return reply
 
     def _release(self, command: Sync) -> None:
-        """Give back the locks of what has ended: all at once where nothing else is held (the kernel walks its list)."""
+        """Give back the locks of what has ended: many at once where nothing else is held (the kernel walks its lists)."""
         held = self._held
         freed = [held.pop(index, None) for index, _ in command.done]
-        freed += [held.pop(failed.index, None) for failed in command.failed]
-        freed += [held.pop(back.index, None) for back in command.handed_back]
-        if freed and not held:
+        if command.failed or command.handed_back:
+            freed += [held.pop(failed.index, None) for failed in command.failed]
+            freed += [held.pop(back.index, None) for back in command.handed_back]
+        if len(freed) > MANY and not held:
             self._locks.give_all()
             return
         for key in freed:

@@ -84,8 +84,8 @@ class History:
     def add(self, attempts: Iterable[Attempt | AttemptRow]) -> None:
         """Write attempts of the run that began, in one transaction."""
         with self._open() as db:
-            rows = ((self._run or 0, *attempt) for attempt in attempts)
-            db.executemany(f"insert into attempts (run, {COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - fixed names
+            values = f"{self._run or 0:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+            db.executemany(f"insert into attempts (run, {COLUMNS}) values ({values})", attempts)  # noqa: S608 - fixed names and a number
 
     def end(self, status: str, done: int, failed: int, seconds: float) -> None:
         """Note how the run ended, and let old rows go."""

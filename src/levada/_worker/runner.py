@@ -313,9 +313,9 @@ class Runner:
     def _row(self, held: Running, ended: Ended) -> AttemptRow:
         """The fields of an Attempt, as a plain tuple: a million of them are made."""
         grant, _, policy, key, canonical = held
-        _, exit, error, _, fingerprint, started, seconds, cpu, rss, _, worker = ended
+        _, exit_class, error, _, fingerprint, started, seconds, cpu, rss, _, worker = ended
         return (
-            key, policy.family, canonical, grant.attempt, started, seconds, exit._value_,  # .value is a call
+            key, policy.family, canonical, grant.attempt, started, seconds, exit_class._value_,  # .value is a call
             error, fingerprint, cpu, rss, worker or self._name,
         )  # fmt: skip
 
