@@ -21,6 +21,23 @@ class LevadaError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
+def told(cause: BaseException) -> str:
+    """``Class: text`` of any exception; without the text where its class fails to give one.
+
+    >>> told(ValueError("no flights"))
+    'ValueError: no flights'
+    """
+    return f"{type(cause).__name__}: {shown(cause)}"
+
+
+def shown(value: object) -> str:
+    """The text of any object of a user; its class where it fails to give one."""
+    try:
+        return str(value)
+    except Exception:
+        return f"({type(value).__name__} has no text)"
+
+
 # -- authoring ---------------------------------------------------------------------------------
 
 
@@ -100,7 +117,7 @@ class TargetUnreachable(TargetError):
 
     def __init__(self, target: object, cause: object) -> None:
         super().__init__(
-            f"{target}: cannot tell whether it exists: {cause}",
+            f"{shown(target)}: cannot tell whether it exists: {shown(cause)}",
             hint="What depends on it was not started. Is the store up, the path mounted, the permission there?",
         )
         self.target, self.cause = target, cause

@@ -37,8 +37,15 @@ class Command:
 
     def python(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """``python ARGUMENTS``."""
+        return self._start([sys.executable, *arguments], environ)
+
+    def shell(self, script: str, *arguments: str, wrap: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """A script to its end; ``$0`` is this Python, ``$@`` the arguments."""
+        return ended(self._start([*wrap, "sh", "-c", script, sys.executable, *arguments], None))
+
+    def _start(self, words: list[str], environ: Mapping[str, str] | None) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=self.folder, env={**self.environ, **(environ or {})}, text=True,
+            words, cwd=self.folder, env={**self.environ, **(environ or {})}, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

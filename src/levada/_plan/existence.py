@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from levada.errors import TargetError, TargetUnreachable
+from levada.errors import TargetError, TargetUnreachable, shown
 from levada.targets.local import LocalTarget, present
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def _single(target: Any) -> Answer:
 def _unknown(target: object, cause: Exception) -> TargetError:
     if isinstance(cause, TargetError):
         return cause
-    error = TargetUnreachable(target, cause if str(cause) else repr(cause))
+    error = TargetUnreachable(target, shown(cause) or type(cause).__name__)
     error.__cause__ = cause
     return error
 

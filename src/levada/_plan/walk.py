@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from .._model.spec import Growth, Index, TaskSpec
-from ..errors import LevadaError, TargetError
+from ..errors import LevadaError, TargetError, shown, told
 from ..task import (
     Event,
     Task,
@@ -421,12 +421,8 @@ def _kind_without_output(info: Any) -> int:
 
 def _said(kind: str, cause: BaseException) -> str:
     if isinstance(cause, LevadaError):
-        return str(cause) if kind == "unreachable" else f"{kind}() raised {type(cause).__name__}: {cause}"
-    return (
-        f"{kind}() or output() raised {type(cause).__name__}: {cause}"
-        if kind == "complete"
-        else f"{kind}() raised {type(cause).__name__}: {cause}"
-    )
+        return shown(cause) if kind == "unreachable" else f"{kind}() raised {told(cause)}"
+    return f"{kind}() or output() raised {told(cause)}" if kind == "complete" else f"{kind}() raised {told(cause)}"
 
 
 def _trace(cause: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .._model.ports import Attempt
+from ..errors import shown
 from ..task import flatten, key_of, repr_of
 from .complete import missing
 from .plan import BLOCKED, FAULTY, GROUP, MISSING, TO_DO, Plan
@@ -138,7 +139,7 @@ def _outputs_of(task: Any) -> str:
     try:
         absent = missing(task)
     except Exception as cause:
-        return f"(cannot tell: {cause})"
+        return f"(cannot tell: {shown(cause)})"
     return ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "") if absent else "its outputs"
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from types import TracebackType
 
-from ..errors import ConfigError, DefinitionError, LevadaError
+from ..errors import ConfigError, DefinitionError, LevadaError, told
 
 
 def import_all(names: list[str]) -> None:
@@ -61,7 +61,7 @@ def import_module(name: str) -> None:
 
 
 def _failed(name: str, fault: BaseException) -> DefinitionError:
-    text = f"importing {name} failed: {type(fault).__name__}: {fault}"
+    text = f"importing {name} failed: {told(fault)}"
     return DefinitionError(f"{text} ({place_of(fault)})\n{_way_to(fault)}", hint="Nothing was started.")
 
 
