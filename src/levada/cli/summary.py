@@ -107,7 +107,7 @@ def reason(error: str) -> str:
     last = max((at for at, line in enumerate(lines) if line.startswith("Traceback")), default=0)
     frames = [at for at, line in enumerate(lines) if at >= last and line.startswith('  File "')]
     said = next((line for line in lines[frames[-1] + 1 :] if not line.startswith(" ")), "") if frames else "".join(lines[:1])
-    if frames and not lines[0].startswith(("Traceback", "Exception Group Traceback")):
+    if frames and not lines[0].startswith((" ", "Traceback", "Exception Group Traceback")):
         said = lines[0]  # words of ours before the traceback
     text = one_line(said.removeprefix("levada.errors."))
     theirs = [at for at in frames if not lines[at].startswith(f'  File "{_PACKAGE}')] or frames
