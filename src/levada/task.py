@@ -314,9 +314,9 @@ class Register(type):
             except TypeError:  # not hashable, so not of its type: told below
                 ref = None
             if ref is not None:
-                task = ref()
+                task: T | None = ref()
                 if task is not None:
-                    return cast(T, task)
+                    return task
         return _intern(cls, info, values)
 
     def __setattr__(cls, name: str, value: Any) -> None:
@@ -396,9 +396,9 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     if values is not given:
         key = values if info.exact else tuple([p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
         ref = cls._interned.get(key)
-        found = ref() if ref is not None else None
+        found: T | None = ref() if ref is not None else None
         if found is not None:
-            return cast(T, found)
+            return found
     task = cls.__new__(cls)
     if info.init_is_own:
         by_name = dict(zip(info.names, values, strict=True))

@@ -45,6 +45,8 @@ class Processes:
     names that a spawned child needs; used where a fork is not safe (threads exist), or always with spawn=True.
     """
 
+    forks = True  # a child holds the tasks that are known when it begins
+
     def __init__(
         self,
         slots: int,
@@ -205,8 +207,9 @@ class Processes:
         sent: list[Job] = []
         for job in jobs:
             try:
-                entry = entry_of(job.task) | {"index": job.index, "attempt": job.attempt, "fence": plain_fence(job.fence)}
-                entry["batch"] = [entry_of(task) for task in job.batch]
+                entry = entry_of(job.task, job.key)
+                entry["index"], entry["attempt"], entry["fence"] = job.index, job.attempt, plain_fence(job.fence)
+                entry["batch"] = [entry_of(task) for task in job.batch] if job.batch else ()
             except Exception as error:
                 from .attempt import failure_of
 

@@ -25,6 +25,7 @@ from .executor import Ended, Executor, Job, Yielded
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
 KEPT = 2000  # attempts that are kept before they are written
 LOOK = 0.1  # seconds between two looks of the observer
+HEAD_START = 0.05  # seconds of discovery before children are forked: what they hold travels as a number
 TERM_GRACE = 30.0  # seconds that running attempts get after SIGTERM
 
 
@@ -121,6 +122,7 @@ class Runner:
         if self._observer is not None:
             self._observer.started(self)
         try:
+            self._discover_ahead()
             while self._round():
                 pass
         finally:
@@ -157,6 +159,12 @@ class Runner:
             return 0.0
         wait = reply.ask_again_after
         return LOOK if wait is None else min(wait, LOOK)
+
+    def _discover_ahead(self) -> None:
+        """Before the first child is forked: it holds what is known by then, and the rest must travel as text."""
+        until = time.monotonic() + HEAD_START
+        while getattr(self.executor, "forks", False) and not self.discovery.finished and not self._signals and time.monotonic() < until:
+            self._discover()
 
     def _discover(self) -> None:
         if not self._slices and self.discovery.finished:
@@ -405,11 +413,12 @@ class Runner:
 
     def _watch_signals(self) -> Callable[[], None]:
         """First SIGINT or SIGTERM: start nothing new; second: cancel what runs. Returns what restores the handlers."""
-        import threading
-
-        if threading.current_thread() is not threading.main_thread() or getattr(self.executor, "pdb", False):
+        if getattr(self.executor, "pdb", False):
             return lambda: None
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread
+            return lambda: None
 
         def restore() -> None:
             for number, handler in before.items():

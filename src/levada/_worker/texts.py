@@ -10,10 +10,10 @@ from ..errors import RegistryError, RunError
 from ..task import Task, key_of, registry
 
 
-def entry_of(task: Any) -> dict[str, Any]:
-    """What another process needs to build the task again; plain values only."""
+def entry_of(task: Any, key: bytes = b"") -> dict[str, Any]:
+    """What another process needs to build the task again; plain values only. key: of the task, where it is known."""
     cls = type(task)
-    return {"family": cls.get_task_family(), "module": cls.__module__, "texts": Task.to_texts(task), "key": key_of(task).hex()}
+    return {"family": cls.get_task_family(), "module": cls.__module__, "texts": Task.to_texts(task), "key": (key or key_of(task)).hex()}
 
 
 def task_from(entry: dict[str, Any]) -> Any:
