@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -253,6 +254,41 @@ def test_the_kernels_killing_for_memory_is_called_by_its_name(command: Command, 
         pytest.skip("by design: this process may not enter a control group")
     assert said.returncode == 1, said.stderr
     assert "EatsMemory(): killed by the kernel: out of memory" in said.stderr
+    only_the_healthy(command.folder)
+
+
+PROGRAM = """
+import json, sys
+import levada as lv
+from wrong import All
+
+if __name__ == "__main__":
+    result = lv.run(All(fault=sys.argv[1]), workers=int(sys.argv[2]))
+    print(json.dumps(result.to_json()))
+    assert bool(result) is False
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "workers", "code", "status"),
+    [
+        ("CannotSayOddly", 1, 4, "faults"),
+        ("OnAStoreThatIsAway", 1, 69, "faults"),
+        ("FailsOddly", 1, 1, "failed"),
+        ("FailsOddly", 2, 1, "failed"),
+        ("IsKilled", 2, 1, "failed"),
+        ("Crashes", 2, 1, "failed"),
+        ("DoesNothing", 2, 1, "failed"),
+    ],
+)
+def test_a_program_gets_faults_as_a_result_not_as_an_exception(command: Command, fault: str, workers: int, code: int, status: str) -> None:
+    (command.folder / "program.py").write_text(PROGRAM)
+    said = ended(command.python("program.py", fault, str(workers)))
+    assert said.returncode == 0, said.stderr
+    result = json.loads(said.stdout)
+    assert (result["exit_code"], result["status"], result["done"]) == (code, status, 5)
+    assert fault in str(result["faults"] + result["failures"])
+    no_fault_of_ours(said.stderr)
     only_the_healthy(command.folder)
 
 

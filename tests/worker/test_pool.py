@@ -426,7 +426,7 @@ def test_a_program_that_runs_when_it_is_imported_is_told_so(tmp_path: Path) -> N
 
 
 PARENT = """
-import sys, time
+import os, sys, time
 from levada._worker.pool import Processes
 from tests.worker.odd import HOOKS, Odd, jobs
 tasks = [Odd(kind="ignores SIGTERM"), Odd(kind="sleeps", number=1), Odd(kind="waits for a program and tells", number=2)]
@@ -434,7 +434,7 @@ pool = Processes(3, HOOKS, tasks.__getitem__, lambda: 3)
 pool.start(jobs(tasks))
 while not all(child.running() for child in pool._children):
     time.sleep(0.01)
-print(*[child.pid for child in pool._children], pool._reaper._pid, flush=True)
+os.write(1, (" ".join(map(str, [*[child.pid for child in pool._children], pool._reaper._pid])) + chr(10)).encode())
 time.sleep(20)
 """
 
