@@ -64,6 +64,9 @@ class Odd(lv.Task):
 def here(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty current folder; what a command leaves in this process is taken back."""
     monkeypatch.setenv("HOME", str(in_tmp / "home"))
+    known = task.registry._classes  # families of other tests that this process has imported are not known to a command
+    own = {family: refs for family, refs in known.items() if all((cls := ref()) and cls.__module__.startswith("levada") for ref in refs)}
+    monkeypatch.setattr(task.registry, "_classes", own)
     path, modules = list(sys.path), set(sys.modules)
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     yield in_tmp
