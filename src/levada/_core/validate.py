@@ -101,7 +101,8 @@ def _check_policy(policy: Policy) -> None:
 def _check_growth(growth: Iterable[Growth], end: int) -> None:
     edges = array("i")
     for index, requires, _closed in growth:
-        _check_index(index, end)
+        if type(index) is not int or not 0 <= index < end:
+            _check_index(index, end)
         if requires:
             edges.extend(requires)
             if index in requires:

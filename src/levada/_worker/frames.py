@@ -75,8 +75,8 @@ def from_ints(payload: bytes) -> list[int]:
 def pack_ints(jobs: Sequence[Job]) -> bytes:
     """Jobs whose tasks the child holds: four integers each, then their keys (all of one length)."""
     flat = array("q", [len(jobs)])
-    for job in jobs:
-        flat.extend((job.index, job.attempt, *plain_fence(job.fence)))
+    for index, _, attempt, _, fence, _, _ in jobs:
+        flat.extend((index, attempt, *plain_fence(fence)))
     return flat.tobytes() + b"".join([job.key for job in jobs])
 
 

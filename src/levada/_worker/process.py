@@ -68,8 +68,9 @@ class Child:
 
     def give(self, jobs: Sequence[Job], entries: Sequence[dict[str, Any]] | None) -> None:
         """Send jobs: as integers, or by the entries that rebuild them."""
-        for job in jobs:
-            self._number(job)
+        first, self._seq = self._seq + 1, self._seq + len(jobs)
+        self.jobs.update(zip(range(first, self._seq + 1), jobs, strict=True))
+        self.timed += sum([job.timeout is not None for job in jobs])
         self.sent += len(jobs)
         self.send(frame(INTS, pack_ints(jobs)) if entries is None else frame(JOBS, to_json(entries)))
 
