@@ -17,6 +17,7 @@ from ..errors import InvalidCommand
 from . import adding, operators, passing, reports, views
 from .apply import apply
 from .changes import Change
+from .retry import EXCUSED_LIMIT
 from .state import Decision, Rules, State
 from .validate import validate
 
@@ -24,14 +25,23 @@ from .validate import validate
 class Brain:
     """All decisions about one set of tasks."""
 
-    def __init__(self, epoch: int = 1, lease: float = math.inf, *, lock_delay: float = 0.0, cancel_grace: float = 30.0) -> None:
+    def __init__(
+        self,
+        epoch: int = 1,
+        lease: float = math.inf,
+        *,
+        lock_delay: float = 0.0,
+        cancel_grace: float = 30.0,
+        excused_limit: int = EXCUSED_LIMIT,
+    ) -> None:
         """Take no tasks yet.
 
         epoch: of the server that owns the state, part of every fence. lease: seconds a grant lasts
         without renewal, inf where it never lapses. lock_delay: seconds between a lapse and the next
         grant. cancel_grace: seconds for which a task that is asked to stop is still renewed.
+        excused_limit: failures in a row that count nothing (``infra``) and yet fail the task.
         """
-        self.state = State(epoch, Rules(lease, lock_delay, cancel_grace))
+        self.state = State(epoch, Rules(lease, lock_delay, cancel_grace, excused_limit))
 
     @overload
     def handle(self, command: m.Sync, now: float) -> tuple[list[Change], m.SyncReply]: ...

@@ -1,7 +1,7 @@
 """What becomes of a task after an attempt that failed: tried again, failed for good, or disabled.
 
 * ``infra`` and an unwished ``cancelled`` count nothing; they are tried again with growing delays, at
-  most EXCUSED_LIMIT times in a row, since nothing here goes on for ever.
+  most ``excused_limit`` times in a row (a rule of the host's), since nothing here goes on for ever.
 * ``lost-worker`` counts as poison only: the worker was at fault as likely as the task.
 * Everything else counts against the attempts of the policy; what costs a process is poison besides.
 """
@@ -16,7 +16,7 @@ from .._model.status import POISON, ExitClass, Status
 from .changes import Trouble
 
 EXCUSED = frozenset({ExitClass.INFRA, ExitClass.CANCELLED})
-EXCUSED_LIMIT = 20  # in a row
+EXCUSED_LIMIT = 20  # in a row, unless the host says otherwise
 POISON_LIMIT = 3
 POISON_WINDOW = 86_400.0  # seconds
 
@@ -56,11 +56,19 @@ def attempts_allowed(retry: Retry, errors: Sequence[str]) -> int:
     return retry.attempts
 
 
-def after_failure(retry: Retry, before: Trouble | None, exit_class: ExitClass, errors: Sequence[str], draw: float, now: float) -> Verdict:
+def after_failure(
+    retry: Retry,
+    before: Trouble | None,
+    exit_class: ExitClass,
+    errors: Sequence[str],
+    draw: float,
+    now: float,
+    excused_limit: int = EXCUSED_LIMIT,
+) -> Verdict:
     """Judge one more failure. now: the server's monotonic clock, seconds."""
     trouble = _record(retry, before or Trouble(), exit_class, now)
     if exit_class in EXCUSED:
-        return _excused(retry, trouble, exit_class, draw, now)
+        return _excused(retry, trouble, exit_class, draw, now, excused_limit)
     if exit_class in POISON and len(trouble.poison) >= POISON_LIMIT:
         reason = f"{exit_class}: {POISON_LIMIT} attempts cost a worker or process within 24 h"
         return Verdict(Status.DISABLED, reason, trouble, now + POISON_WINDOW)
@@ -76,8 +84,8 @@ def after_failure(retry: Retry, before: Trouble | None, exit_class: ExitClass, e
     return Verdict(Status.RETRYING, f"{exit_class}: failed {trouble.failures} of {allowed} times", trouble, at)
 
 
-def _excused(retry: Retry, trouble: Trouble, exit_class: ExitClass, draw: float, now: float) -> Verdict:
-    if trouble.excused >= EXCUSED_LIMIT:
+def _excused(retry: Retry, trouble: Trouble, exit_class: ExitClass, draw: float, now: float, limit: int) -> Verdict:
+    if trouble.excused >= limit:
         return Verdict(Status.FAILED, f"{exit_class}: {trouble.excused} times in a row", trouble, None)
     return Verdict(Status.RETRYING, f"{exit_class}: counts nothing", trouble, now + retry_delay(trouble.excused, retry, draw))
 

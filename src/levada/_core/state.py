@@ -35,6 +35,7 @@ class Rules(NamedTuple):
     lease: float
     lock_delay: float
     cancel_grace: float
+    excused_limit: int  # infra failures in a row that fail a task
 
 
 class Session:

@@ -33,6 +33,7 @@ from .._model.spec import Index
 from .._model.status import Status
 from .locks import NoLocks, TaskLocks
 
+EXCUSED_LIMIT = 5  # infra failures in a row: half a minute with the default delays; somebody, or cron, waits for this run
 FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0  # seconds until a task that runs elsewhere is looked at again
 MANY = 16  # locks; to give back everything costs about as much as to give back so many
 
@@ -53,7 +54,7 @@ class Embedded:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.session = session
-        self._brain = Brain(epoch)
+        self._brain = Brain(epoch, excused_limit=EXCUSED_LIMIT)
         self._clock = clock
         self._key_of = key_of
         self._locks = locks if locks is not None else NoLocks()
