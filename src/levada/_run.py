@@ -18,8 +18,8 @@ from .errors import LevadaError, RunError
 from .task import Task, flatten, repr_of
 
 if TYPE_CHECKING:
+    from ._server.history import Remembered
     from ._server.locks import TaskLocks
-    from ._server.remembered import Remembered
     from ._server.trail import Trail
     from ._worker.executor import Executor
     from ._worker.runner import Failure, Observer, Runner
@@ -239,7 +239,7 @@ class _Work:
 
             self._trail = Trail(folder)
         if history:
-            from ._server.remembered import Remembered
+            from ._server.history import Remembered
 
             self._history = Remembered(folder)
             self._history.begin(_names(wanted))
