@@ -307,15 +307,42 @@ def test_it_is_a_program(flows: Path) -> None:
     assert done.stdout == ""
 
 
-def test_a_reader_that_leaves_is_no_error(flows: Path) -> None:
+def in_shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """A command of bash in which ``levada`` is ours and buffers its output, as in a crontab."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = f"'{sys.executable}' -m levada --help | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=flows, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    environ.pop("PYTHONUNBUFFERED", None)
+    script = f"levada() {{ '{sys.executable}' -m levada \"$@\"; }}; {command}"
+    return subprocess.run(["bash", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["--help", "plan flows.py Drop --day 2013-01-05", "list flows.py"])
+def test_a_reader_that_leaves_is_no_error(flows: Path, command: str) -> None:
+    done = in_shell(flows, f"levada {command} | true; exit ${{PIPESTATUS[0]}}")
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_says(flows: Path) -> None:
+    done = in_shell(flows, "(sleep 0.5; levada run flows.py Broken --attempts 2 --json) 2>&1 | true; exit ${PIPESTATUS[0]}")
+
+    assert done.returncode == 1
+    assert "attempt 2 ended" in in_shell(flows, "levada log Broken").stdout
+
+
+def test_output_that_finds_no_room_is_not_called_a_success(flows: Path) -> None:
+    done = in_shell(flows, "levada list flows.py > /dev/full")
+
+    assert done.returncode == exit_codes.UNAVAILABLE
+    assert "No space left" in done.stderr
 
 
 def test_a_command_line_of_luigi_is_understood(flows: Path, call: Call) -> None:
     assert call("luigi", "--module", "flows", "Delays", *DAY, "--local-scheduler").code == 0
     assert call("luigi", "--module", "flows", "Broken", "--local-scheduler", "--attempts", "1").code == 1
     assert call("luigi").code == 2
+
+
+def test_a_level_of_logs_may_be_spelled_in_capitals(flows: Path, call: Call) -> None:
+    """Luigi's command lines say ``--log-level INFO``."""
+    assert call("run", "flows.py", "Delays", *DAY, "--log-level", "INFO").code == 0
+    assert call("run", "flows.py", "Delays", *DAY, "--log-level", "LOUD").code == 2

@@ -10,6 +10,7 @@ from typing import NoReturn
 from .._model import exit_codes
 from ..errors import LevadaError, PlanError, SchedulerError, StateFolderError, TargetError, UsageError
 from .options import Option
+from .text import hush, say
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "make a task complete: plan, run what is missing, in this process"),
@@ -35,18 +36,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; its exit code. Errors become texts on stderr, never tracebacks, unless --debug."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        code = _guarded(arguments)
+    except BrokenPipeError:  # while an error was told
+        code = exit_codes.INTERNAL
+    return _flushed(code)
+
+
+def _guarded(arguments: list[str]) -> int:
+    try:
         return dispatch(arguments)
     except LevadaError as fault:
         if "--debug" in arguments:
             _trace(fault)
         return report(fault)
     except KeyboardInterrupt:
-        print("levada: interrupted", file=sys.stderr)
+        say("levada: interrupted")
         return exit_codes.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
+    except BrokenPipeError:  # `levada plan | head` is no error: the reader has seen enough
+        return exit_codes.OK
     except Exception as fault:
         return _internal(fault)
+
+
+def _flushed(code: int) -> int:
+    """Let out what was printed while errors can still be told: at its own end the interpreter would only complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            hush(stream)
+        except (OSError, ValueError) as fault:
+            hush(stream)
+            say(f"levada: what was printed is not whole: {fault}")
+            code = code or exit_codes.UNAVAILABLE
+    return code
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -84,7 +108,7 @@ def report(fault: LevadaError) -> int:
     """Print what was wrong and what to do next; the exit code that belongs to it."""
     from .text import escape
 
-    print(f"levada: {escape(str(fault))}", file=sys.stderr)
+    say(f"levada: {escape(str(fault))}")
     return code_of(fault)
 
 
@@ -114,11 +138,5 @@ def _trace(fault: Exception) -> None:
 
 def _internal(fault: Exception) -> int:
     _trace(fault)
-    print("levada: a fault of levada itself, see above; please report it", file=sys.stderr)
+    say("levada: a fault of levada itself, see above; please report it")
     return exit_codes.INTERNAL
-
-
-def _reader_left() -> int:
-    """`levada plan | head` is no error: the reader has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it flushes
-    return exit_codes.OK

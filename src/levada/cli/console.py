@@ -118,7 +118,9 @@ class Console:
         if self._bar is not None:
             self._bar.say(text)
         else:
-            print(f"levada: {text}", file=sys.stderr, flush=True)
+            from .text import say
+
+            say(f"levada: {text}")
 
 
 class Tally:

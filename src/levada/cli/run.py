@@ -49,14 +49,24 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     finally:
         console.close()
     if request.parsed.flag("json"):
-        import json
-
-        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+        _print_json(result)
     if result.exit_code != exit_codes.OK or not request.parsed.flag("quiet"):
         from .summary import summary
+        from .text import say
 
-        print("\n".join(summary(result)), file=sys.stderr)
+        say("\n".join(summary(result)))
     return int(result.exit_code)
+
+
+def _print_json(result: Any) -> None:
+    import json
+
+    try:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False), flush=True)
+    except BrokenPipeError:  # the exit code still tells how the run ended
+        from .text import hush
+
+        hush(sys.stdout)
 
 
 def _run(task: Any, request: Request, console: Console) -> Any:

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from typing import IO
+
+
+def say(text: str) -> None:
+    """Print to stderr. That nobody reads it any more (`2>&1 | head`) must not stop a run."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        hush(sys.stderr)
+
+
+def hush(stream: IO[str] | None) -> None:
+    """Let what is written to the stream from now on, and what waits in it, go nowhere."""
+    try:
+        if stream is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):  # it stands for no file
+        pass
 
 
 def escape(text: str) -> str:

@@ -68,10 +68,13 @@ def _yes_or_no(value: object, from_text: bool) -> object:
 
 
 def _one_of(*words: str) -> Reader:
+    """One of these words, in small letters or capitals (old command lines say --log-level INFO)."""
+
     def read(value: object, from_text: bool) -> object:
-        if value not in words:
+        word = value.lower() if isinstance(value, str) else value
+        if word not in words:
             raise ValueError(f"one of {', '.join(words)}")
-        return value
+        return word
 
     return read
 
