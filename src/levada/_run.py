@@ -15,7 +15,7 @@ from ._model import exit_codes
 from ._plan.quiet import Growing, settle
 from ._plan.walk import BROKEN, EXTERNAL, GATE, Discovery, Fault, Slice
 from .errors import LevadaError, RunError
-from .task import Task, flatten, repr_of
+from .task import Task, flatten, repr_of, set_default_attempts
 
 if TYPE_CHECKING:
     from ._server.history import Remembered
@@ -132,7 +132,7 @@ def run(
     give_secrets_a_key(state)
     from ._plan.existence import Existence
 
-    with _DefaultRetry(attempts):
+    with _Attempts(attempts):
         discovery = Discovery(wanted, Existence(listing=listing))
         with Growing():
             slices = _first_work(discovery)
@@ -142,7 +142,14 @@ def run(
         return _Work(discovery, slices, wanted, started, workers, executor, pdb, grace, observer, state, resources, exclusive, history).go()
 
 
-build = run
+def build(tasks: Any, worker_scheduler_factory: Any = None, detailed_summary: bool = False, **options: Any) -> Any:
+    """Run tasks and say whether all are complete: True or False; the whole RunResult with ``detailed_summary``.
+
+    The spelling of Luigi's programs. Of its options ``workers`` counts; what speaks of its scheduler,
+    locks and logs says nothing here.
+    """
+    result = run(list(tasks), workers=int(options.get("workers", 1)))
+    return result if detailed_summary else bool(result)
 
 
 def configure(folder: str | None = None) -> None:
@@ -160,7 +167,7 @@ def configure(folder: str | None = None) -> None:
     task.set_value_source(settings.parameter)
 
 
-class _DefaultRetry:
+class _Attempts:
     """``attempts=`` for the time of one run."""
 
     def __init__(self, attempts: int | None) -> None:
@@ -170,15 +177,11 @@ class _DefaultRetry:
 
     def __enter__(self) -> None:
         if self._attempts is not None:
-            from . import task
-
-            task.set_default_retry(task.default_retry._replace(attempts=self._attempts))
+            set_default_attempts(self._attempts)
 
     def __exit__(self, *exc: object) -> None:
         if self._attempts is not None:
-            from . import task
-
-            task.set_default_retry(None)
+            set_default_attempts(None)
 
 
 def _first_work(discovery: Discovery) -> list[Slice] | None:
@@ -224,7 +227,7 @@ class _Work:
         from ._server.embedded import Embedded
         from ._worker.runner import Runner
 
-        self._discovery, self._wanted, self._started = discovery, wanted, started
+        self._discovery, self._wanted, self._started, self._observer = discovery, wanted, started, observer
         self._history: Remembered | None = None
         self._trail: Trail | None = None
         locks: TaskLocks | None = None
@@ -265,6 +268,8 @@ class _Work:
         try:
             self._runner.go()
             result = self._result()
+            if self._observer is None:
+                _log(result)
             if self._history is not None:
                 self._history.end(result.status, result.done, result.failed, result.seconds)
             return result
@@ -372,6 +377,28 @@ class _Work:
             names = [repr_of(self._discovery.tasks[index]) for index in circle]
             text = "waits for itself: " + " > ".join([*names[:20], names[0]])
             self._discovery.faults.append(Fault("cycle", names[0], text, self._discovery.path_to(circle[0])))
+
+
+def _log(result: RunResult) -> None:
+    """Say how a run ended that nobody watched: one line when it went well, what failed and why when not."""
+    import logging
+
+    log = logging.getLogger("levada")
+    if result:
+        log.info("%s: complete, %d made (%.1f s)", result.wanted, result.done, result.seconds)
+        return
+    counts = f"{result.failed} failed, {result.blocked} blocked, {result.missing} missing, {result.faulty} faults"
+    lines = [f"{result.wanted}: {result.status}; {counts}"]
+    lines += [f"  {failure.task}: {_last_line(failure.error)}" for failure in result.failures[:5]]
+    lines += [f"  {fault}" for fault in result.faults[:5]]
+    lines += [f"  missing: {name}" for name in result.external[:5]]
+    log.error("%s", "\n".join(lines))
+
+
+def _last_line(error: str) -> str:
+    """The line of a traceback text that names the exception."""
+    lines = [line for line in error.splitlines() if line and not line.startswith((" ", "Its outputs are there"))]
+    return lines[-1] if lines else "no error text"
 
 
 def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, grace: float | None) -> Executor:

@@ -249,10 +249,10 @@ default_retry = Retry()
 """What tasks get that say nothing of retries."""
 
 
-def set_default_retry(retry: Retry | None) -> None:
-    """What tasks get that say nothing of retries, from now on; None: the ordinary default."""
+def set_default_attempts(attempts: int | None) -> None:
+    """How often tasks that say nothing of retries are tried in all, from now on; None: as usual."""
     global default_retry
-    default_retry = retry if retry is not None else Retry()
+    default_retry = Retry() if attempts is None else Retry(attempts=attempts)
     for cls in _with_subclasses(Task):
         type.__setattr__(cls, "_info", None)
 
@@ -337,29 +337,30 @@ class Register(type):
     @property
     def family(cls) -> str:
         """``namespace.ClassName``, the name on the command line."""
-        return cls.get_task_family()
+        return _family(cls)
 
     @property
     def task_family(cls) -> str:
         """Luigi's name for ``family``."""
-        return cls.get_task_family()
-
-    def get_task_family(cls) -> str:
-        """``namespace.ClassName``, or the class name alone where there is no namespace."""
-        space = cls.get_task_namespace()
-        return f"{space}.{cls.__name__}" if space else cls.__name__
-
-    def get_task_namespace(cls) -> str:
-        """The namespace: the class's own or inherited ``task_namespace``, else that of its module."""
-        for base in cls.__mro__:
-            own = base.__dict__.get("task_namespace")
-            if isinstance(own, str) and base is not Task:
-                return own
-        return str(cls.__dict__.get("_own_namespace") or "")
+        return _family(cls)
 
     def parameters(cls) -> tuple[tuple[str, Parameter[Any]], ...]:
         """(name, parameter) pairs in positional order."""
         return info_of(cast("type[Task]", cls)).params
+
+
+def _family(cls: Any) -> str:
+    space = _space(cls)
+    return f"{space}.{cls.__name__}" if space else str(cls.__name__)
+
+
+def _space(cls: Any) -> str:
+    """The class's own or inherited ``task_namespace``, else that of its module."""
+    for base in cls.__mro__:
+        own = base.__dict__.get("task_namespace")
+        if isinstance(own, str) and base is not Task:
+            return own
+    return str(cls.__dict__.get("_own_namespace") or "")
 
 
 def _with_subclasses(cls: Any) -> Iterator[Any]:
@@ -755,6 +756,21 @@ class Task(metaclass=Register):
             except TypeError:
                 raise _explain_arguments(type(self), info, args, kwargs) from None
             info.fill(self, _validated(type(self), info, values))
+
+    @classmethod
+    def get_task_family(cls) -> str:
+        """``namespace.ClassName``, or the class name alone where there is no namespace."""
+        return _family(cls)
+
+    @classmethod
+    def get_task_namespace(cls) -> str:
+        """The namespace, "" where there is none."""
+        return _space(cls)
+
+    @classmethod
+    def get_params(cls) -> list[tuple[str, Parameter[Any]]]:
+        """(name, parameter) pairs in positional order (Luigi's name for ``parameters()``)."""
+        return list(info_of(cls).params)
 
     # -- what authors define
 

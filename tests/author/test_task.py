@@ -205,6 +205,19 @@ def test_two_tasks_of_one_name_are_ambiguous_and_can_be_told_apart_by_module() -
     assert registry.find("two:Twin") is second
 
 
+def test_luigis_names_for_family_and_parameters_work_on_classes_and_instances() -> None:
+    task = Daily(date(2013, 1, 5))
+    assert Daily.get_task_family() == task.get_task_family() == Daily.task_family == task.task_family == "Daily"
+    assert [name for name, _ in task.get_params()] == ["day", "window", "note"]
+
+
+def test_an_attribute_of_a_task_without_a_value_is_no_parameter_and_told() -> None:
+    with pytest.raises(DefinitionError, match="tags: an attribute with a meaning of its own"):
+
+        class Tagged(lv.Task):
+            tags: tuple[str, ...]  # type: ignore[misc]  # that is the point
+
+
 def test_a_namespace_goes_before_the_name() -> None:
     class Spaced(lv.Task):
         task_namespace = "shop.north"

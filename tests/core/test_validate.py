@@ -56,6 +56,7 @@ WRONG: dict[str, Any] = {
     "task 7 with fence": m.Sync(W1, done=[(7, F)]),
     "fence '1'": m.Sync(W1, done=[(0, Fence("1", 1))]),  # type: ignore[arg-type]
     "a draw lies in": m.Sync(W1, failed=[m.Failed(0, F, ExitClass.USER, (), 1.0)]),
+    "final is yes or no": m.Sync(W1, failed=[m.Failed(0, F, ExitClass.USER, (), 0.5, 1)]),  # type: ignore[arg-type]
     "failed with": m.Sync(W1, failed=[m.Failed(0, F, ExitClass.OK)]),
     "errors are names": m.Sync(W1, failed=[m.Failed(0, F, ExitClass.USER, (1,))]),  # type: ignore[arg-type]
     "after is a number": m.Sync(W1, handed_back=[m.HandedBack(0, F, float("inf"))]),

@@ -273,7 +273,7 @@ def test_targets_of_a_root_are_asked_as_local_files(tmp_path: Path, counted: Cou
 def test_a_store_that_is_not_installed_is_an_answer() -> None:
     (answer,) = Existence().ask([FileTarget("s3://bucket/a")])
     assert isinstance(answer, TargetError)
-    assert "levada[s3]" in str(answer)
+    assert "levada.stores" in str(answer)
 
 
 # -- anything with exists() --------------------------------------------------------------------

@@ -151,8 +151,8 @@ def _no_registrations() -> Any:
     stores._open.clear()
 
 
-def test_an_unknown_scheme_names_it_and_what_to_install() -> None:
-    with pytest.raises(TargetError, match=r"s3://.*\n.*levada\[s3\]"):
+def test_an_unknown_scheme_names_it_and_what_would_help() -> None:
+    with pytest.raises(TargetError, match=r"s3://.*\n.*levada.stores"):
         FileTarget("s3://bucket/a").exists()
     with pytest.raises(TargetError, match=r"no store is installed for nonsense://.*\n.*levada.stores"):
         FileTarget("nonsense://x/a").write_text("x")

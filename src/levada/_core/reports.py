@@ -140,6 +140,8 @@ def _failure(state: State, failed: m.Failed, now: float) -> ch.Ended:
     index = failed.index
     if index in state.wishes:
         return ch.Ended(index, Status.CANCELLED, "cancelled by an operator while it ran")
+    if failed.final:
+        return ch.Ended(index, Status.FAILED, f"{failed.exit}: another attempt would not help", state.trouble.get(index))
     retry = state.policy_of(index).retry
     verdict = after_failure(retry, state.trouble.get(index), failed.exit, failed.errors, failed.draw, now, state.rules.excused_limit)
     return ch.Ended(index, verdict.status, verdict.reason, verdict.trouble, verdict.at)

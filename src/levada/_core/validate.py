@@ -136,6 +136,7 @@ def _other_reports(state: State, command: m.Sync, end: int) -> None:
     for failed in command.failed:
         _check_fences(((failed.index, failed.fence),), end)
         _check(0 <= failed.draw < 1, f"task {failed.index}: a draw lies in [0, 1), got {failed.draw!r}")
+        _check(type(failed.final) is bool, f"task {failed.index}: final is yes or no, got {failed.final!r}")
         _check(failed.exit in _FAILURES, f"task {failed.index}: failed with {failed.exit!r}")
         _check(all(type(name) is str for name in failed.errors), f"task {failed.index}: errors are names, got {failed.errors!r}")
     for back in command.handed_back:

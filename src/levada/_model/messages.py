@@ -62,6 +62,7 @@ class Failed(NamedTuple):
     exit: ExitClass
     errors: tuple[str, ...] = ()  # names of the exception's class and its bases, most special first
     draw: float = 0.5  # in [0, 1): from (key, attempt), spreads the retries
+    final: bool = False  # no further attempt can help
 
 
 class HandedBack(NamedTuple):

@@ -29,5 +29,23 @@ def is_complete(task: Any) -> bool:
     return not missing(task)
 
 
+def is_leftover(task: Any, path: str) -> bool:
+    """Whether ``path`` is one of several outputs of a task that is not complete: what an earlier attempt left.
+
+    Asked in an attempt that alone may run the task, when a write-once output is in its way. A task with
+    one output has no leftovers: it is complete when that is there.
+    """
+    outputs = flatten(task.output())
+    return len(outputs) > 1 and path in map(_local_path, outputs) and not all(target.exists() for target in outputs)
+
+
+def _local_path(target: Any) -> Any:
+    resolve = getattr(target, "_resolve", None)  # a FileTarget knows its store
+    if resolve is None:
+        return getattr(target, "path", None)
+    store, path = resolve()
+    return store.local_path(path) if hasattr(store, "local_path") else None
+
+
 def _name(target: Any) -> str:
     return str(getattr(target, "path", None) or target)

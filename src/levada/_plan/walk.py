@@ -307,7 +307,7 @@ class Discovery:
                     targets.append(output)
                     owners.append(at)
                 else:
-                    leaves = flatten(output)
+                    leaves = _checked_targets(task, output)
                     targets.extend(leaves)
                     owners.extend([at] * len(leaves))
                     if not leaves:
@@ -413,6 +413,34 @@ def _all_tasks(items: list[Any] | tuple[Any, ...]) -> bool:
     return True
 
 
+def _checked_targets(task: Any, output: Any) -> list[Any]:
+    """The targets of a nested output. Raises TypeError for what has no ``exists()``."""
+    leaves = flatten(output)
+    for leaf in leaves:
+        if not hasattr(leaf, "exists"):
+            raise _WrongOutput(f"output() gave {leaf!r:.200}, a {type(leaf).__name__}; expected targets, as in LocalTarget({leaf!r:.80})")
+    if output is None and info_of(type(task)).run_is_own:
+        _warn_of_none(type(task))
+    return leaves
+
+
+class _WrongOutput(TypeError):
+    """output() gave something that is no target."""
+
+
+WITHOUT_TARGETS = "%s: output() gave None; without targets the task runs each time. Is a `return` missing?"
+_warned: set[type] = set()
+
+
+def _warn_of_none(cls: type) -> None:
+    """Once a class: its output() says None, most likely for want of a ``return``; such a task runs each time."""
+    if cls not in _warned:
+        _warned.add(cls)
+        import logging
+
+        logging.getLogger("levada").warning(WITHOUT_TARGETS, cls.__qualname__)
+
+
 def _kind_without_output(info: Any) -> int:
     if info.external:
         return EXTERNAL
@@ -420,6 +448,8 @@ def _kind_without_output(info: Any) -> int:
 
 
 def _said(kind: str, cause: BaseException) -> str:
+    if isinstance(cause, _WrongOutput):
+        return str(cause)
     if isinstance(cause, LevadaError):
         return shown(cause) if kind == "unreachable" else f"{kind}() raised {told(cause)}"
     return f"{kind}() or output() raised {told(cause)}" if kind == "complete" else f"{kind}() raised {told(cause)}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from _thread import get_ident
+from functools import partial
 from typing import Any
 
+from .._plan.complete import is_leftover
 from ..targets.atomic import set_tag
 from ..task import Event, has_handlers
 from .executor import Job
@@ -17,7 +19,7 @@ _EVENTS = {"start": Event.START, "success": Event.SUCCESS, "failure": Event.FAIL
 def begin(job: Job) -> None:
     """Mark the task and, from here on, this process's temporary files with the attempt's key and fence."""
     job.task._fence = job.fence
-    set_tag(job.key[:4].hex(), job.fence, process_wide=get_ident() == _MAIN)
+    set_tag(job.key[:4].hex(), job.fence, leftover=partial(is_leftover, job.task), process_wide=get_ident() == _MAIN)
 
 
 def end(job: Job) -> None:

@@ -24,6 +24,8 @@ from .executor import Ended, Executor, Job, Yielded
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
 KEPT = 2000  # attempts that are kept before they are written
+RAISED = frozenset({ExitClass.USER, ExitClass.TIMEOUT})
+ALL_THE_SAME = "\nIts outputs are there all the same: a later run will take the task for complete. Remove them if they are wrong.\n"
 LOOK = 0.1  # seconds between two looks of the observer
 HEAD_START = 0.05  # seconds of discovery before children are forked: what they hold travels as a number
 TERM_GRACE = 30.0  # seconds that running attempts get after SIGTERM
@@ -310,7 +312,7 @@ class Runner:
         elif ended.exit is ExitClass.CANCELLED and self._signals:
             self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
         else:
-            self._fail(held, ended)
+            ended = self._fail(held, ended)
         if self._observer is not None:
             self._observer.task_ended(held.task, Attempt(*self._row(held, ended)))
         if self._remember is not None:
@@ -327,12 +329,17 @@ class Runner:
             error, fingerprint, cpu, rss, worker or self._name,
         )  # fmt: skip
 
-    def _fail(self, held: Running, ended: Ended) -> None:
+    def _fail(self, held: Running, ended: Ended) -> Ended:
+        """Report a failure; one that raised after its outputs were made is final, or the next attempt would hide it."""
         grant = held.grant
         text = repr_of(held.task)
+        final = ended.exit in RAISED and self.discovery.kinds[grant.index] == RUN and _there(held.task)
+        if final:
+            ended = ended._replace(error=ended.error + ALL_THE_SAME)
         for one in (grant, *grant.batch):
             self.failures[one.index] = Failure(text, ended.exit, ended.error, grant.attempt)
-            self._failed.append(Failed(one.index, one.fence, ended.exit, ended.errors, _draw(held.key, grant.attempt)))
+            self._failed.append(Failed(one.index, one.fence, ended.exit, ended.errors, _draw(held.key, grant.attempt), final))
+        return ended
 
     def _settle(self, index: Index) -> None:
         """A task is done: forget what only a run needs."""

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .._run import build as build
+
 IGNORED = frozenset({"--local-scheduler", "--no-lock", "--lock", "--assistant", "--use-cmdline-section"})
 """Options of Luigi's command line that say what Levada does anyway."""
 
@@ -35,15 +37,6 @@ def run(
     if code:
         raise SystemExit(code)
     return True
-
-
-def build(tasks: Any, worker_scheduler_factory: Any = None, detailed_summary: bool = False, **env_params: Any) -> Any:
-    """Run tasks from code: True when all are complete; the whole RunResult with ``detailed_summary``."""
-    from .._run import run as run_tasks
-
-    workers = int(env_params.get("workers", 1))
-    result = run_tasks(list(tasks), workers=workers)
-    return result if detailed_summary else bool(result)
 
 
 def _without_luigis_own(arguments: list[str]) -> list[str]:

@@ -39,6 +39,7 @@ class Writing(NamedTuple):
     key8: str | Callable[[], str]
     fence: object
     before_commit: Step | None
+    leftover: Callable[[str], bool] | None = None
 
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; each attempt passes here
@@ -47,17 +48,26 @@ _everywhere = _NOBODY
 _here: ContextVar[Writing | None] = ContextVar("levada_writing", default=None)
 
 
-def set_tag(key8: str | Callable[[], str], fence: object, before_commit: Step | None = None, *, process_wide: bool = True) -> None:
+def set_tag(
+    key8: str | Callable[[], str],
+    fence: object,
+    before_commit: Step | None = None,
+    *,
+    leftover: Callable[[str], bool] | None = None,
+    process_wide: bool = True,
+) -> None:
     """Say which attempt writes from now on. Costs nothing until a file is written.
 
     key8: the first eight hex digits of the task's key, or what computes them when they are needed.
     fence: prints as EPOCH.NUMBER.
     before_commit: called when a file is whole and on the disk, just before it becomes visible; raises
-    (LeaseLost) to prevent that. process_wide: also for threads that the attempt starts; where several
-    attempts share a process, say False, and it holds for this thread (context) alone.
+    (LeaseLost) to prevent that. leftover: whether a write-once target that is there is what an earlier
+    attempt left of outputs that were never complete; then it is replaced.
+    process_wide: also for threads that the attempt starts; where several attempts share a process, say
+    False, and it holds for this thread (context) alone.
     """
     global _everywhere
-    writing = _new(Writing, (key8, fence, before_commit))
+    writing = _new(Writing, (key8, fence, before_commit, leftover))
     if process_wide:
         _everywhere = writing
         _here.set(None)
@@ -77,9 +87,15 @@ def before_commit() -> None:
         ask()
 
 
+def is_leftover(path: str) -> bool:
+    """Whether the attempt that writes may replace what stands at ``path``, though it is write-once."""
+    ask = (_here.get() or _everywhere).leftover
+    return ask is not None and ask(path)
+
+
 def current_tag() -> str:
     """``KEY8.FENCE`` of the attempt; outside of one ``p<process>.<random>``."""
-    key8, fence, _ = _here.get() or _everywhere
+    key8, fence, _, _ = _here.get() or _everywhere
     if not key8:
         return f"p{os.getpid()}.{os.urandom(4).hex()}"
     return f"{key8 if isinstance(key8, str) else key8()}.{fence}"
@@ -348,7 +364,8 @@ def _must_be_free(path: str) -> None:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return
-    raise target_exists(path)
+    if not is_leftover(path):
+        raise target_exists(path)
 
 
 def publish(temporary: str, path: str, *, replace: bool) -> None:
@@ -361,7 +378,10 @@ def publish(temporary: str, path: str, *, replace: bool) -> None:
     except FileExistsError:
         # A network file system may have made the link and lost the answer.
         if not os.path.samestat(os.lstat(path), os.lstat(temporary)):
-            raise target_exists(path) from None
+            if not is_leftover(path):
+                raise target_exists(path) from None
+            os.replace(temporary, path)
+            return
     except (NotImplementedError, OSError) as cause:
         if isinstance(cause, OSError) and cause.errno not in _NO_LINKS:
             raise

@@ -98,7 +98,7 @@ def _draft(path: str, *, replace: bool, durable: bool) -> Iterator[str]:
 
 
 def _make_draft(path: str, *, replace: bool, durable: bool) -> tuple[str, int]:
-    if not replace and os.path.lexists(path):
+    if not replace and os.path.lexists(path) and not atomic.is_leftover(path):
         raise atomic.target_exists(path)
     atomic.make_folders(os.path.dirname(path), durable=durable)
     tag = atomic.current_tag()
@@ -155,7 +155,7 @@ def _move_in(folder: str, path: str, *, replace: bool) -> None:
     except OSError as cause:
         if cause.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) or not os.path.lexists(path):
             raise
-        if not replace:
+        if not replace and not atomic.is_leftover(path):
             raise atomic.target_exists(path) from None
         aside = atomic.temporary_name(path, atomic.current_tag(), 1001)
         os.rename(path, aside)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 StoreFactory = Callable[[str], "Store"]
 """Makes the store of an authority: the bucket, the host, the name node; "" where there is none."""
 
-_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure", "hdfs": "hdfs", "sftp": "sftp", "ftp": "fsspec", "http": "fsspec", "https": "fsspec"}
+_TO_COME = frozenset({"s3", "gs", "az", "sftp", "ftp", "http", "https"})
 _factories: dict[str, StoreFactory] = {}
 _roots: dict[str, str] = {}
 _open: dict[tuple[str, str], Store] = {}
@@ -187,11 +187,11 @@ def _from_entry_point(url: str, scheme: str) -> StoreFactory:
 
 
 def _install(scheme: str) -> str:
-    extra = _EXTRAS.get(scheme)
-    if not extra:
+    if scheme not in _TO_COME and scheme != "hdfs":
         return "Known are plain paths, file://, memory:// and what packages add under the entry points `levada.stores`."
-    local = ", or keep its files in a local folder: `[hdfs] local_root` in levada.toml" if scheme == "hdfs" else ""
-    return f"Install it with `pip install 'levada[{extra}]'`{local}."
+    if scheme == "hdfs":
+        return "Name nodes are not spoken to yet: keep its files in a local folder, `[hdfs] local_root` in levada.toml."
+    return f"A store for {scheme}:// is not part of Levada yet; a package may add one under the entry points `levada.stores`."
 
 
 class FileTarget(FileLike):
