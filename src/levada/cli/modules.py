@@ -62,7 +62,10 @@ def import_module(name: str) -> None:
 
 def _failed(name: str, fault: BaseException) -> DefinitionError:
     text = f"importing {name} failed: {told(fault)}"
-    return DefinitionError(f"{text} ({place_of(fault)})\n{_way_to(fault)}", hint="Nothing was started.")
+    hint = "Nothing was started."
+    if isinstance(fault, ModuleNotFoundError) and fault.name == "luigi":
+        hint += f" For a program in Luigi's spelling: `levada luigi --module {name} TASK ...`, or `import levada.luigi as luigi` in it."
+    return DefinitionError(f"{text} ({place_of(fault)})\n{_way_to(fault)}", hint=hint)
 
 
 def _way_to(fault: BaseException) -> str:
