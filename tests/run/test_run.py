@@ -130,6 +130,89 @@ def test_success_without_output_is_a_failure_that_names_the_target() -> None:
     assert "not-made" in result.failures[0].error
 
 
+class Raises(lv.Task):
+    """Makes its output, then fails."""
+
+    def output(self) -> lv.LocalTarget:
+        return lv.LocalTarget("raised")
+
+    def run(self) -> None:
+        self.output().write_text("0 rows")
+        raise ValueError("0 rows loaded")
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_a_run_that_raised_after_its_output_is_no_success_and_not_tried_again(executor: str) -> None:
+    result = lv.run(Raises(), executor=executor)
+    assert (result.exit_code, result.failed, result.attempts) == (1, 1, 1)
+    assert "0 rows loaded" in result.failures[0].error
+    assert "Remove them if they are wrong" in result.failures[0].error
+
+
+class TwoFiles(lv.Task):
+    """Two outputs; fails between them as long as ``stop`` is there."""
+
+    retry = lv.Retry(attempts=1)
+
+    def output(self) -> list[lv.LocalTarget]:
+        return [lv.LocalTarget("two-a"), lv.LocalTarget("two-b")]
+
+    def run(self) -> None:
+        first, second = self.output()
+        first.write_text("old" if Path("stop").exists() else "new")
+        if Path("stop").exists():
+            raise ValueError("stopped")
+        second.write_text("new")
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+def test_what_a_failed_attempt_left_of_several_outputs_is_replaced(executor: str) -> None:
+    Path("stop").touch()
+    assert lv.run(TwoFiles(), executor=executor).exit_code == 1
+    assert Path("two-a").read_text() == "old"
+    Path("stop").unlink()
+    assert lv.run(TwoFiles(), executor=executor).exit_code == 0
+    assert Path("two-a").read_text() == "new"
+    Path("two-a").write_text("mine")
+    assert lv.run(TwoFiles()).done == 0
+    assert Path("two-a").read_text() == "mine"
+
+
+def test_an_output_that_is_no_target_is_a_fault_that_says_so() -> None:
+    class Text(lv.Task):
+        def output(self) -> str:
+            return "out/os"
+
+        def run(self) -> None: ...
+
+    result = lv.run(Text())
+    assert result.exit_code == 4
+    assert "output() gave 'out/os', a str; expected targets" in result.faults[0].message
+
+
+def test_an_output_that_forgets_to_return_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Forgets(lv.Task):
+        n: int
+
+        def output(self) -> Any:
+            lv.LocalTarget("x")
+
+        def run(self) -> None: ...
+
+    lv.run([Forgets(1), Forgets(2)])
+    assert len([line for line in caplog.messages if "output() gave None" in line]) == 1
+
+
+def test_a_failure_that_nobody_watches_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    lv.run(Bad("logged"))
+    assert "Bad(name=logged): ValueError: no good" in caplog.text
+
+
+def test_luigis_ways_to_start_from_code_are_understood() -> None:
+    assert lv.build([File("built")], local_scheduler=True, workers=1) is True
+    assert lv.build([File("built")], detailed_summary=True).status == "ok"
+
+
 class Delivery(lv.ExternalTask):
     name: str
 

@@ -26,6 +26,7 @@ _new = tuple.__new__  # builds a NamedTuple in half the time; used where each ta
 KEPT = 2000  # attempts that are kept before they are written
 RAISED = frozenset({ExitClass.USER, ExitClass.TIMEOUT})
 ALL_THE_SAME = "\nIts outputs are there all the same: a later run will take the task for complete. Remove them if they are wrong.\n"
+KEPT_SECONDS = 5.0  # ... and so long at most
 LOOK = 0.1  # seconds between two looks of the observer
 HEAD_START = 0.05  # seconds of discovery before children are forked: what they hold travels as a number
 TERM_GRACE = 30.0  # seconds that running attempts get after SIGTERM
@@ -103,6 +104,7 @@ class Runner:
         self._names: dict[Index, tuple[bytes, str]] = {}
         self._suspended: dict[Index, list[Index]] = {}
         self._kept: list[AttemptRow] = []
+        self._write_at = time.monotonic() + KEPT_SECONDS
         self._signals = 0
         self._deadline: float | None = None
         self._looked_outside = time.monotonic()
@@ -283,6 +285,8 @@ class Runner:
                     self._end(held, item)
             else:
                 self._suspend(item)  # type: ignore[arg-type]  # only two kinds come
+        if self._kept and (len(self._kept) >= KEPT or time.monotonic() > self._write_at):
+            self._write()
 
     def _interrupted(self) -> list[Ended | Yielded]:
         """The second signal came while a task ran in this thread: that task is cut off, what had ended counts."""
@@ -317,8 +321,6 @@ class Runner:
             self._observer.task_ended(held.task, Attempt(*self._row(held, ended)))
         if self._remember is not None:
             self._kept.append(self._row(held, ended))
-            if len(self._kept) >= KEPT:
-                self._write()
 
     def _row(self, held: Running, ended: Ended) -> AttemptRow:
         """The fields of an Attempt, as a plain tuple: a million of them are made."""
@@ -351,6 +353,7 @@ class Runner:
         if self._kept and self._remember is not None:
             kept, self._kept = self._kept, []
             self._remember(kept)
+            self._write_at = time.monotonic() + KEPT_SECONDS
 
     # -- dynamic requirements
 
