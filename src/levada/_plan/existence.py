@@ -21,11 +21,11 @@ from levada.targets.local import LocalTarget, present
 if TYPE_CHECKING:
     from levada._model.ports import Store
 
-Answer = bool | TargetError
-Asked = list[tuple[str, int]]
-"""Names in one folder, each with the position of its answer."""
-Place = tuple["Store", str]
-Step = Callable[[], None]
+    Answer = bool | TargetError
+    Asked = list[tuple[str, int]]
+    """Names in one folder, each with the position of its answer."""
+    Place = tuple[Store, str]
+    Step = Callable[[], None]
 
 LISTS_FROM = 16  # questions in one local folder from which on a listing is cheaper
 LISTED_AT_LEAST = 10_000  # entries that a listing may have in any case,
