@@ -6,6 +6,9 @@ take, ``code`` is for machines and never changes, texts may improve any day. Sta
 
 from __future__ import annotations
 
+FROM_USERS = (Exception, SystemExit)
+"""What methods of users raise: with ``sys.exit()`` among it, which would end the run as if all had gone well."""
+
 
 class LevadaError(Exception):
     """Base of all errors raised on purpose; ``str()`` is one readable text, hint included."""

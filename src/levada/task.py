@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transf
 
 from ._model.spec import Policy, Retry, TaskKey
 from .errors import (
+    FROM_USERS,
     AmbiguousTask,
     DefinitionError,
     DuplicateParameter,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="Task")
 C = TypeVar("C", bound="type[Task]")
+_FOREVER = float("inf")
 
 RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", "clone", "on_success", "on_failure"})
 """Names that the engine calls on every task; a parameter may not take them."""
@@ -136,7 +138,7 @@ class ClassInfo:
         self.hash_start: Any = None  # of keys: a hash that has eaten the family; made with the first key
         self.texts = _compile_texts([(n, p) for n, p in self.params if p.significant])
         self.policy = None if self._varies(cls, POLICY_ATTRIBUTES) else _policy(cls, cls.get_task_family())
-        self.priority = None if self._varies(cls, ("priority",)) else int(cast(int, cls.priority))
+        self.priority = None if self._varies(cls, ("priority",)) else _priority(cls.priority, cls.get_task_family())
         self.defaults: tuple[Any, ...] | None = None
         self.defaults_version = -1
 
@@ -235,14 +237,51 @@ def _policy(task: Any, family: str) -> Policy:
     """The policy of a class or an instance; Luigi's attribute names are understood beside ours."""
     retry = task.retry if task.retry is not None else _luigi_retry(task)
     resources: Any = task.__dict__.get("resources", getattr(task, "resources", {})) if isinstance(task, type) else task.process_resources()
+    timeout = task.timeout if task.timeout is not None else (task.worker_timeout or None)
+    batch_limit = task.batch_limit if task.batch_limit is not None else task.max_batch_size
+    for name, value, good, expected in (
+        ("resources", resources, _are_amounts, "names, and whole numbers of each, as in {'hdfs': 2}"),
+        ("retry", retry, _is_retry, "a Retry with attempts of 1 or more and pauses of 0 seconds or more"),
+        ("timeout", timeout, lambda seconds: seconds is None or 0 < seconds < _FOREVER, "seconds, more than 0"),
+        ("batch_limit", batch_limit, lambda limit: limit >= 1, "1 or more"),
+    ):
+        _checked(family, name, value, good, expected)
     return Policy(
         family=family,
-        resources=tuple(sorted((str(name), int(amount)) for name, amount in dict(resources).items() if amount)),
+        resources=tuple(sorted((name, int(amount)) for name, amount in dict(resources).items() if amount)),
         retry=retry if retry is not None else default_retry,
-        timeout=task.timeout if task.timeout is not None else (task.worker_timeout or None),
-        batch_limit=int(min(task.batch_limit if task.batch_limit is not None else task.max_batch_size, 2**31)),
+        timeout=timeout,
+        batch_limit=int(min(batch_limit, 2**31)),
         disabled=bool(task.disabled),
     )
+
+
+def _priority(value: Any, family: str) -> int:
+    """A priority as a whole number. Raises DefinitionError for one that the scheduler would not take."""
+    _checked(family, "priority", value, lambda number: abs(int(number)) <= 1 << 20, "a whole number from -1048576 to 1048576")
+    return int(value)
+
+
+def _checked(family: str, name: str, value: Any, good: Callable[[Any], bool], expected: str) -> None:
+    """Raise DefinitionError where a class, or a property of it, says what the scheduler would not take."""
+    try:
+        fits = good(value)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        fits = False
+    if not fits:
+        raise DefinitionError(f"{family}: {name} is {value!r:.200}; expected {expected}")
+
+
+def _are_amounts(resources: Any) -> bool:
+    return all(type(name) is str and int(amount) == amount and 0 <= amount < 1 << 63 for name, amount in dict(resources).items())
+
+
+def _is_retry(retry: Retry | None) -> bool:
+    if retry is None:
+        return True
+    counts = (retry.attempts, retry.disable_after or 1, *(attempts for _, attempts in retry.exceptions))
+    times = (retry.first, retry.longest, retry.window)
+    return all(type(count) is int and count >= 1 for count in counts) and all(0 <= time < _FOREVER for time in times)
 
 
 default_retry = Retry()
@@ -898,7 +937,7 @@ class Task(metaclass=Register):
                 for handler in list(handlers):
                     try:
                         handler(*args)
-                    except Exception:
+                    except FROM_USERS:
                         import logging
 
                         logging.getLogger("levada").exception("handler of %s raised", event, extra={"task": repr(self)})
@@ -1027,7 +1066,7 @@ _shared: dict[Policy, Policy] = {}
 def priority_of(task: Any) -> int:
     """The task's own priority."""
     info = info_of(type(task))
-    return info.priority if info.priority is not None else int(task.priority)
+    return info.priority if info.priority is not None else _priority(task.priority, type(task).get_task_family())
 
 
 def batch_group_of(task: Any) -> str | None:

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from levada.errors import TargetError, TargetUnreachable, shown
+from levada.errors import FROM_USERS, TargetError, TargetUnreachable, shown, told
 from levada.targets.local import LocalTarget, present
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Existence:
             else:
                 try:
                     _group_stored(target, position, stored, local)
-                except Exception as cause:  # a store that cannot be had is an answer
+                except FROM_USERS as cause:  # a store that cannot be had is an answer
                     answers[position] = _unknown(target, cause)
         _run(far, far_away=True)
         self._stores.ask(stored, targets, answers)
@@ -264,7 +264,7 @@ class _Listing:
         bound = _bound(self.known.asked)
         try:
             names = {entry.name for entry in islice(store.list(folder), bound + 1)}
-        except Exception:  # listing may be forbidden where questions are not: one question tells
+        except FROM_USERS:  # listing may be forbidden where questions are not: one question tells
             answer = _single(self.example)
             self.failure = answer if isinstance(answer, TargetError) else None
             self.known.again = self.known.again if self.failure else NEVER
@@ -317,14 +317,14 @@ def _single(target: Any) -> Answer:
         return bool(target.exists())
     except TargetError as error:
         return error
-    except Exception as cause:  # users' code raises what it likes
+    except FROM_USERS as cause:  # users' code raises what it likes
         return _unknown(target, cause)
 
 
-def _unknown(target: object, cause: Exception) -> TargetError:
+def _unknown(target: object, cause: BaseException) -> TargetError:
     if isinstance(cause, TargetError):
         return cause
-    error = TargetUnreachable(target, shown(cause) or type(cause).__name__)
+    error = TargetUnreachable(target, told(cause) if isinstance(cause, SystemExit) else shown(cause) or type(cause).__name__)
     error.__cause__ = cause
     return error
 
@@ -339,7 +339,7 @@ def _ask_many(many: Callable[[Any], Any], batch: list[Any], positions: list[int]
         found = [bool(one) for one in many(batch)]
         if len(found) != len(batch):
             raise ValueError(f"exists_many gave {len(found)} answers to {len(batch)} questions")
-    except Exception as cause:  # users' code raises what it likes
+    except FROM_USERS as cause:  # users' code raises what it likes
         for position in positions:
             answers[position] = _unknown(targets[position], cause)
         return

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from .._model.spec import Growth, Index, TaskSpec
-from ..errors import LevadaError, TargetError, shown, told
+from .._model.spec import Growth, Index, Policy, TaskSpec
+from ..errors import FROM_USERS, LevadaError, TargetError, shown, told
 from ..task import (
     Event,
     Task,
@@ -43,7 +43,7 @@ RUN, GATE, EXTERNAL, BROKEN, BLIND = range(5)
 class Fault:
     """Something wrong in the plan, with the way that led there.
 
-    kind: requires, complete, unreachable, collision or cycle. path: texts of tasks, from a wanted one to
+    kind: requires, complete, attributes, unreachable, collision or cycle. path: texts of tasks, from a wanted one to
     this one. trace: the author's part of the traceback, "" when there is none. Not a NamedTuple: making
     one of those costs cron a fifth of a millisecond.
     """
@@ -132,6 +132,8 @@ class Discovery:
         index, kinds = self._index, self.kinds
         for parent, children, closed in pulled:
             incomplete = [at for task in children if (at := index[task]) >= 0]
+            if parent in incomplete:
+                incomplete = self._without_itself(parent, incomplete)
             growth.append(_new(Growth, (parent, incomplete, closed and kinds[parent] != BROKEN)))
 
     def _slice(self, specs: list[TaskSpec], growth: list[Growth]) -> Slice:
@@ -187,7 +189,7 @@ class Discovery:
     def _chunk(self, entry: _Open, room: int) -> tuple[list[Any], bool]:
         try:
             chunk = list(islice(entry.rest, room))
-        except Exception as cause:
+        except FROM_USERS as cause:
             self._fault("requires", entry.index, cause)
             return [], True
         closed = len(chunk) < room
@@ -207,7 +209,7 @@ class Discovery:
             elif hasattr(required, "__next__"):
                 return required
             return self._checked(index, flatten(required))
-        except Exception as cause:
+        except FROM_USERS as cause:
             self._fault("requires", index, cause)
             return None
 
@@ -221,6 +223,12 @@ class Discovery:
             self._fault("requires", index, TypeError(text), text)
             return [leaf for leaf in leaves if isinstance(leaf, Task)]
         return leaves
+
+    def _without_itself(self, parent: Index, incomplete: list[Index]) -> list[Index]:
+        """The shortest circle: told at once, as the scheduler takes no such requirement."""
+        name = repr_of(self.tasks[parent])
+        self._fault("cycle", parent, None, f"waits for itself: {name} > {name}")
+        return [at for at in incomplete if at != parent]
 
     def _collect(self, children: list[Any], parent: Index, fresh: dict[Any, Index]) -> None:
         """Put tasks that were never seen into ``fresh``, with who asked first."""
@@ -272,9 +280,14 @@ class Discovery:
             if type(task) is not cls:
                 cls = type(task)
                 info = info_of(cls)
-            policy = info.policy or policy_of(task)
-            priority = info.priority if info.priority is not None else priority_of(task)
-            specs.append(_new(TaskSpec, (at, policy, priority, batch_group_of(task) if info.batched else None)))
+            try:
+                policy = info.policy or policy_of(task)
+                priority = info.priority if info.priority is not None else priority_of(task)
+                specs.append(_new(TaskSpec, (at, policy, priority, batch_group_of(task) if info.batched else None)))
+            except FROM_USERS as cause:
+                specs.append(TaskSpec(at, Policy(type(task).get_task_family())))
+                self._fault("attributes", at, cause)
+                continue
             if not known:
                 self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
             elif kind != EXTERNAL:
@@ -312,7 +325,7 @@ class Discovery:
                     owners.extend([at] * len(leaves))
                     if not leaves:
                         answers[at] = _kind_without_output(info)
-            except Exception as cause:
+            except FROM_USERS as cause:
                 answers[at] = cause
         if targets:
             self._ask_targets(tasks, targets, owners, answers)
@@ -341,7 +354,7 @@ class Discovery:
             task = tasks[at]
             try:
                 return COMPLETE if task.complete() else EXTERNAL if info_of(type(task)).external else RUN
-            except Exception as cause:
+            except FROM_USERS as cause:
                 return cause
 
         with ThreadPoolExecutor(min(16, len(far))) as pool:
@@ -395,15 +408,15 @@ class Discovery:
             way[19] = f"({seen - 19} more)"
         return tuple(reversed(way))
 
-    def _fault(self, kind: str, index: Index, cause: BaseException, message: str | None = None) -> None:
+    def _fault(self, kind: str, index: Index, cause: BaseException | None, message: str | None = None) -> None:
         task = self.tasks[index] if 0 <= index < len(self.tasks) else None
         if task is not None:
             self.kinds[index] = BROKEN
             if has_handlers(Event.BROKEN_TASK):
                 task.trigger_event(Event.BROKEN_TASK, task, cause)
-        text = message or _said(kind, cause)
+        text = message if message is not None or cause is None else _said(kind, cause)
         name = repr_of(task) if task is not None else "the wanted tasks"
-        self.faults.append(Fault(kind, name, text, self.path_to(index), _trace(cause), cause))
+        self.faults.append(Fault(kind, name, text or "", self.path_to(index), _trace(cause) if cause is not None else "", cause))
 
 
 def _all_tasks(items: list[Any] | tuple[Any, ...]) -> bool:
@@ -450,6 +463,8 @@ def _kind_without_output(info: Any) -> int:
 def _said(kind: str, cause: BaseException) -> str:
     if isinstance(cause, _WrongOutput):
         return str(cause)
+    if kind == "attributes":
+        return shown(cause) if isinstance(cause, LevadaError) else f"priority, resources, timeout or retry raised {told(cause)}"
     if isinstance(cause, LevadaError):
         return shown(cause) if kind == "unreachable" else f"{kind}() raised {told(cause)}"
     return f"{kind}() or output() raised {told(cause)}" if kind == "complete" else f"{kind}() raised {told(cause)}"

@@ -16,7 +16,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from .._model.status import ExitClass
-from ..errors import TargetExists
+from ..errors import FROM_USERS, TargetExists
 from .executor import Ended, Hooks, Job, Yielded
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class Attempts:
     def _is_there(self, job: Job) -> bool:
         try:
             return all(self.hooks.is_complete(task) for task in job.batch or (job.task,))
-        except Exception:
+        except FROM_USERS:
             return False
 
     def _said(self, task: Any, error: BaseException) -> object:
@@ -310,7 +310,7 @@ class Attempts:
                 self.hooks.event("failure", task, error)
             answer = getattr(task, "on_failure", None)
             return None if answer is None or isinstance(error, Stopped) else answer(error)
-        except Exception as second:
+        except FROM_USERS as second:
             from .report import describe
 
             return f"on_failure raised, too:\n{describe(second, task).error}"
@@ -409,7 +409,7 @@ def _call_on_success(task: Any) -> None:
     """The outputs are there, so the task is done, whatever its ``on_success`` thinks of it."""
     try:
         task.on_success()
-    except Exception:
+    except FROM_USERS:
         import logging
 
         logging.getLogger("levada").exception("on_success raised", extra={"task": repr(task)})

@@ -18,11 +18,13 @@ from .._model.status import ExitClass
 from .._plan.complete import is_complete
 from .._plan.quiet import Growing
 from .._plan.walk import GATE, RUN, Discovery, Slice
+from ..errors import FROM_USERS
 from ..targets.atomic import clear_tag
 from ..task import canonical_of, combined, key_of, policy_of, repr_of
 from .executor import Ended, Executor, Job, Yielded
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
+IN_A_MESSAGE = 4000  # tasks
 KEPT = 2000  # attempts that are kept before they are written
 RAISED = frozenset({ExitClass.USER, ExitClass.TIMEOUT})
 ALL_THE_SAME = "\nIts outputs are there all the same: a later run will take the task for complete. Remove them if they are wrong.\n"
@@ -181,7 +183,12 @@ class Runner:
             self._slices.clear()
 
     def _add(self, found: Slice) -> None:
-        self.scheduler.add(AddTasks(self.session, found.tasks, found.growth, found.complete))
+        """Tell the scheduler; in more than one message where a task yielded more than fits in one."""
+        tasks = found.tasks
+        while len(tasks) > IN_A_MESSAGE:
+            self.scheduler.add(AddTasks(self.session, tasks[:IN_A_MESSAGE], [], 0))
+            tasks = tasks[IN_A_MESSAGE:]
+        self.scheduler.add(AddTasks(self.session, tasks, found.growth, found.complete))
 
     def _exchange(self) -> SyncReply:
         """Report what is known and take what is granted."""
@@ -233,8 +240,12 @@ class Runner:
         if not members:
             return []
         tasks = [self.discovery.tasks[one.index] for one in members]
-        together = combined(tasks)
         first = members[0]._replace(batch=tuple(members[1:]))
+        try:
+            together = combined(tasks)
+        except FROM_USERS as cause:  # the function that puts values together is the user's
+            self._end_before_it_began(first, tasks[0], cause)
+            return []
         canonical = canonical_of(together)
         key, policy = key_of(together, canonical), policy_of(together)
         self._held[first.index] = Running(first, together, policy, key, canonical)
@@ -250,15 +261,18 @@ class Runner:
         try:
             if not is_complete(task):
                 return False
-        except Exception as cause:
-            from .attempt import failure_of
-
-            self._end(Running(grant, task, policy_of(task), *self.name(grant.index)), failure_of(grant.index, task, cause))
+        except FROM_USERS as cause:
+            self._end_before_it_began(grant, task, cause)
             return True
         self._done.append((grant.index, grant.fence))
         self.already += 1
         self._settle(grant.index)
         return True
+
+    def _end_before_it_began(self, grant: Grant, task: Any, cause: BaseException) -> None:
+        from .attempt import failure_of
+
+        self._end(Running(grant, task, policy_of(task), *self.name(grant.index)), failure_of(grant.index, task, cause))
 
     def name(self, index: Index) -> tuple[bytes, str]:
         """(key, canonical text) of a task; computed when it is first granted, kept until it ends."""
@@ -364,9 +378,12 @@ class Runner:
         before = len(self.discovery.faults)
         self._add(self.discovery.grow(item.index, item.requires))
         if len(self.discovery.faults) > before and self.discovery.faults[before].kind == "requires":
-            self._refuse(held, self.discovery.faults[before].message)
+            self._refuse(held, f"what is no task: {self.discovery.faults[before].message}")
             return
         needs = self.discovery.indices(item.requires)
+        if item.index in needs:
+            self._refuse(held, "the task itself, which is not complete before it has run")
+            return
         if not needs:
             self.executor.resume(item.index)
             return
@@ -381,7 +398,7 @@ class Runner:
             Ended(
                 held.grant.index,
                 ExitClass.USER,
-                f"run() yielded what is no task: {message}",
+                f"run() yielded {message}",
                 ("TypeError",),
                 started=time.time(),
                 seconds=0.0,
@@ -482,7 +499,7 @@ def _again_after(seconds: float, signum: int) -> None:
 def _there(task: Any) -> bool:
     try:
         return bool(task.complete())
-    except Exception:
+    except FROM_USERS:
         return False  # still not known to be there; it stays missing
 
 

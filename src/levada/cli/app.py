@@ -54,6 +54,10 @@ def _guarded(arguments: list[str]) -> int:
         return exit_codes.INTERRUPTED
     except BrokenPipeError:  # `levada plan | head` is no error: the reader has seen enough
         return exit_codes.OK
+    except SystemExit as fault:  # code of the user; 0 would say that the wanted task is complete
+        _trace(fault)
+        say("levada: sys.exit() was called while the plan was made, see above; nothing can be said of the wanted task")
+        return exit_codes.PLAN_FAULT
     except Exception as fault:
         return _internal(fault)
 
@@ -128,7 +132,7 @@ def code_of(fault: LevadaError) -> int:
     return exit_codes.USAGE
 
 
-def _trace(fault: Exception) -> None:
+def _trace(fault: BaseException) -> None:
     from traceback import format_exception
 
     from .text import escape
