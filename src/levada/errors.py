@@ -41,6 +41,24 @@ def shown(value: object) -> str:
         return f"({type(value).__name__} has no text)"
 
 
+def headline(error: str) -> str:
+    """The line of an attempt's error that says most: the exception's own, or words of ours before its traceback.
+
+    Neither the hint that follows a message, nor the note of an ``on_failure``.
+
+    >>> headline("Traceback (most recent call last):\\n  File 'a.py', line 3\\nlevada.errors.RunError: no flights\\n  Look at the drop.\\n")
+    'levada.errors.RunError: no flights'
+    """
+    lines = error.strip("\n").splitlines()
+    if lines and lines[0].startswith("  + Exception Group Traceback"):
+        lines = [line[4:] for line in lines]
+    if not lines or not lines[0].startswith((" ", "Traceback", "Exception Group Traceback")):
+        return lines[0].strip() if lines else ""
+    last = max((at for at, line in enumerate(lines) if line.startswith("Traceback")), default=0)
+    frames = [at for at, line in enumerate(lines) if at >= last and line.startswith("  File ")]
+    return next((line for line in lines[(frames or [last])[-1] + 1 :] if not line.startswith(" ")), "")
+
+
 # -- authoring ---------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from levada._model import exit_codes
+from levada.cli.history import zone
 
 from .conftest import Call
 
@@ -231,22 +232,117 @@ def test_the_past_is_remembered_in_the_state_folder(flows: Path, call: Call) -> 
     assert "ValueError: no flights today" in status
 
     history = call("history").out
+    assert history.splitlines()[0].split()[:2] == ["started", f"({zone()})"]
     assert history.splitlines()[1].split()[2].startswith("Broken()")
     assert "Delays" not in call("history", "--failed").out
     assert [row["exit"] for row in json.loads(call("history", "Delays", "--json").out)] == ["ok"]
 
     log = call("log", "Broken").out
-    assert "Broken(): attempt 1 ended user" in log
+    assert "Broken(): attempt 1 raised at" in log
     assert 'raise ValueError("no flights today")' in log
 
 
 def test_without_a_past_that_is_said(here: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEVADA_STATE", str(here / "none"))
 
-    assert call("status").out == "no run was recorded yet\n"
-    assert call("history").out == "no attempt was recorded yet\n"
-    assert call("log", "Delays").out == "no failed attempt of Delays was recorded\n"
+    where = f"(state folder {here / 'none'})\n"
+    assert call("status").out == f"no run was recorded yet {where}"
+    assert call("history").out == f"no attempt was recorded yet {where}"
+    assert call("log", "Delays").out == f"no failed attempt was recorded of Delays {where}"
     assert not (here / "none").exists()
+
+
+@pytest.fixture
+def past(flows: Path, call: Call) -> Path:
+    """Two runs of a family with two parameters that failed, and one that ended well."""
+    more = FLOWS_WITH_TWO + "\n"
+    (flows / "two.py").write_text(more)
+    call("run", "two.py", "Sessions", *DAY, "--country", "PT", "--attempts", "1")
+    call("run", "two.py", "Sessions", *DAY, "--country", "ES, FR", "--attempts", "1")
+    call("run", "flows.py", "Delays", *DAY)
+    return flows
+
+
+FLOWS_WITH_TWO = """
+import levada as lv
+
+class Sessions(lv.Task):
+    day = lv.DateParameter()
+    country = lv.Parameter()
+    def output(self):
+        return lv.LocalTarget("never.txt")
+    def run(self):
+        raise lv.errors.TargetError(f"no sessions of {self.country}", hint="Look at the door.")
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Sessions(day=2013-01-05, country=PT)",
+        "Sessions(country=PT, day=2013-01-05)",
+        "Sessions(country=PT,day=2013-01-05)",
+        "Sessions(country=PT)",
+        "country=PT",
+    ],
+)
+def test_a_task_of_the_past_is_found_by_its_name_in_any_order(past: Path, call: Call, name: str) -> None:
+    assert "no sessions of PT" in call("log", name).out
+    assert call("history", name).out.count("no sessions of PT") == 1
+    assert "no sessions of PT" in call("why", "two.py", name).out
+
+
+def test_a_task_of_the_past_is_found_by_its_id_and_key(past: Path, call: Call) -> None:
+    row = json.loads(call("history", "Sessions(country=ES, FR, day=2013-01-05)", "--json").out)[0]
+    two = sys.modules["two"]
+    task_id = two.Sessions(day=two.lv.DateParameter().parse("2013-01-05"), country="ES, FR").task_id
+
+    assert "ES, FR" in call("log", task_id).out
+    assert "ES, FR" in call("log", row["key"][:8]).out
+    assert "ES, FR" in call("why", "two.py", task_id).out
+
+
+def test_a_name_that_may_mean_several_lists_them(past: Path, call: Call) -> None:
+    for command in (("log",), ("history",), ("why", "two.py")):
+        said = call(*command, "Sessions(day=2013-01-05)")
+        assert said.code == 2
+        assert "may mean 2 tasks" in said.err
+        assert "Sessions(day=2013-01-05, country=PT)" in said.err
+
+
+@pytest.mark.parametrize("command", ["log", "history"])
+def test_a_name_that_nobody_ran_is_answered_with_the_nearest(past: Path, call: Call, command: str) -> None:
+    said = call(command, "Sesions")
+
+    assert said.code == 2
+    assert "Did you mean Sessions?" in said.err
+
+
+def test_a_family_without_failures_is_no_error(past: Path, call: Call) -> None:
+    assert call("log", "Delays").out.startswith("no failed attempt was recorded of Delays")
+    assert call("log", "Delays").code == 0
+
+
+def test_an_error_is_told_by_its_own_line_never_by_its_hint(past: Path, call: Call) -> None:
+    for said in (call("history"), call("status"), call("why", "two.py", "Sessions", *DAY, "--country", "PT")):
+        assert "TargetError: no sessions of" in said.out
+        assert "Look at the door." not in said.out
+
+
+def test_a_name_as_screens_show_it_names_the_task_of_a_run(past: Path, call: Call) -> None:
+    assert call("plan", "flows.py", "Delays(window=7, loud=False, day=2013-01-05)").code == 0
+    assert call("plan", "flows:Delays(day=2013-01-05)").code == 0
+    said = call("plan", "flows.py", "Delays(dya=2013-01-05)")
+    assert said.code == 2
+    assert "--day" in said.err
+
+
+def test_a_failure_ends_with_its_error_and_the_command_that_works(flows: Path, call: Call) -> None:
+    said = call("run", "-q", "flows.py", "Broken", "--attempts", "1", "--state", "elsewhere")
+
+    assert 'raise ValueError("no flights today")' in said.err
+    assert "The whole error: levada log --state elsewhere 'Broken()'" in said.err
+    assert "no flights today" in call("log", "--state", "elsewhere", "Broken()").out
 
 
 def test_a_state_folder_that_others_may_write_ends_with_75(flows: Path, call: Call) -> None:
@@ -326,7 +422,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_says(flows: Path) -> None:
     done = in_shell(flows, "(sleep 0.5; levada run flows.py Broken --attempts 2 --json) 2>&1 | true; exit ${PIPESTATUS[0]}")
 
     assert done.returncode == 1
-    assert "attempt 2 ended" in in_shell(flows, "levada log Broken").stdout
+    assert "attempt 2 raised" in in_shell(flows, "levada log Broken").stdout
 
 
 def test_output_that_finds_no_room_is_not_called_a_success(flows: Path) -> None:

@@ -15,12 +15,13 @@ from levada._model.ports import Attempt
 from levada._model.status import Status
 from levada._run import Blocked, RunResult
 from levada.cli import console as console_module
+from levada.cli import summary as summary_module
 from levada.cli.app import report
 from levada.cli.bar import Bar
 from levada.cli.console import Console, Counts, Tally
 from levada.cli.logs import JsonLines, PlainLines, set_up
 from levada.cli.options import Parsed
-from levada.cli.summary import summary
+from levada.cli.summary import in_full, summary
 from levada.cli.text import count, escape, table
 from levada.config.settings import Settings
 from levada.errors import LevadaError
@@ -113,7 +114,7 @@ def test_failures_are_told_at_once_but_not_without_end(capsys: pytest.CaptureFix
         console.task_ended(number, attempt(error=f'  File "flows.py", line {number}, in run\nValueError: no\n'))
 
     lines = capsys.readouterr().err.splitlines()
-    assert lines[3] == "levada: attempt 1 of Delays(day=2013-01-05) ended user: ValueError: no (flows.py:3)"
+    assert lines[3] == "levada: attempt 1 of Delays(day=2013-01-05) raised: ValueError: no (flows.py:3)"
     assert len(lines) == console_module.FAILURES_SHOWN + 1
 
 
@@ -145,7 +146,7 @@ def test_a_terminal_gets_a_bar_when_the_first_task_runs(monkeypatch: pytest.Monk
     text = screen.getvalue()
     assert "1 done, 1 running, 2 to do, more are being found" in text
     assert "Delays: 1 of 4" in text
-    assert "ended user: ValueError: no" in text
+    assert "raised: ValueError: no" in text
 
 
 @pytest.mark.parametrize("numbers", [{}, {"done": 1_000_000}, {"failed": 1, "done": 1}, {"running": 3, "ready": 1_000_000}, {"running": 1}])
@@ -186,13 +187,44 @@ def test_the_summary_names_families_before_tasks() -> None:
         "  complete  4 tasks before",
         "  failed    7 tasks",
         "    Delays(day=2013-01-05): KeyError: 1 (f.py:7) (attempt 3)",
+        "      Traceback",
+        '        File "f.py", line 7, in run',
+        "      KeyError: 1",
+        "      The whole error: levada log 'Delays(day=2013-01-05)'",
         "    and 6 more tasks",
-        "    The whole error: levada log TASK",
+        "    The errors of others: levada log TASK, with a name as it stands here or in `levada history --failed`",
         "  blocked   9 tasks",
         "    9 tasks behind Delays(day=2013-01-05) (failed)",
         "  missing   1 task that others make",
         "    Drop(day=2013-01-06)",
     ]
+
+
+FRAME = '  File "{}", line {}, in run\n    line {}\n'
+
+
+def test_the_errors_of_three_failures_stand_in_full_without_frames_of_ours() -> None:
+    ours = FRAME.format(summary_module.__file__, 1, 1)
+    error = "Traceback (most recent call last):\n" + FRAME.format("flows.py", 7, 7) + ours + "levada.errors.TargetExists: x\n  a hint\n"
+    failures = tuple(SimpleNamespace(task=f"A(n={n})", exit="user", attempt=1, error=error) for n in range(5))
+
+    lines = summary(result("failed", failed=5, failures=failures))
+
+    assert lines.count("      TargetExists: x") == 0
+    assert lines.count("      levada.errors.TargetExists: x") == 3
+    assert not [line for line in lines if summary_module.__file__ in line]
+    assert lines[2] == "    A(n=0): TargetExists: x (flows.py:7) (attempt 1)"
+    assert "        a hint" in lines
+
+
+def test_a_long_error_is_cut_to_its_end() -> None:
+    error = "Traceback (most recent call last):\n" + "".join(FRAME.format("f.py", n, n) for n in range(90)) + "ValueError: deep\n"
+
+    lines = in_full(error)
+
+    assert len(lines) == 30
+    assert lines[0] == "... 153 lines left out"
+    assert lines[-1] == "ValueError: deep"
 
 
 def test_a_run_without_work_is_one_line() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .._model.ports import Attempt
-from ..errors import shown
+from ..errors import headline, shown
 from ..task import flatten, key_of, repr_of
 from .complete import missing
 from .plan import BLOCKED, FAULTY, GROUP, MISSING, TO_DO, Plan
@@ -86,11 +86,21 @@ def _end(plan: Plan, index: int, name: str, facts: list[Fact], last: Attempt | N
         facts.append(_as_fact(plan.faults[0]))
         return Why(name, "faulty", tuple(facts), "Mend the fault and run again.")
     if last is not None and last.exit != "ok":
-        ago = max(0.0, time.time() - last.started - last.seconds)
-        line = last.error.strip().rsplit("\n", 1)[-1]
-        facts.append(Fact(repr_of(here), f"attempt {last.number} ended {_duration(ago)} ago with {last.exit}: {line}"))
-        return Why(name, "failed", tuple(facts), "See `levada log` for the whole text; `levada run` tries again.")
+        facts.append(Fact(repr_of(here), _told(last)))
+        if last.exit != "cancelled":
+            return Why(name, "failed", tuple(facts), f"`levada log '{repr_of(here)}'` has the whole error; `levada run` tries again.")
+    if index != plan.discovery.roots[0]:
+        return Why(name, "waiting", tuple(facts), f"Nothing stands in the way of {repr_of(here)}: `levada run` would start with it.")
     return Why(name, "runnable", tuple(facts), "Nothing stands in its way: `levada run` would start with it.")
+
+
+def _told(last: Attempt) -> str:
+    ago = _duration(max(0.0, time.time() - last.started - last.seconds))
+    if last.exit == "cancelled":
+        return f"attempt {last.number} was cancelled {ago} ago"
+    said = headline(last.error).removeprefix("levada.errors.")
+    ended = "raised" if last.exit == "user" else f"ended {last.exit}"
+    return f"attempt {last.number} {ended} {ago} ago: {said}"
 
 
 def _state(plan: Plan, index: int, task: Any) -> str:
@@ -101,9 +111,13 @@ def _state(plan: Plan, index: int, task: Any) -> str:
         return "cannot be planned"
     needs = len(plan.needs[index])
     if word == GROUP or (word == BLOCKED and not flatten(task.output())):
-        return f"groups {needs} incomplete requirements"
+        return f"groups {_incomplete(needs)}"
     absent = f"not there: {_outputs_of(task)}"
-    return f"{absent}; needs {needs} incomplete requirements" if needs else absent
+    return f"{absent}; needs {_incomplete(needs)}" if needs else absent
+
+
+def _incomplete(needs: int) -> str:
+    return f"{needs} incomplete requirement{'' if needs == 1 else 's'}"
 
 
 def _worst(plan: Plan, index: int, attempts: Callable[[bytes], Sequence[Attempt]]) -> int | None:
@@ -116,7 +130,7 @@ def _worst(plan: Plan, index: int, attempts: Callable[[bytes], Sequence[Attempt]
     worst = [need for need in needs if order.get(plan.states[need], 4) == rank]
     for need in worst[:LOOKED_UP]:
         last = _last(attempts, plan.task(need))
-        if last is not None and last.exit != "ok":
+        if last is not None and last.exit not in ("ok", "cancelled"):
             return need
     return worst[0]
 

@@ -104,13 +104,13 @@ class Console:
             self._bar = None
 
     def _tell_failure(self, attempt: Attempt) -> None:
+        from .names import name_of
         from .summary import reason
-        from .text import one_line, task_name
+        from .text import ending, one_line
 
         self._failures += 1
         if self._failures <= FAILURES_SHOWN:
-            name = one_line(task_name(attempt.family, attempt.task))
-            self._say(f"attempt {attempt.number} of {name} ended {attempt.exit}: {reason(attempt.error)}")
+            self._say(f"attempt {attempt.number} of {one_line(name_of(attempt))} {ending(attempt.exit)}: {reason(attempt.error)}")
         elif self._failures == FAILURES_SHOWN + 1:
             self._say("more attempts failed; they are not shown here (`levada history --failed` has them)")
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._model import exit_codes
 from ..config.state import state_folder, state_path
-from ..errors import UsageError
+from ..errors import UsageError, headline
 from .app import DEBUG, HELP
+from .names import LOOKED_AT, choose, meant, name_of
 from .options import Option, Parsed, Scanner
 from .tasks import CONFIG, settings_for, state_of
-from .text import duration, escape, one_line, table, task_name
+from .text import duration, ending, escape, one_line, table
 
 if TYPE_CHECKING:
     from .._model.ports import Attempt
@@ -68,10 +69,11 @@ def status(parsed: Parsed, history: Any) -> int:
     if parsed.flag("json"):
         return _json({"runs": [run._asdict() for run in runs], "families": [dict(zip(FAMILY_HEAD, row, strict=True)) for row in latest]})
     if not runs and not latest:
-        print("no run was recorded yet")
+        print(_nothing(history, "no run was recorded yet"))
         return exit_codes.OK
+    print(f"State folder: {escape(os.path.dirname(history.path))}\n")
     if runs:
-        print("\n".join(table(map(_run_row, runs), ("started", "wanted", "status", "took", "done", "failed"))))
+        print("\n".join(table(map(_run_row, runs), (f"started ({zone()})", "wanted", "status", "took", "done", "failed"))))
     if latest:
         print("\nThe newest attempts by family:")
         print("\n".join(table([(*row[:3], when(row[3]), row[4]) for row in latest[:limit]], FAMILY_HEAD)))
@@ -88,7 +90,7 @@ def _by_family(newest_first: Sequence[Attempt]) -> list[tuple[str, int, int, flo
     rows = []
     for family, those in sorted(found.items()):
         bad = [each for each in those if each.exit != "ok"]
-        error = last_line(bad[0]) if bad else ""
+        error = told_of(bad[0]) if bad else ""
         rows.append((family, len(those) - len(bad), len(bad), those[0].started, error))
     return rows
 
@@ -111,53 +113,69 @@ def _run_status(run: Any) -> str:
 
 
 def attempts(parsed: Parsed, history: Any) -> int:
-    """Print attempts, newest first."""
+    """Print attempts, newest first: all, those of a family, or those of one task."""
     if len(parsed.words) > 1:
-        raise UsageError(f"unexpected word {parsed.words[1]!r}", hint="Write `levada history [FAMILY]`.")
-    family = parsed.words[0] if parsed.words else None
-    found = history.recent(_limit(parsed), family=family, failed=parsed.flag("failed"))
+        raise UsageError(f"unexpected word {parsed.words[1]!r}", hint="Write `levada history [FAMILY or 'TASK']`.")
+    word = parsed.words[0] if parsed.words else None
+    found = _wanted(history, word, _limit(parsed), parsed.flag("failed"))
     if parsed.flag("json"):
         return _json([{**each._asdict(), "key": each.key.hex(), "task": name_of(each)} for each in found])
     if not found:
-        print("no attempt was recorded yet" + (f" of {escape(family)}" if family else ""))
+        print(_nothing(history, "no failed attempt was recorded" if parsed.flag("failed") else "no attempt was recorded yet", word))
         return exit_codes.OK
-    rows = [(when(each.started), name_of(each), each.number, each.exit, duration(each.seconds), last_line(each)) for each in found]
-    print("\n".join(table(rows, ("started", "task", "attempt", "ended", "took", "error"))))
+    rows = [(when(each.started), name_of(each), each.number, each.exit, duration(each.seconds), told_of(each)) for each in found]
+    print("\n".join(table(rows, (f"started ({zone()})", "task", "attempt", "ended", "took", "error"))))
     return exit_codes.OK
 
 
+def _wanted(history: Any, word: str | None, limit: int, failed: bool) -> Sequence[Attempt]:
+    if word is None or not history.recent(1) or history.recent(1, family=word):
+        return cast("Sequence[Attempt]", history.recent(limit, family=word, failed=failed))
+    one = choose(word, remembered(history))
+    found = history.of(one.key, limit if not failed else LOOKED_AT)
+    return [each for each in found if not failed or each.exit != "ok"][:limit]
+
+
+def remembered(history: Any) -> list[Attempt]:
+    """The attempts among which a task is sought by its name, newest first; those that failed go back further."""
+    return [*history.recent(LOOKED_AT), *history.recent(LOOKED_AT, failed=True)]
+
+
+def _nothing(history: Any, said: str, word: str | None = None) -> str:
+    """That there is nothing, and where it was looked for."""
+    return f"{said}{f' of {escape(word)}' if word else ''} (state folder {escape(os.path.dirname(history.path))})"
+
+
 def log(parsed: Parsed, history: Any) -> int:
-    """Print the error of the newest failed attempt of a task, named by its text, its family, or the start of its key."""
+    """Print the error of the newest failed attempt of a task or family; see ``names`` for how it may be written."""
     if len(parsed.words) != 1:
         raise UsageError("which task?", hint="Write `levada log TASK` with a task, family or key as `levada history` shows them.")
     word = parsed.words[0]
-    found = next(
-        (each for each in history.recent(10_000, failed=True) if word in (each.family, name_of(each), each.task) or _is_key(word, each)),
-        None,
-    )
+    found = _last_failure(history, word)
     if parsed.flag("json"):
         return _json(None if found is None else {**found._asdict(), "key": found.key.hex(), "task": name_of(found)})
     if found is None:
-        print(f"no failed attempt of {escape(word)} was recorded")
+        print(_nothing(history, "no failed attempt was recorded", word))
         return exit_codes.OK
-    print(f"{escape(name_of(found))}: attempt {found.number} ended {found.exit} at {when(found.started)} after {duration(found.seconds)}")
+    took = f"at {when(found.started)} {zone()} after {duration(found.seconds)}"
+    print(f"{escape(name_of(found))}: attempt {found.number} {ending(found.exit)} {took}")
     print(escape(found.error.rstrip()) or "(no error text)")
     return exit_codes.OK
 
 
-def name_of(attempt: Attempt) -> str:
-    """The attempt's task as people write it."""
-    return task_name(attempt.family, attempt.task)
+def _last_failure(history: Any, word: str) -> Attempt | None:
+    of_family = history.recent(1, family=word, failed=True)
+    if of_family or not history.recent(1) or history.recent(1, family=word):
+        return of_family[0] if of_family else None
+    failures = history.recent(LOOKED_AT, failed=True)
+    one = choose(word, failures if meant(word, failures) else remembered(history))
+    return next((each for each in history.of(one.key) if each.exit != "ok"), None)
 
 
-def _is_key(word: str, attempt: Attempt) -> bool:
-    return len(word) >= 6 and attempt.key.hex().startswith(word)
-
-
-def last_line(attempt: Attempt) -> str:
-    """The last line of an attempt's error: the exception itself; how it ended where there is no text."""
-    lines = [line for line in attempt.error.strip().splitlines() if line.strip()]
-    return one_line(lines[-1].strip()) if lines else ("" if attempt.exit == "ok" else attempt.exit)
+def told_of(attempt: Attempt) -> str:
+    """What is said of an attempt's error in one line; how it ended where there is no text."""
+    said = one_line(headline(attempt.error).removeprefix("levada.errors."))
+    return said or ("" if attempt.exit == "ok" else attempt.exit)
 
 
 def when(seconds: float) -> str:
@@ -165,6 +183,13 @@ def when(seconds: float) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def zone() -> str:
+    """The name of the local time zone, in which moments are shown: ``CET``, ``UTC``."""
+    from datetime import datetime
+
+    return datetime.now().astimezone().tzname() or "local time"
 
 
 def _limit(parsed: Parsed) -> int:

@@ -54,8 +54,18 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         from .summary import summary
         from .text import say
 
-        say("\n".join(summary(result)))
+        say("\n".join(summary(result, _log_command(request))))
     return int(result.exit_code)
+
+
+def _log_command(request: Request) -> str:
+    """The command that shows an error of this run: with the state folder, if it was an option."""
+    state = request.parsed.text("state")
+    if state is None:
+        return "levada log"
+    from shlex import quote
+
+    return f"levada log --state {quote(state)}"
 
 
 def _print_json(result: Any) -> None:

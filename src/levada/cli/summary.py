@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ..errors import headline
 from .text import count, duration, escape, one_line
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 """Tasks that are named of each kind; counts are whole."""
+
+IN_FULL = 3
+"""Failures whose error is shown, not only named, and how much of each."""
+
+IN_FULL_LINES = 30
 
 FAMILIES = 8
 """Families that are named."""
@@ -25,14 +31,14 @@ HEADS = {
 }
 
 
-def summary(result: RunResult) -> list[str]:
-    """The lines of the summary, without line ends."""
+def summary(result: RunResult, log: str = "levada log") -> list[str]:
+    """The lines of the summary, without line ends. log: the command that has the errors of this run."""
     if result.status == "ok" and not result.done:
         looked = f", {count(result.already, 'task')} complete" if result.already > 1 else ""
         return [f"levada: {one_line(result.wanted)}: nothing to do{looked} ({duration(result.seconds)})"]
     lines = [f"levada: {one_line(result.wanted)}: {HEADS.get(result.status, result.status)} ({duration(result.seconds)})"]
     lines += _made(result)
-    lines += _failures(result)
+    lines += _failures(result, log)
     lines += _blocked(result)
     lines += _missing(result)
     lines += _faults(result)
@@ -51,17 +57,49 @@ def _made(result: RunResult) -> list[str]:
     return lines
 
 
-def _failures(result: RunResult) -> list[str]:
+def _failures(result: RunResult, log: str) -> list[str]:
     if not result.failed:
         return []
     lines = [f"  failed    {count(result.failed, 'task')}"]
-    lines += [
-        f"    {one_line(each.task)}: {reason(each.error) or each.exit} (attempt {each.attempt})" for each in result.failures[:EXAMPLES]
-    ]
+    for at, each in enumerate(result.failures[:EXAMPLES]):
+        lines.append(f"    {one_line(each.task)}: {reason(each.error) or each.exit} (attempt {each.attempt})")
+        if at < IN_FULL and (whole := in_full(each.error)):
+            lines += [f"      {line}" for line in whole]
+            lines.append(f"      The whole error: {log} {_quoted(escape(each.task))}")
     lines += _more(result.failed - min(len(result.failures), EXAMPLES))
-    if result.failures:
-        lines.append("    The whole error: levada log TASK")
+    if result.failed > IN_FULL:
+        lines.append(f"    The errors of others: {log} TASK, with a name as it stands here or in `levada history --failed`")
     return lines
+
+
+def in_full(error: str) -> list[str]:
+    """The text of an error for the end of a run: frames of Levada left out, the last 30 lines. Empty where one line says it all."""
+    lines = escape(error.rstrip()).splitlines()
+    theirs = _without_ours(lines)
+    if len(theirs) < 2:
+        return []
+    cut = len(theirs) - IN_FULL_LINES
+    return theirs if cut <= 0 else [f"... {cut + 1} lines left out", *theirs[cut + 1 :]]
+
+
+def _without_ours(lines: list[str]) -> list[str]:
+    """Without the frames of the engine and its targets, if some of the author's remain."""
+    kept, ours, seen = [], False, False
+    for line in lines:
+        if line.startswith('  File "'):
+            ours = line.startswith((f'  File "{_PACKAGE}', '  File "<frozen '))
+            seen = seen or not ours
+        elif not line.startswith("    "):
+            ours = False
+        if not ours:
+            kept.append(line)
+    return kept if seen else lines
+
+
+def _quoted(name: str) -> str:
+    from shlex import quote
+
+    return quote(name)
 
 
 def _blocked(result: RunResult) -> list[str]:
@@ -101,15 +139,12 @@ def reason(error: str) -> str:
     >>> reason('Traceback...\\n  File "flows.py", line 3, in run\\n    x\\nValueError: no flights\\n')
     'ValueError: no flights (flows.py:3)'
     """
+    text = one_line(headline(error).removeprefix("levada.errors."))
     lines = error.rstrip().splitlines()
     if lines and lines[0].startswith("  + Exception Group Traceback"):
         lines = [line[4:] for line in lines]
     last = max((at for at, line in enumerate(lines) if line.startswith("Traceback")), default=0)
     frames = [at for at, line in enumerate(lines) if at >= last and line.startswith('  File "')]
-    said = next((line for line in lines[frames[-1] + 1 :] if not line.startswith(" ")), "") if frames else "".join(lines[:1])
-    if frames and not lines[0].startswith((" ", "Traceback", "Exception Group Traceback")):
-        said = lines[0]  # words of ours before the traceback
-    text = one_line(said.removeprefix("levada.errors."))
     theirs = [at for at in frames if not lines[at].startswith(f'  File "{_PACKAGE}')] or frames
     return f"{text} ({_place(lines[theirs[-1]])})" if frames else text
 

@@ -8,12 +8,12 @@ command's; after it, a parameter of the wanted task wins over an option of the c
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from ..config import use
 from ..config.settings import Settings, Value, load
-from ..errors import ConfigError, MissingParameter, ParameterError, UsageError
+from ..errors import ConfigError, MissingParameter, ParameterError, UnknownTask, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed, Scanner, plain, split
 
@@ -22,6 +22,8 @@ CONFIG = Option("--config", "FILE", "configuration file instead of levada.toml a
 PARAM_FILE = Option("--param-file", "FILE", "TOML or JSON file with parameter values (the place for secrets)")
 
 NO_MODULE = "no module was named: use --module, or modules = [...] in levada.toml"
+
+Recall = Callable[[str, "Request"], "tuple[str, dict[str, str]] | None"]
 
 COMMON = (MODULE, CONFIG, DEBUG, HELP)
 """Options of every command that imports tasks."""
@@ -97,13 +99,18 @@ def _take_early(parsed: Parsed) -> None:
 def _wanted_modules(parsed: Parsed, settings: Settings) -> list[str]:
     named = [word for word in parsed.words if word.endswith(".py")]
     words = [word for word in parsed.words if not word.endswith(".py")]
-    named += [word.rpartition(":")[0] for word in words if ":" in word]
+    named += [head.rpartition(":")[0] for word in words if ":" in (head := word.partition("(")[0])]
     named += parsed.texts("module")
     return list(dict.fromkeys(named)) or list(cast("Sequence[str]", settings.get("levada", "modules", ())))
 
 
-def understand(command: str, arguments: Sequence[str], options: Sequence[Option], environ: Mapping[str, str]) -> Request | None:
-    """The request of a command that takes a task; None when help was asked for and printed."""
+def understand(
+    command: str, arguments: Sequence[str], options: Sequence[Option], environ: Mapping[str, str], recall: Recall | None = None
+) -> Request | None:
+    """The request of a command that takes a task; None when help was asked for and printed.
+
+    recall: finds a task of the past by a word that is no family; None where a command needs no past.
+    """
     request = prepare(arguments, options, environ)
     words = [word for word in request.parsed.words if not word.endswith(".py")]
     if not words:
@@ -111,7 +118,7 @@ def understand(command: str, arguments: Sequence[str], options: Sequence[Option]
             _help(command, options, None)
             return None
         raise UsageError("which task?", hint=_usage(command, request.modules))
-    request.family = find(words[0], request.modules)
+    _name(request, words[0], recall)
     _read_rest(request, options)
     if request.parsed.flag("help"):
         _help(command, options, request.family)
@@ -122,6 +129,42 @@ def understand(command: str, arguments: Sequence[str], options: Sequence[Option]
     _connect(request.settings)
     _refuse_strange_parameters(request.settings)
     return request
+
+
+def _name(request: Request, word: str, recall: Recall | None) -> None:
+    """Take family and values from ``Family``, ``Family(day=2013-01-05)``, or what the past knows by that word."""
+    head = word.partition("(")[0]
+    try:
+        request.family = find(head, request.modules)
+    except UnknownTask:
+        if recall is None or not _recalled(request, word, recall):
+            raise
+        return
+    if head == word:
+        return
+    from .names import parts_of
+
+    own = dict(request.family.parameters())
+    values = parts_of(word, own)[1]
+    whole = values is not None and all(name in values or own[name].has_default for name in own)
+    if not whole and recall is not None and _recalled(request, word, recall):
+        return
+    if values is None:
+        raise UsageError(f"cannot read {word!r} as a task", hint=f"Write {head}(name=value, ...). {_options_of(own)}")
+    for name, text in values.items():
+        if text != "***":  # a masked secret, from a screen
+            request.given[name] = _from_command_line(request.settings, text, option_of(name), own[name])
+
+
+def _recalled(request: Request, word: str, recall: Recall) -> bool:
+    """Whether the past knows the word; its family and values are the request's then."""
+    found = recall(word, request)
+    if found is None:
+        return False
+    request.family = find(found[0], request.modules)
+    own = dict(request.family.parameters())
+    request.given.update({name: Value(text, "history") for name, text in found[1].items() if name in own and not own[name].secret})
+    return True
 
 
 def _override(request: Request, options: Sequence[Option]) -> None:
@@ -162,13 +205,14 @@ def _help(command: str, options: Sequence[Option], family: Any) -> None:
 
 def find(name: str, modules: list[str]) -> Any:
     """The class of a family; UnknownTask names the nearest families and the modules that were imported."""
-    from ..errors import UnknownTask
     from ..task import registry
 
     try:
         return registry.find(name)
     except UnknownTask as fault:
-        looked = f"Imported: {', '.join(modules)}." if modules else f"{NO_MODULE.capitalize()}."
+        if not modules:
+            raise UnknownTask(fault.message, hint=f"{NO_MODULE[0].upper()}{NO_MODULE[1:]}.") from None
+        looked = f"Imported: {', '.join(modules)}."
         raise UnknownTask(fault.message, hint=f"{fault.hint} {looked}" if fault.hint else looked) from None
 
 

@@ -42,25 +42,18 @@ def one_line(text: str, most: int = 160) -> str:
     return first if len(first) <= most else first[: most - 3] + "..."
 
 
-def task_name(family: str, text: str) -> str:
-    """A task as people write it, from its family and canonical text (a JSON object); other text as it is.
-
-    >>> task_name("Delays", '{"day":"2013-01-05","token":"hmac:51ab"}')
-    'Delays(day=2013-01-05, token=***)'
-    """
-    if not text.startswith("{"):
-        return text
-    import json
-
-    try:
-        values = json.loads(text).items()
-    except ValueError:
-        return f"{family}({text})"
-    return f"{family}({', '.join(f'{name}={_value(str(value))}' for name, value in values)})"
-
-
-def _value(text: str) -> str:
+def shown_value(text: str) -> str:
+    """The value of a parameter as names of tasks show it: secrets masked, long texts cut."""
     return "***" if text.startswith("hmac:") else text if len(text) <= 80 else text[:77] + "..."
+
+
+def ending(exit_class: str) -> str:
+    """How an attempt ended, as the verb of a sentence.
+
+    >>> ending("user"), ending("timeout")
+    ('raised', 'ended timeout')
+    """
+    return {"user": "raised", "cancelled": "was cancelled"}.get(exit_class, f"ended {exit_class}")
 
 
 def duration(seconds: float) -> str:

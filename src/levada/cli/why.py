@@ -22,7 +22,7 @@ OPTIONS = (Option("--json", "", "print JSON"), Option("--state", "FOLDER", "the 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     """Carry out ``levada why``."""
-    request = understand(command, arguments, OPTIONS, environ)
+    request = understand(command, arguments, OPTIONS, environ, lambda word, request: _recall(word, request, environ))
     if request is None:
         return exit_codes.OK
     task = request.task()
@@ -38,6 +38,24 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     else:
         print("\n".join(escape(line) for line in found.lines()))
     return exit_codes.OK
+
+
+def _recall(word: str, request: Request, environ: Mapping[str, str]) -> tuple[str, dict[str, str]] | None:
+    """Family and values of the task of the past that is meant; None where the past knows none."""
+    from .history import history_of, remembered
+    from .names import choose, meant, values_of
+
+    history = history_of(request.parsed.text("state") or state_of(request.settings), environ)
+    try:
+        attempts = remembered(history)
+    except StateFolderError:
+        return None
+    finally:
+        history.close()
+    if not meant(word, attempts):
+        return None
+    found = choose(word, attempts)
+    return found.family, values_of(found) or {}
 
 
 def _memory(request: Request, environ: Mapping[str, str]) -> dict[str, Any]:
