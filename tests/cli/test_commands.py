@@ -442,3 +442,23 @@ def test_a_level_of_logs_may_be_spelled_in_capitals(flows: Path, call: Call) -> 
     """Luigi's command lines say ``--log-level INFO``."""
     assert call("run", "flows.py", "Delays", *DAY, "--log-level", "INFO").code == 0
     assert call("run", "flows.py", "Delays", *DAY, "--log-level", "LOUD").code == 2
+
+
+def test_the_debugger_lands_on_the_line_of_the_user(flows: Path) -> None:
+    """Also where the error arose below it, in Levada."""
+    (flows / "twice.py").write_text(
+        "import levada as lv\n\nclass Twice(lv.Task):\n    def output(self):\n        return lv.LocalTarget('no/../x.txt')\n"
+        "    def run(self):\n        mine = 'here I am'\n        lv.LocalTarget('flows.py').write_text('x')\n"
+    )
+    done = in_shell(flows, "echo 'p mine' | levada run twice.py Twice --attempts 1 --pdb")
+
+    assert "TargetExists" in done.stderr
+    assert "'here I am'" in done.stdout
+
+
+def test_a_breakpoint_in_a_pool_is_answered_with_the_way_to_use_it(flows: Path) -> None:
+    (flows / "stops.py").write_text("import levada as lv\n\nclass Stops(lv.Task):\n    def run(self):\n        breakpoint()\n")
+    done = in_shell(flows, "levada run stops.py Stops --attempts 1 --workers 2")
+
+    assert done.returncode == 1
+    assert "run() met a breakpoint where nobody can be asked; use --workers 1 --executor inline, or --pdb" in done.stderr

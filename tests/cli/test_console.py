@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -147,6 +148,19 @@ def test_a_terminal_gets_a_bar_when_the_first_task_runs(monkeypatch: pytest.Monk
     assert "1 done, 1 running, 2 to do, more are being found" in text
     assert "Delays: 1 of 4" in text
     assert "raised: ValueError: no" in text
+
+
+def test_a_breakpoint_has_the_terminal_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", Screen())
+    met: list[bool] = []
+    monkeypatch.setattr("sys.breakpointhook", lambda: met.append(bar._live.is_started))
+    theirs = sys.breakpointhook
+    bar = Bar(Tally())
+    sys.breakpointhook()  # noqa: T100 - what is tested
+    bar.show(runner(ready=1))
+    assert (met, bar._live.is_started) == ([False], True)
+    bar.close()
+    assert sys.breakpointhook is theirs
 
 
 @pytest.mark.parametrize("numbers", [{}, {"done": 1_000_000}, {"failed": 1, "done": 1}, {"running": 3, "ready": 1_000_000}, {"running": 1}])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bdb
 import os
+import re
 import signal
 import threading
 import time
@@ -15,7 +17,7 @@ from levada._model.status import ExitClass
 from levada._worker.attempt import Attempts, failure_of
 from levada._worker.executor import LONGEST_ERROR, Ended, Hooks, Job, Yielded
 from levada._worker.report import cut, describe, mask, names
-from levada.errors import TargetExists
+from levada.errors import TargetExists, headline
 from levada.task import Task
 
 from .odd import HOOKS, Async, Flag, Forgets, Grows, GrowsAsync, Noop, Odd, Writes, missing
@@ -113,10 +115,22 @@ def test_a_timeout_in_the_main_thread_ends_the_run() -> None:
     before = signal.getsignal(signal.SIGALRM)
     ended = run(Odd(kind="sleeps"), timeout=0.05, alarm=True)
     assert ended.exit is ExitClass.TIMEOUT
-    assert "allowed 0.05 s" in ended.message
-    assert "time.sleep(60)" in ended.error
+    assert re.fullmatch(r"timeout: worked for \d+\.\d s, allowed 0\.05 s", ended.message)
+    assert ended.error.startswith(ended.message)
+    assert "time.sleep(60)" in ended.error.splitlines()[-2]  # where it stood, and none of our words
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_breakpoint_that_nobody_can_answer_is_told_with_the_way_to_use_it() -> None:
+    class Stops(Odd):
+        def run(self) -> None:
+            raise bdb.BdbQuit
+
+    ended = run(Stops(kind="stops"))
+
+    assert headline(ended.error).startswith("run() met a breakpoint")
+    assert "--pdb" in headline(ended.error)
 
 
 def test_on_failure_may_add_to_the_report() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from levada._worker import pool as pool_module
 from levada._worker.executor import Ended, Yielded
 from levada._worker.pool import Processes
 from levada._worker.process import Spawning
-from levada.errors import RunError
+from levada.errors import RunError, headline
 from levada.task import key_of
 
 from .odd import (
@@ -133,6 +134,8 @@ def test_a_task_over_its_time_is_stopped_and_then_killed(make: Make, kind: str, 
     ended = run_all(pool, tasks, timeout=0.1)
     assert ended[0].exit is OUT, ended[0]
     assert words in ended[0].error
+    assert re.fullmatch(r"timeout: worked for \d+\.\d s, allowed 0\.1 s", headline(ended[0].error))
+    assert "Stopped" not in ended[0].error
     assert ended[1].exit is OK
 
 

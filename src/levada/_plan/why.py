@@ -88,7 +88,9 @@ def _end(plan: Plan, index: int, name: str, facts: list[Fact], last: Attempt | N
     if last is not None and last.exit != "ok":
         facts.append(Fact(repr_of(here), _told(last)))
         if last.exit != "cancelled":
-            return Why(name, "failed", tuple(facts), f"`levada log '{repr_of(here)}'` has the whole error; `levada run` tries again.")
+            from shlex import quote
+
+            return Why(name, "failed", tuple(facts), f"`levada log {quote(repr_of(here))}` has the whole error; `levada run` tries again.")
     if index != plan.discovery.roots[0]:
         return Why(name, "waiting", tuple(facts), f"Nothing stands in the way of {repr_of(here)}: `levada run` would start with it.")
     return Why(name, "runnable", tuple(facts), "Nothing stands in its way: `levada run` would start with it.")

@@ -40,11 +40,28 @@ class Stopped(BaseException):
 
     exit = ExitClass.CANCELLED
 
+    def words(self, seconds: float, allowed: float | None) -> str:
+        """Why the attempt ended, for people, after so many seconds of work."""
+        return "cancelled"
+
 
 class TimeoutReached(Stopped):
     """Raised inside run() by the alarm clock of this process."""
 
     exit = ExitClass.TIMEOUT
+
+    def words(self, seconds: float, allowed: float | None) -> str:
+        """How long it worked, and how long it was allowed to."""
+        return timed_out(seconds, allowed or 0.0)
+
+
+def timed_out(seconds: float, allowed: float) -> str:
+    """What is said of an attempt that was stopped for its timeout.
+
+    >>> timed_out(1.234, 1)
+    'timeout: worked for 1.2 s, allowed 1 s'
+    """
+    return f"timeout: worked for {seconds:.1f} s, allowed {allowed:g} s"
 
 
 class _Run:
@@ -283,18 +300,17 @@ class Attempts:
             return Ended(job.index, _OK, "", (), "", run.started, run.seconds + seconds, run.cpu + cpu, rss, "already there", self._worker)
         if self._on_error is not None and not isinstance(error, Stopped):
             self._on_error(error)
-        from .report import describe, exit_of
+        from .report import describe, exit_of, stopped
 
         said = self._said(job.task, error)
         run.close()
-        exit_class = error.exit if isinstance(error, Stopped) else exit_of(error)
-        words = describe(error, job.task, said)
-        message = words.message
-        if exit_class is ExitClass.TIMEOUT:
-            message = f"timeout: worked for {run.seconds + seconds:.1f} s, allowed {job.timeout:g} s"
+        if isinstance(error, Stopped):
+            exit_class, words = error.exit, stopped(error, error.words(run.seconds + seconds, job.timeout), job.task)
+        else:
+            exit_class, words = exit_of(error), describe(error, job.task, said)
         return Ended(
             job.index, exit_class, words.error, words.errors, words.fingerprint,
-            run.started, run.seconds + seconds, run.cpu + cpu, rss, message, self._worker,
+            run.started, run.seconds + seconds, run.cpu + cpu, rss, words.message, self._worker,
         )  # fmt: skip
 
     def _is_there(self, job: Job) -> bool:

@@ -6,11 +6,14 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
+from types import FrameType, TracebackType
 
 from .._model.status import ExitClass
 from .attempt import Attempts
 from .executor import TARGET_BATCH, Ended, Hooks, Job, Yielded
 from .pace import Pace
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Inline:
@@ -110,13 +113,24 @@ def _sleep(seconds: float) -> None:
 
 
 def post_mortem(error: BaseException) -> None:
-    """Open the debugger where the task raised, below the engine's frames."""
+    """Open the debugger at the line of the user's that raised, also where that was below, in Levada (``up`` and ``down`` go on)."""
     import pdb  # noqa: T100 - what the user asked for
     import traceback
 
     from .report import own_frames
 
+    class Debugger(pdb.Pdb):
+        """Begins at the last frame that is not ours."""
+
+        def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
+            """The frames, and at which of them to begin."""
+            stack, at = super().get_stack(f, t)
+            theirs = [number for number, (frame, _) in enumerate(stack) if not frame.f_code.co_filename.startswith(_PACKAGE)]
+            return stack, theirs[-1] if theirs and t is not None else at
+
     traceback.print_exception(error)
     trace = own_frames(error.__traceback__) or error.__traceback__
     if trace is not None:
-        pdb.post_mortem(trace)
+        debugger = Debugger()
+        debugger.reset()
+        debugger.interaction(None, trace)

@@ -362,7 +362,9 @@ class Processes:
             return
         ended = unpack_ended(payload, taken[0].index)._replace(worker=child.name)
         if stop is not None and stop.seq == seq and ended.exit is not ExitClass.OK:
-            ended = ended._replace(exit=stop.exit, message=stop.message, error=f"{stop.message}\n\n{ended.error}")
+            words = stop.words(ended.seconds)
+            stood = ended.error.removeprefix("cancelled").lstrip("\n")  # as the child says it, which knows no reason
+            ended = ended._replace(exit=stop.exit, message=words, error=f"{words}\n\n{stood}")
         self._ended.append(ended)
         self._stillborn = 0
         self._pace.note(1, ended.seconds)
@@ -437,8 +439,8 @@ class Processes:
             child.signal(signal.SIGTERM)
         return True
 
-    def _stop(self, child: Child, seq: int, exit_class: ExitClass, message: str, patience: float) -> None:
-        child.stop = Stop(seq, exit_class, time.monotonic() + patience, message)
+    def _stop(self, child: Child, seq: int, exit_class: ExitClass, message: str, patience: float, allowed: float = 0.0) -> None:
+        child.stop = Stop(seq, exit_class, time.monotonic() + patience, message, allowed)
         child.shared.words[STOP] = seq or -1
 
     def _timeout_in(self, child: Child, now: float) -> float:
@@ -468,7 +470,7 @@ class Processes:
             return  # it ended this moment
         job = child.jobs[seq]
         self._waiting.extendleft(reversed(self._recall(child)))
-        self._stop(child, seq, ExitClass.TIMEOUT, f"timeout: worked for more than {job.timeout:g} s", self._kill_after)
+        self._stop(child, seq, ExitClass.TIMEOUT, "timeout", self._kill_after, job.timeout or 0.0)
         child.signal(signal.SIGTERM)
 
     def _steal(self, now: float) -> None:
@@ -521,7 +523,7 @@ class Processes:
         if running is not None:
             stop = child.stop if child.stop is not None and child.stop.seq == running else None
             seconds = time.monotonic() - child.shared.clocks[SINCE]
-            exit_class, message = self._cause(stop, status)
+            exit_class, message = (stop.exit, stop.words(seconds)) if stop is not None else self._cause(status)
             job = child.struck(running)
             if job is not None:
                 self._ended.append(_dead(job, exit_class, message, seconds, child.name))
@@ -541,10 +543,8 @@ class Processes:
             text = f"{_STILLBORN} pool processes in a row {_how(status)} before they began a task"
             raise RunError(text, hint="Their stderr may say why.")
 
-    def _cause(self, stop: Stop | None, status: int) -> tuple[ExitClass, str]:
-        """Why the child of a running attempt died. stop: we had asked that attempt to stop."""
-        if stop is not None:
-            return stop.exit, stop.message
+    def _cause(self, status: int) -> tuple[ExitClass, str]:
+        """Why the child of a running attempt died that nobody had asked to stop."""
         if status >= 0 and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             before, self._oom_kills = self._oom_kills, oom_kills()
             if before is not None and self._oom_kills is not None and self._oom_kills > before:

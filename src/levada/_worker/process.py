@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 from .._model.status import ExitClass
 from ..targets.atomic import trail
 from . import child as child_side
+from .attempt import timed_out
 from .executor import Hooks, Job
 from .frames import DROP, INTS, JOBS, QUIT, RESUME, SETUP, Frames, frame, ints, pack_ints, to_json
 from .shared import CLAIMED, SIZE, STOP, Shared
@@ -27,6 +28,11 @@ class Stop(NamedTuple):
     exit: ExitClass
     kill_at: float
     message: str
+    allowed: float = 0.0  # seconds, of a timeout
+
+    def words(self, seconds: float) -> str:
+        """Why the attempt ended, for people, after so many seconds of work."""
+        return timed_out(seconds, self.allowed) if self.exit is ExitClass.TIMEOUT else self.message
 
 
 class Spawning(NamedTuple):

@@ -59,6 +59,16 @@ def describe(error: BaseException, task: Any = None, said: object = None) -> Fai
     return Failure(cut(clean(mask(text, secrets))), names(type(error)), fingerprint(error, trace), message)
 
 
+def stopped(error: BaseException, message: str, task: Any = None) -> Failure:
+    """An attempt that was stopped from outside, as a Failure: why, then where it stood."""
+    trace = _trace_of(error)
+    places = traceback.extract_tb(trace)
+    while places and _is_engine(places[-1].filename):
+        places.pop()  # the handler that stopped it
+    text = f"{message}\n\nTraceback (most recent call last):\n{''.join(places.format())}" if places else f"{message}\n"
+    return Failure(cut(clean(mask(text, _secrets(task)))), names(type(error)), fingerprint(error, trace), message)
+
+
 def own_frames(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from the first frame on that is not the engine's."""
     while trace is not None and _is_engine(trace.tb_frame.f_code.co_filename):
@@ -123,7 +133,18 @@ def _traceback(error: BaseException, trace: TracebackType | None) -> str:
 def _explained(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"{_headline(error)}; an attempt ends by returning or by raising an error.\n"
+    if type(error).__name__ == "BdbQuit" and not _asks_somebody():
+        return "run() met a breakpoint where nobody can be asked; use --workers 1 --executor inline, or --pdb, on a terminal.\n"
     return ""
+
+
+def _asks_somebody() -> bool:
+    import sys
+
+    try:
+        return sys.stdin.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 def _headline(error: BaseException) -> str:

@@ -6,6 +6,7 @@ debugger or a program that prints must not fight with it. So times are as of the
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -34,9 +35,12 @@ class Bar:
             console=self._terminal, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True
         )
         self._live.start()
+        self._hook, self._pid = sys.breakpointhook, os.getpid()
+        sys.breakpointhook = self._breakpoint
 
     def show(self, runner: Any) -> None:
         """Draw the picture anew."""
+        self._live.start()  # does nothing while it shows
         self._live.update(self.picture(Counts(runner)), refresh=True)
 
     def say(self, text: str) -> None:
@@ -45,7 +49,20 @@ class Bar:
 
     def close(self) -> None:
         """Remove the picture; what was said stays."""
+        if sys.breakpointhook == self._breakpoint:
+            sys.breakpointhook = self._hook
         self._live.stop()
+
+    def _breakpoint(self, *args: Any, **options: Any) -> Any:
+        """``breakpoint()`` of a task gets the terminal to itself; the picture comes back with the next report."""
+        if os.getpid() == self._pid:
+            self._live.stop()
+        if self._hook is not sys.__breakpointhook__ or os.environ.get("PYTHONBREAKPOINT"):
+            return self._hook(*args, **options)
+        import pdb  # noqa: T100 - what the user asked for
+
+        pdb.Pdb().set_trace(sys._getframe(1))  # pdb.set_trace() would stop in this function
+        return None
 
     def picture(self, counts: Counts) -> Table:
         """All of it, one row a line."""
