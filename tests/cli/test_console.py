@@ -268,7 +268,7 @@ def record(message: str, **fields: object) -> logging.LogRecord:
 def test_plain_log_lines_carry_their_fields_and_no_control_characters() -> None:
     line = PlainLines().format(record("lease \x1b[2J granted\nLevel ERROR", task="A(x=1)", fence="1.7"))
 
-    assert line.endswith("WARNING lease \\x1b[2J granted task=A(x=1) fence=1.7\nLevel ERROR")
+    assert line.endswith("WARNING levada.t: lease \\x1b[2J granted task=A(x=1) fence=1.7\nLevel ERROR")
     assert "\x1b" not in line
 
 
@@ -304,7 +304,7 @@ def test_log_lines_go_to_what_stderr_is_by_then(here: Any, capsys: pytest.Captur
 
     logging.getLogger("levada.t").info("lease granted", extra={"task": "A"})
 
-    assert screen.getvalue().endswith("INFO lease granted task=A\n")
+    assert screen.getvalue().endswith("INFO levada.t: lease granted task=A\n")
 
 
 def test_an_interrupted_run_blames_nobody_for_what_is_left() -> None:

@@ -46,10 +46,10 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
 
 
 class PlainLines(logging.Formatter):
-    """``12:03:01 WARNING lease granted task=A(day=2013-01-05) fence=1.7``."""
+    """``12:03:01 WARNING levada: lease granted task=A(day=2013-01-05) fence=1.7``."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, more only for a traceback."""
