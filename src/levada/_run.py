@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ._worker.executor import Executor
     from ._worker.runner import Failure, Observer, Runner
 
+MOST_WORKERS = 1024
+"""Slots of one run; each is a process or a thread, and nothing here grows without end."""
+
 EXAMPLES = 20
 """Names that a result lists of each kind, at most; counts are always whole."""
 
@@ -403,8 +406,8 @@ def _last_line(error: str) -> str:
 
 def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, grace: float | None) -> Executor:
     """The executor by name. Raises RunError for a name or number that there is not."""
-    if workers < 1:
-        raise RunError(f"workers must be 1 or more, got {workers}")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise RunError(f"workers must be from 1 to {MOST_WORKERS:,}, got {workers:,}")
     kind = kind or ("inline" if workers == 1 or pdb else "processes")
     from ._worker.hooks import HOOKS as hooks
 

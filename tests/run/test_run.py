@@ -417,8 +417,9 @@ def test_insignificant_parameters_make_no_second_task() -> None:
 def test_only_tasks_can_be_run() -> None:
     with pytest.raises(RunError, match="instances"):
         lv.run(File)
-    with pytest.raises(RunError):
-        lv.run(File("x"), workers=0)
+    for workers in (0, 99_999_999_999):
+        with pytest.raises(RunError, match="from 1 to 1,024"):
+            lv.run(File("x"), workers=workers)
     with pytest.raises(RunError):
         lv.run(File("x"), executor="magic")
 
