@@ -169,6 +169,18 @@ def test_more_tasks_may_be_yielded_at_once_than_fit_into_one_message() -> None:
     assert lv.run(YieldsMany(), exclusive=False, history=False).done == 4098
 
 
+class YieldsTooMany(File):
+    def run(self) -> Any:
+        yield [Small(number=-1)] * 100_001
+
+
+@BOTH
+def test_a_task_that_yields_more_than_the_scheduler_takes_fails_and_the_rest_is_made(options: dict[str, Any]) -> None:
+    result = lv.run([YieldsTooMany(name="a"), File(name="healthy")], **options)
+    assert (result.status, result.failed, result.done) == ("failed", 1, 1)
+    assert "limit" in result.failures[0].error or "more than fit" in result.failures[0].error
+
+
 # -- what the scheduler is told of a task --------------------------------------------------------
 
 

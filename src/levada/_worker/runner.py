@@ -25,6 +25,7 @@ from .executor import Ended, Executor, Job, Yielded
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
 IN_A_MESSAGE = 4000  # tasks
+YIELDED_AT_ONCE = 100_000  # what the scheduler takes as new requirements of one task
 KEPT = 2000  # attempts that are kept before they are written
 RAISED = frozenset({ExitClass.USER, ExitClass.TIMEOUT})
 ALL_THE_SAME = "\nIts outputs are there all the same: a later run will take the task for complete. Remove them if they are wrong.\n"
@@ -374,6 +375,9 @@ class Runner:
     def _suspend(self, item: Yielded) -> None:
         held = self._held.get(item.index)
         if held is None:
+            return
+        if len(item.requires) > YIELDED_AT_ONCE:
+            self._refuse(held, f"{len(item.requires):,} tasks at once; the limit is {YIELDED_AT_ONCE:,}")
             return
         before = len(self.discovery.faults)
         self._add(self.discovery.grow(item.index, item.requires))
