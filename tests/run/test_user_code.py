@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -248,3 +249,22 @@ def test_a_batch_function_that_raises_fails_the_tasks_of_its_batch_and_the_rest_
     result = lv.run([*(Together(name="a", number=number) for number in range(3)), File(name="healthy")])
     assert (result.status, result.failed, result.done) == ("failed", 3, 1)
     assert "cannot put them together" in result.failures[0].error
+
+
+# -- time ---------------------------------------------------------------------------------------
+
+
+class WorksInTwoStretches(File):
+    timeout = 0.5
+
+    def run(self) -> Any:
+        time.sleep(0.35)
+        yield File(name="between")
+        time.sleep(0.35)
+        self.output().write_text("")
+
+
+@BOTH
+def test_a_timeout_counts_the_work_before_and_after_a_wait(options: dict[str, Any]) -> None:
+    result = lv.run(WorksInTwoStretches(name="a"), **options)
+    assert [failure.exit for failure in result.failures] == ["timeout"]

@@ -35,11 +35,19 @@ HELP = Option("--help", "", "show this help", short="-h")
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; its exit code. Errors become texts on stderr, never tracebacks, unless --debug."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
         code = _guarded(arguments)
     except BrokenPipeError:  # while an error was told
         code = exit_codes.INTERNAL
     return _flushed(code)
+
+
+def _open_streams() -> None:
+    """Stand in for what the caller closed (`2>&-`): else the next file that is opened, a lock perhaps, gets what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -137,7 +145,7 @@ def _trace(fault: BaseException) -> None:
 
     from .text import escape
 
-    sys.stderr.write(escape("".join(format_exception(fault))))
+    say(escape("".join(format_exception(fault))).rstrip("\n"))
 
 
 def _internal(fault: Exception) -> int:

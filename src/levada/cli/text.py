@@ -9,10 +9,10 @@ from typing import IO
 
 
 def say(text: str) -> None:
-    """Print to stderr. That nobody reads it any more (`2>&1 | head`) must not stop a run."""
+    """Print to stderr. That nobody reads it any more (`2>&1 | head`), or that its disk is full, must not stop a run."""
     try:
         print(text, file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:
         hush(sys.stderr)
 
 
