@@ -384,16 +384,23 @@ def _awaited(run: _Run, awaitable: Any) -> Any:
 
 def _where_no_loop_runs(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call it here, or in a thread of its own where this one runs an event loop already (a notebook)."""
-    import asyncio
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _loop_runs_here():  # asked outside: an error of the coroutine must not get ours as its context
         return function(*arguments)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(function, *arguments).result()
+
+
+def _loop_runs_here() -> bool:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 _END = object()  # in place of StopIteration, which cannot leave a coroutine as what it is
