@@ -203,3 +203,75 @@ class StateFolderError(LevadaError):
     """The state folder cannot be used (missing rights, a network file system, wrong modes)."""
 
     code = "state-folder"
+
+
+# -- the memory of a server --------------------------------------------------------------------
+
+
+class StoreError(SchedulerError):
+    """The store of a server could not be used; what was not committed is not there."""
+
+    code = "store"
+
+
+class StoreBusy(StoreError):
+    """Another server holds the store; ``holder`` is what it said of itself."""
+
+    code = "store-busy"
+
+    def __init__(self, place: str, holder: str) -> None:
+        super().__init__(
+            f"{place} is held by another server: {holder or 'it gave no name'}",
+            hint="One store has one server at a time. Use that one, stop it, or start this one as its standby.",
+        )
+        self.place, self.holder = place, holder
+
+
+class Deposed(StoreError):
+    """Another server took the store over; this one can commit nothing any more and must end."""
+
+    code = "deposed"
+
+    def __init__(self, place: str, *, epoch: int, newest: int) -> None:
+        super().__init__(
+            f"{place}: epoch {epoch} is void, a server with epoch {newest} took over",
+            hint="This server was silent for too long, or an operator started another one. Workers find that one by themselves.",
+        )
+        self.place, self.epoch, self.newest = place, epoch, newest
+
+
+class StoreFull(StoreError):
+    """There is no room; the commit was undone as a whole and may be tried again."""
+
+    code = "store-full"
+
+
+class StoreBroken(StoreError):
+    """Reading or writing failed below the store (the disk, the connection); a restart finds all that was acknowledged."""
+
+    code = "store-broken"
+
+
+class StoreCorrupt(StoreError):
+    """The file is damaged or is no store; it was left as it is."""
+
+    code = "store-corrupt"
+
+
+class StoreNewer(StoreError):
+    """A newer Levada wrote the store, in a form that this one does not know."""
+
+    code = "store-newer"
+
+    def __init__(self, place: str, *, schema: int, known: int) -> None:
+        super().__init__(
+            f"{place} has schema {schema}, this Levada knows {known}",
+            hint="Start the newer Levada, or restore the backup that was made before its migration.",
+        )
+        self.place, self.schema, self.known = place, schema, known
+
+
+class StoreReadOnly(StoreError):
+    """This user may not write to the store."""
+
+    code = "store-read-only"
