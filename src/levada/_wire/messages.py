@@ -1,0 +1,380 @@
+"""What workers ask and what they are answered (docs/promises.md names the promises that they carry).
+
+Tasks have keys here where ``_model.messages`` has dense integers. ``seq`` numbers the requests that change
+a session's state: one outstanding at a time, the last number gets its first answer again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .._model.status import ExitClass
+from .kinds import (
+    Answer,
+    Helds,
+    Item,
+    Key,
+    Keys,
+    Label,
+    Labels,
+    Moment,
+    Name,
+    Params,
+    Positive,
+    Priority,
+    Reason,
+    Reports,
+    Request,
+    Row,
+    Seconds,
+    Session,
+    StatusName,
+    Text,
+    Whole,
+)
+from .limits import EDGES, ITEMS, LABELS, PAGE, ROOM, TASKS, WAIT
+
+# -- opening and closing a session -------------------------------------------------------------
+
+
+class Hello(Request):
+    """Open a session, or come back to it. wire: versions that the client speaks."""
+
+    session: Session
+    wire: Annotated[list[Whole], Meta(min_length=1, max_length=16)]
+    levada: Name  # version of the client
+    goal: Key | None = None  # names what is wanted: equal for two runs of one command
+    modules: Labels = []  # code that an assistant offers to run
+    host: Label = ""
+    pid: Whole = 0
+    code: Label = ""  # fingerprint of the user's code
+
+
+class Leased(Row):
+    """A task that the session still holds, under this fence."""
+
+    key: str
+    epoch: int
+    number: int
+
+
+class Limits(Answer):
+    """What the server takes in one message."""
+
+    body: int  # bytes
+    tasks: int
+    items: int
+    edges: int
+    held: int
+    room: int
+    wait: float  # seconds
+
+
+class HelloAnswer(Answer):
+    """seq: the session's last number, 0 when it is new. held: its running tasks."""
+
+    wire: int
+    epoch: int
+    lease: float  # seconds
+    seq: int
+    held: list[Leased]
+    server: str  # version
+    limits: Limits
+    namespace_key: str | None = None  # hex; secret parameters are replaced by their HMAC under it
+
+
+class Bye(Request):
+    """End a session; its leases are handed back."""
+
+    session: Session
+    seq: Positive
+
+
+class ByeAnswer(Answer):
+    epoch: int
+
+
+# -- registering a plan ------------------------------------------------------------------------
+
+
+class ExceptionLimit(Item):
+    """So many attempts in all for exceptions of this name."""
+
+    name: Name
+    attempts: Positive
+
+
+class Amount(Item):
+    """So much of a named resource."""
+
+    name: Name
+    amount: Positive
+
+
+class RetrySpec(Request):
+    """``_model.spec.Retry``, field by field."""
+
+    attempts: Positive = 3
+    first: Seconds = 2.0
+    longest: Seconds = 3600.0
+    disable_after: Positive | None = None
+    window: Seconds = 86400.0
+    exceptions: Annotated[list[ExceptionLimit], Meta(max_length=LABELS)] = []
+
+
+class PolicySpec(Request):
+    """What tasks of a family share. resources: sorted by name, each once."""
+
+    family: Name
+    resources: Annotated[list[Amount], Meta(max_length=LABELS)] = []
+    retry: RetrySpec = RetrySpec()
+    timeout: Seconds | None = None
+    batch_limit: Positive = 1
+    disabled: bool = False
+
+
+class TaskItem(Item):
+    """A task. policy: position in the message's ``policies``. module: where its class lives, for assistants."""
+
+    key: Key
+    policy: Whole
+    params: Params
+    module: Name | None = None
+    priority: Priority = 0
+    batch: Label | None = None
+
+
+class GrowthItem(Item):
+    """More requirements of a task; ``requires``: their keys in one text, without separator."""
+
+    key: Key
+    requires: Annotated[str, Meta(max_length=32 * EDGES)] = ""
+    closed: bool = True
+
+
+class AddTasks(Request):
+    """Register a slice of a plan, all or nothing.
+
+    Tasks and growth name tasks of this message, or ones that the session sent before. complete: so many
+    more were found complete. reopen: ``done`` tasks among these were found incomplete.
+    """
+
+    session: Session
+    seq: Positive
+    policies: Annotated[list[PolicySpec], Meta(max_length=TASKS)] = []
+    tasks: Annotated[list[TaskItem], Meta(max_length=TASKS)] = []
+    growth: Annotated[list[GrowthItem], Meta(max_length=ITEMS)] = []
+    complete: Whole = 0
+    reopen: bool = False
+
+
+class Told(Row):
+    """A task of the message that stands done, failed, disabled or cancelled."""
+
+    key: str
+    status: str
+    reason: str = ""
+    retry_in: float | None = None  # seconds until it may run again; None: not by itself
+
+
+class AddTasksAnswer(Answer, omit_defaults=True):
+    epoch: int
+    told: list[Told] = []
+
+
+# -- reporting and claiming --------------------------------------------------------------------
+
+
+class FailedItem(Request):
+    """An attempt that did not end well; ``_model.messages.Failed``."""
+
+    key: Key
+    epoch: Whole
+    number: Whole
+    exit: ExitClass
+    errors: Annotated[list[Name], Meta(max_length=64)] = []  # classes of the exception, most special first
+    draw: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    final: bool = False
+
+
+class HandedBackItem(Request):
+    """A granted task that was not run. after: seconds before it is granted again."""
+
+    key: Key
+    epoch: Whole
+    number: Whole
+    after: Seconds = 0.0
+    reason: Reason = ""
+
+
+class SuspendedItem(Request):
+    """run() yielded requirements, which were added before; ``requires``: their keys in one text."""
+
+    key: Key
+    epoch: Whole
+    number: Whole
+    requires: Annotated[str, Meta(max_length=32 * EDGES)]
+
+
+class AttemptItem(Item):
+    """``_model.ports.Attempt``, field by field."""
+
+    key: Key
+    family: Name
+    params: Params
+    number: Whole
+    started: Moment
+    seconds: Seconds
+    exit: ExitClass
+    error: Text = ""
+    fingerprint: Label = ""
+    cpu: Seconds = 0.0
+    rss: Whole = 0
+    worker: Label = ""
+
+
+class Sync(Request):
+    """Report and claim in one message. found: seen complete without an attempt. room: so many more can be taken.
+
+    wait: the answer is held for so many seconds while there is nothing to say.
+    """
+
+    session: Session
+    seq: Positive
+    done: Reports = []
+    failed: Annotated[list[FailedItem], Meta(max_length=ITEMS)] = []
+    handed_back: Annotated[list[HandedBackItem], Meta(max_length=ITEMS)] = []
+    suspended: Annotated[list[SuspendedItem], Meta(max_length=ITEMS)] = []
+    found: Keys = []
+    room: Annotated[int, Meta(ge=0, le=ROOM)] = 0
+    wait: Annotated[float, Meta(ge=0, le=WAIT)] = 0.0
+    attempts: Annotated[list[AttemptItem], Meta(max_length=ITEMS)] = []
+
+
+class GrantRow(Row):
+    """Leave to run one task for ``lease`` seconds. batch: further tasks of the same lease."""
+
+    key: str
+    epoch: int
+    number: int
+    attempt: int  # 1 for the first
+    lease: float
+    batch: list[GrantRow] = []
+
+
+class SyncAnswer(Answer, omit_defaults=True):
+    """lost: their fence is void. cancel: wished to stop. ask_again: seconds until a timer may free work.
+
+    unfinished, active: of the tasks that this session may run; see ``_model.messages.SyncReply``.
+    """
+
+    epoch: int
+    granted: list[GrantRow] = []
+    resumed: list[str] = []
+    lost: list[str] = []
+    cancel: list[str] = []
+    ask_again: float | None = None
+    unfinished: int = 0
+    active: int = 0
+
+
+class Renew(Request):
+    """Extend leases; harmless to repeat, and never queued behind work."""
+
+    session: Session
+    held: Helds
+
+
+class RenewAnswer(Answer, omit_defaults=True):
+    epoch: int
+    lost: list[str] = []
+    cancel: list[str] = []
+
+
+class Confirm(Request):
+    """Is this fence still the newest of its task?"""
+
+    session: Session
+    key: Key
+    epoch: Whole
+    number: Whole
+
+
+class ConfirmAnswer(Answer):
+    newest: bool
+    epoch: int
+
+
+# -- questions ---------------------------------------------------------------------------------
+
+
+class Specs(Request):
+    """What an assistant needs to build tasks that it was granted."""
+
+    session: Session
+    keys: Annotated[list[Key], Meta(max_length=TASKS)]
+
+
+class SpecRow(Row):
+    key: str
+    family: str
+    params: str
+    module: str | None
+
+
+class SpecsAnswer(Answer):
+    tasks: list[SpecRow]  # unknown keys are left out
+
+
+class Standing(Request):
+    """How the session's tasks stand. keys: only these; statuses: only in these; after: ``next`` of the page before."""
+
+    session: Session
+    keys: Annotated[list[Key], Meta(max_length=TASKS)] | None = None
+    statuses: Annotated[list[StatusName], Meta(max_length=8)] | None = None
+    after: Label = ""
+    limit: Annotated[int, Meta(ge=0, le=PAGE)] = PAGE
+
+
+class StandingTask(Answer, omit_defaults=True):
+    """``_model.messages.TaskView``; unmet: at most a hundred keys."""
+
+    key: str
+    status: str
+    reason: str = ""
+    attempts: int = 0
+    retry_in: float | None = None  # seconds
+    short_of: str | None = None  # the resource it waits for
+    unmet: list[str] = []
+
+
+class StandingAnswer(Answer):
+    tasks: list[StandingTask]
+    counts: list[int]  # of all the session's tasks, in order of Status
+    next: str | None = None
+
+
+# -- logs --------------------------------------------------------------------------------------
+
+
+class LogItem(Request):
+    """A piece of an attempt's log. offset: characters of the log before it."""
+
+    key: Key
+    epoch: Whole
+    number: Whole
+    offset: Whole
+    text: Text
+
+
+class Logs(Request):
+    """Stream logs of running attempts; what was sent before is passed over."""
+
+    session: Session
+    chunks: Annotated[list[LogItem], Meta(max_length=LABELS)]
+
+
+class LogsAnswer(Answer):
+    next: list[int]  # for each chunk: the offset that the server wants next
