@@ -47,7 +47,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     """Base of what answers hold by the thousand; further elements may be added at the end."""
 
 
-class Held(Item):
+class Held(Item, frozen=True):
     """A task under one fence, as its worker knows it."""
 
     key: Key

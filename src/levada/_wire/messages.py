@@ -39,7 +39,7 @@ from .limits import EDGES, ITEMS, LABELS, PAGE, ROOM, TASKS, WAIT
 # -- opening and closing a session -------------------------------------------------------------
 
 
-class Hello(Request):
+class Hello(Request, frozen=True):
     """Open a session, or come back to it. wire: versions that the client speaks."""
 
     session: Session
@@ -52,7 +52,7 @@ class Hello(Request):
     code: Label = ""  # fingerprint of the user's code
 
 
-class Leased(Row):
+class Leased(Row, frozen=True):
     """A task that the session still holds, under this fence."""
 
     key: str
@@ -60,7 +60,7 @@ class Leased(Row):
     number: int
 
 
-class Limits(Answer):
+class Limits(Answer, frozen=True):
     """What the server takes in one message."""
 
     body: int  # bytes
@@ -72,7 +72,7 @@ class Limits(Answer):
     wait: float  # seconds
 
 
-class HelloAnswer(Answer):
+class HelloAnswer(Answer, frozen=True):
     """seq: the session's last number, 0 when it is new. held: its running tasks."""
 
     wire: int
@@ -85,35 +85,35 @@ class HelloAnswer(Answer):
     namespace_key: str | None = None  # hex; secret parameters are replaced by their HMAC under it
 
 
-class Bye(Request):
+class Bye(Request, frozen=True):
     """End a session; its leases are handed back."""
 
     session: Session
     seq: Positive
 
 
-class ByeAnswer(Answer):
+class ByeAnswer(Answer, frozen=True):
     epoch: int
 
 
 # -- registering a plan ------------------------------------------------------------------------
 
 
-class ExceptionLimit(Item):
+class ExceptionLimit(Item, frozen=True):
     """So many attempts in all for exceptions of this name."""
 
     name: Name
     attempts: Positive
 
 
-class Amount(Item):
+class Amount(Item, frozen=True):
     """So much of a named resource."""
 
     name: Name
     amount: Positive
 
 
-class RetrySpec(Request):
+class RetrySpec(Request, frozen=True):
     """``_model.spec.Retry``, field by field."""
 
     attempts: Positive = 3
@@ -124,7 +124,7 @@ class RetrySpec(Request):
     exceptions: Annotated[list[ExceptionLimit], Meta(max_length=LABELS)] = []
 
 
-class PolicySpec(Request):
+class PolicySpec(Request, frozen=True):
     """What tasks of a family share. resources: sorted by name, each once."""
 
     family: Name
@@ -135,7 +135,7 @@ class PolicySpec(Request):
     disabled: bool = False
 
 
-class TaskItem(Item):
+class TaskItem(Item, frozen=True):
     """A task. policy: position in the message's ``policies``. module: where its class lives, for assistants."""
 
     key: Key
@@ -146,7 +146,7 @@ class TaskItem(Item):
     batch: Label | None = None
 
 
-class GrowthItem(Item):
+class GrowthItem(Item, frozen=True):
     """More requirements of a task; ``requires``: their keys in one text, without separator."""
 
     key: Key
@@ -154,7 +154,7 @@ class GrowthItem(Item):
     closed: bool = True
 
 
-class AddTasks(Request):
+class AddTasks(Request, frozen=True):
     """Register a slice of a plan, all or nothing.
 
     Tasks and growth name tasks of this message, or ones that the session sent before. complete: so many
@@ -170,7 +170,7 @@ class AddTasks(Request):
     reopen: bool = False
 
 
-class Told(Row):
+class Told(Row, frozen=True):
     """A task of the message that stands done, failed, disabled or cancelled."""
 
     key: str
@@ -179,7 +179,7 @@ class Told(Row):
     retry_in: float | None = None  # seconds until it may run again; None: not by itself
 
 
-class AddTasksAnswer(Answer, omit_defaults=True):
+class AddTasksAnswer(Answer, frozen=True, omit_defaults=True):
     epoch: int
     told: list[Told] = []
 
@@ -187,7 +187,7 @@ class AddTasksAnswer(Answer, omit_defaults=True):
 # -- reporting and claiming --------------------------------------------------------------------
 
 
-class FailedItem(Request):
+class FailedItem(Request, frozen=True):
     """An attempt that did not end well; ``_model.messages.Failed``."""
 
     key: Key
@@ -199,7 +199,7 @@ class FailedItem(Request):
     final: bool = False
 
 
-class HandedBackItem(Request):
+class HandedBackItem(Request, frozen=True):
     """A granted task that was not run. after: seconds before it is granted again."""
 
     key: Key
@@ -209,7 +209,7 @@ class HandedBackItem(Request):
     reason: Reason = ""
 
 
-class SuspendedItem(Request):
+class SuspendedItem(Request, frozen=True):
     """run() yielded requirements, which were added before; ``requires``: their keys in one text."""
 
     key: Key
@@ -218,7 +218,7 @@ class SuspendedItem(Request):
     requires: Annotated[str, Meta(max_length=32 * EDGES)]
 
 
-class AttemptItem(Item):
+class AttemptItem(Item, frozen=True):
     """``_model.ports.Attempt``, field by field."""
 
     key: Key
@@ -235,7 +235,7 @@ class AttemptItem(Item):
     worker: Label = ""
 
 
-class Sync(Request):
+class Sync(Request, frozen=True):
     """Report and claim in one message. found: seen complete without an attempt. room: so many more can be taken.
 
     wait: the answer is held for so many seconds while there is nothing to say.
@@ -253,7 +253,7 @@ class Sync(Request):
     attempts: Annotated[list[AttemptItem], Meta(max_length=ITEMS)] = []
 
 
-class GrantRow(Row):
+class GrantRow(Row, frozen=True):
     """Leave to run one task for ``lease`` seconds. batch: further tasks of the same lease."""
 
     key: str
@@ -264,7 +264,7 @@ class GrantRow(Row):
     batch: list[GrantRow] = []
 
 
-class SyncAnswer(Answer, omit_defaults=True):
+class SyncAnswer(Answer, frozen=True, omit_defaults=True):
     """lost: their fence is void. cancel: wished to stop. ask_again: seconds until a timer may free work.
 
     unfinished, active: of the tasks that this session may run; see ``_model.messages.SyncReply``.
@@ -280,20 +280,20 @@ class SyncAnswer(Answer, omit_defaults=True):
     active: int = 0
 
 
-class Renew(Request):
+class Renew(Request, frozen=True):
     """Extend leases; harmless to repeat, and never queued behind work."""
 
     session: Session
     held: Helds
 
 
-class RenewAnswer(Answer, omit_defaults=True):
+class RenewAnswer(Answer, frozen=True, omit_defaults=True):
     epoch: int
     lost: list[str] = []
     cancel: list[str] = []
 
 
-class Confirm(Request):
+class Confirm(Request, frozen=True):
     """Is this fence still the newest of its task?"""
 
     session: Session
@@ -302,7 +302,7 @@ class Confirm(Request):
     number: Whole
 
 
-class ConfirmAnswer(Answer):
+class ConfirmAnswer(Answer, frozen=True):
     newest: bool
     epoch: int
 
@@ -310,25 +310,25 @@ class ConfirmAnswer(Answer):
 # -- questions ---------------------------------------------------------------------------------
 
 
-class Specs(Request):
+class Specs(Request, frozen=True):
     """What an assistant needs to build tasks that it was granted."""
 
     session: Session
     keys: Annotated[list[Key], Meta(max_length=TASKS)]
 
 
-class SpecRow(Row):
+class SpecRow(Row, frozen=True):
     key: str
     family: str
     params: str
     module: str | None
 
 
-class SpecsAnswer(Answer):
+class SpecsAnswer(Answer, frozen=True):
     tasks: list[SpecRow]  # unknown keys are left out
 
 
-class Standing(Request):
+class Standing(Request, frozen=True):
     """How the session's tasks stand. keys: only these; statuses: only in these; after: ``next`` of the page before."""
 
     session: Session
@@ -338,7 +338,7 @@ class Standing(Request):
     limit: Annotated[int, Meta(ge=0, le=PAGE)] = PAGE
 
 
-class StandingTask(Answer, omit_defaults=True):
+class StandingTask(Answer, frozen=True, omit_defaults=True):
     """``_model.messages.TaskView``; unmet: at most a hundred keys."""
 
     key: str
@@ -350,7 +350,7 @@ class StandingTask(Answer, omit_defaults=True):
     unmet: list[str] = []
 
 
-class StandingAnswer(Answer):
+class StandingAnswer(Answer, frozen=True):
     tasks: list[StandingTask]
     counts: list[int]  # of all the session's tasks, in order of Status
     next: str | None = None
@@ -359,8 +359,8 @@ class StandingAnswer(Answer):
 # -- logs --------------------------------------------------------------------------------------
 
 
-class LogItem(Request):
-    """A piece of an attempt's log. offset: characters of the log before it."""
+class LogItem(Request, frozen=True):
+    """A piece of an attempt's log. offset: bytes (UTF-8) of the log before it."""
 
     key: Key
     epoch: Whole
@@ -369,12 +369,12 @@ class LogItem(Request):
     text: Text
 
 
-class Logs(Request):
+class Logs(Request, frozen=True):
     """Stream logs of running attempts; what was sent before is passed over."""
 
     session: Session
     chunks: Annotated[list[LogItem], Meta(max_length=LABELS)]
 
 
-class LogsAnswer(Answer):
+class LogsAnswer(Answer, frozen=True):
     next: list[int]  # for each chunk: the offset that the server wants next

@@ -18,11 +18,11 @@ RoleName = Literal["viewer", "operator", "worker", "admin"]
 # -- overview ----------------------------------------------------------------------------------
 
 
-class Overview(Request):
+class Overview(Request, frozen=True):
     """How the server and its tasks stand, in counts."""
 
 
-class OverviewAnswer(Answer):
+class OverviewAnswer(Answer, frozen=True):
     server: str  # version
     epoch: int
     uptime: float  # seconds
@@ -33,19 +33,19 @@ class OverviewAnswer(Answer):
     sessions: int
 
 
-class Families(Request):
+class Families(Request, frozen=True):
     """Families with their counts, by name."""
 
     limit: Limit = 100
     after: Label = ""
 
 
-class FamilyRow(Answer):
+class FamilyRow(Answer, frozen=True):
     family: str
     counts: dict[str, int]  # by status; zeros are left out
 
 
-class FamiliesAnswer(Answer):
+class FamiliesAnswer(Answer, frozen=True):
     families: list[FamilyRow]
     next: str | None = None
 
@@ -53,7 +53,7 @@ class FamiliesAnswer(Answer):
 # -- tasks -------------------------------------------------------------------------------------
 
 
-class Tasks(Request):
+class Tasks(Request, frozen=True):
     """Tasks, by status and family. q: a part of their parameters' text, looked for in a bounded number of rows."""
 
     status: StatusName | None = None
@@ -63,7 +63,7 @@ class Tasks(Request):
     after: Label = ""
 
 
-class TaskRow(Answer, omit_defaults=True):
+class TaskRow(Answer, frozen=True, omit_defaults=True):
     key: str
     family: str
     params: str
@@ -74,18 +74,18 @@ class TaskRow(Answer, omit_defaults=True):
     retry_in: float | None = None  # seconds
 
 
-class TasksAnswer(Answer):
+class TasksAnswer(Answer, frozen=True):
     tasks: list[TaskRow]
     next: str | None = None
 
 
-class Task(Request):
+class Task(Request, frozen=True):
     """One task with all that is known of it."""
 
     key: Key
 
 
-class TaskAnswer(Answer):
+class TaskAnswer(Answer, frozen=True):
     """unmet, needed_by: at most a hundred keys each, with their whole numbers beside them."""
 
     task: TaskRow
@@ -104,13 +104,13 @@ class TaskAnswer(Answer):
     needed_by_count: int
 
 
-class Why(Request):
+class Why(Request, frozen=True):
     """Why a task stands where it stands: a chain of facts that ends where something can be done."""
 
     key: Key
 
 
-class Fact(Answer):
+class Fact(Answer, frozen=True):
     key: str
     family: str
     params: str
@@ -118,39 +118,39 @@ class Fact(Answer):
     text: str
 
 
-class WhyAnswer(Answer):
+class WhyAnswer(Answer, frozen=True):
     facts: list[Fact]
     ends: str  # what would end the wait
 
 
-class TaskCommand(Request):
+class TaskCommand(Request, frozen=True):
     """A command about one task."""
 
     key: Key
     reason: Reason = ""  # for the audit trail
 
 
-class Cancel(TaskCommand):
+class Cancel(TaskCommand, frozen=True):
     """Waiting, ready or retrying becomes cancelled; a running one is wished to stop."""
 
 
-class Retry(TaskCommand):
+class Retry(TaskCommand, frozen=True):
     """Failed, disabled or cancelled becomes waiting with new counters."""
 
 
-class Forgive(TaskCommand):
+class Forgive(TaskCommand, frozen=True):
     """Forget the failures of a task; disabled becomes waiting."""
 
 
-class Invalidate(TaskCommand):
+class Invalidate(TaskCommand, frozen=True):
     """Done becomes waiting, a new generation."""
 
 
-class MarkDone(TaskCommand):
+class MarkDone(TaskCommand, frozen=True):
     """Say that a task is complete without a run of ours."""
 
 
-class SetPriority(Request):
+class SetPriority(Request, frozen=True):
     """Change a priority; what the task needs becomes as urgent."""
 
     key: Key
@@ -158,14 +158,14 @@ class SetPriority(Request):
     reason: Reason = ""
 
 
-class TaskCommandAnswer(Answer):
+class TaskCommandAnswer(Answer, frozen=True):
     key: str
     before: str  # status
     status: str
     epoch: int
 
 
-class FamilyCommand(Request):
+class FamilyCommand(Request, frozen=True):
     """A command about the tasks of a family, at most ``limit`` a call. status: only those that stand so."""
 
     family: Name
@@ -175,23 +175,23 @@ class FamilyCommand(Request):
     reason: Reason = ""
 
 
-class CancelFamily(FamilyCommand):
+class CancelFamily(FamilyCommand, frozen=True):
     """``Cancel`` for tasks of a family."""
 
 
-class RetryFamily(FamilyCommand):
+class RetryFamily(FamilyCommand, frozen=True):
     """``Retry`` for tasks of a family."""
 
 
-class ForgiveFamily(FamilyCommand):
+class ForgiveFamily(FamilyCommand, frozen=True):
     """``Forgive`` for tasks of a family."""
 
 
-class InvalidateFamily(FamilyCommand):
+class InvalidateFamily(FamilyCommand, frozen=True):
     """``Invalidate`` for tasks of a family."""
 
 
-class FamilyCommandAnswer(Answer):
+class FamilyCommandAnswer(Answer, frozen=True):
     changed: int
     unchanged: int  # the command does not fit their status
     next: str | None = None  # more tasks are left: ask again with after
@@ -201,7 +201,7 @@ class FamilyCommandAnswer(Answer):
 # -- history, logs, audit ----------------------------------------------------------------------
 
 
-class History(Request):
+class History(Request, frozen=True):
     """Attempts, newest first; of a key, of a family, or all. failed: only those that did not end well."""
 
     key: Key | None = None
@@ -211,7 +211,7 @@ class History(Request):
     after: Label = ""
 
 
-class AttemptRow(Answer):
+class AttemptRow(Answer, frozen=True):
     """``_model.ports.Attempt``, field by field."""
 
     key: str
@@ -228,12 +228,12 @@ class AttemptRow(Answer):
     worker: str = ""
 
 
-class HistoryAnswer(Answer):
+class HistoryAnswer(Answer, frozen=True):
     attempts: list[AttemptRow]
     next: str | None = None
 
 
-class Log(Request):
+class Log(Request, frozen=True):
     """A piece of an attempt's log; the newest attempt without epoch and number. wait: seconds, while there is no more."""
 
     key: Key
@@ -243,26 +243,29 @@ class Log(Request):
     wait: Annotated[float, Meta(ge=0, le=WAIT)] = 0.0
 
 
-class LogAnswer(Answer):
-    """ended: the attempt is over and ``next`` is the log's end. dropped: characters in the middle that were not kept."""
+class LogAnswer(Answer, frozen=True):
+    """ended: the attempt is over and ``next`` is the log's end. dropped: bytes in the middle that were not kept.
+
+    offset, next: bytes (UTF-8) of the log.
+    """
 
     text: str
     epoch: int
     number: int
-    offset: int  # where text begins
+    offset: int  # where text begins; later than asked for where the middle was not kept
     next: int
     ended: bool
     dropped: int = 0
 
 
-class Audit(Request):
+class Audit(Request, frozen=True):
     """Who changed what, newest first."""
 
     limit: Limit = 100
     after: Label = ""
 
 
-class AuditRow(Answer):
+class AuditRow(Answer, frozen=True):
     """before, after: of what was changed. chain: hex hash over this line and the one before."""
 
     number: int
@@ -277,7 +280,7 @@ class AuditRow(Answer):
     chain: str
 
 
-class AuditAnswer(Answer):
+class AuditAnswer(Answer, frozen=True):
     lines: list[AuditRow]
     next: str | None = None
 
@@ -285,14 +288,14 @@ class AuditAnswer(Answer):
 # -- workers, resources, the whole ------------------------------------------------------------
 
 
-class Workers(Request):
+class Workers(Request, frozen=True):
     """Sessions that were heard of lately."""
 
     limit: Limit = 100
     after: Label = ""
 
 
-class WorkerRow(Answer):
+class WorkerRow(Answer, frozen=True):
     session: str
     host: str
     pid: int
@@ -304,38 +307,38 @@ class WorkerRow(Answer):
     draining: bool
 
 
-class WorkersAnswer(Answer):
+class WorkersAnswer(Answer, frozen=True):
     workers: list[WorkerRow]
     next: str | None = None
 
 
-class DrainWorker(Request):
+class DrainWorker(Request, frozen=True):
     """Grant nothing more to this session."""
 
     session: Session
     reason: Reason = ""
 
 
-class Resources(Request):
+class Resources(Request, frozen=True):
     """Resources with what is used of them, by name."""
 
     limit: Limit = 1_000
     after: Label = ""
 
 
-class ResourceRow(Answer):
+class ResourceRow(Answer, frozen=True):
     name: str
     total: int
     used: int
     waiting: int  # ready tasks that are short of it
 
 
-class ResourcesAnswer(Answer):
+class ResourcesAnswer(Answer, frozen=True):
     resources: list[ResourceRow]
     next: str | None = None
 
 
-class SetResource(Request):
+class SetResource(Request, frozen=True):
     """How much of a resource there is from now on."""
 
     name: Name
@@ -343,31 +346,31 @@ class SetResource(Request):
     reason: Reason = ""
 
 
-class Pause(Request):
+class Pause(Request, frozen=True):
     """Grant nothing from now on."""
 
     reason: Reason = ""
 
 
-class Resume(Request):
+class Resume(Request, frozen=True):
     """Grant again."""
 
     reason: Reason = ""
 
 
-class Backup(Request):
+class Backup(Request, frozen=True):
     """Write a copy of the store into the server's own folder of backups; the server chooses its name."""
 
     reason: Reason = ""
 
 
-class BackupAnswer(Answer):
+class BackupAnswer(Answer, frozen=True):
     name: str
     bytes: int
     seconds: float
 
 
-class Changed(Answer):
+class Changed(Answer, frozen=True):
     """A command was carried out. before, after: what it changed, as text."""
 
     epoch: int
@@ -378,14 +381,14 @@ class Changed(Answer):
 # -- tokens and logins -------------------------------------------------------------------------
 
 
-class Tokens(Request):
+class Tokens(Request, frozen=True):
     """All tokens, without the secret that nobody keeps."""
 
     limit: Limit = 1_000
     after: Label = ""
 
 
-class TokenRow(Answer):
+class TokenRow(Answer, frozen=True):
     id: str
     role: str
     label: str
@@ -396,12 +399,12 @@ class TokenRow(Answer):
     revoked: bool
 
 
-class TokensAnswer(Answer):
+class TokensAnswer(Answer, frozen=True):
     tokens: list[TokenRow]
     next: str | None = None
 
 
-class CreateToken(Request):
+class CreateToken(Request, frozen=True):
     """Make a token; it is told once, in this answer. days: None never expires."""
 
     role: RoleName
@@ -411,49 +414,49 @@ class CreateToken(Request):
     reason: Reason = ""
 
 
-class CreateTokenAnswer(Answer):
+class CreateTokenAnswer(Answer, frozen=True):
     id: str
     token: str
     expires: float | None  # seconds since 1970
 
 
-class RevokeToken(Request):
+class RevokeToken(Request, frozen=True):
     """End a token and every browser that came in by it."""
 
     id: Name
     reason: Reason = ""
 
 
-class LoginLink(Request):
+class LoginLink(Request, frozen=True):
     """A link that lets one browser in, once, within a few minutes. role: at most the asker's own."""
 
     role: RoleName | None = None
 
 
-class LoginLinkAnswer(Answer):
+class LoginLinkAnswer(Answer, frozen=True):
     path: str  # to be opened at the server's address
     seconds: Seconds
 
 
-class Login(Request):
+class Login(Request, frozen=True):
     """Exchange a token for a cookie (the form of the login page)."""
 
     token: Annotated[str, Meta(min_length=1, max_length=256)]
 
 
-class Logout(Request):
+class Logout(Request, frozen=True):
     """Forget this browser's cookie."""
 
 
-class LoginAnswer(Answer):
+class LoginAnswer(Answer, frozen=True):
     role: str
 
 
-class Whoami(Request):
+class Whoami(Request, frozen=True):
     """Which role the credential has."""
 
 
-class WhoamiAnswer(Answer):
+class WhoamiAnswer(Answer, frozen=True):
     role: str
     token: str  # id
     namespace: str
@@ -462,13 +465,13 @@ class WhoamiAnswer(Answer):
 # -- changes as they happen --------------------------------------------------------------------
 
 
-class Events(Request):
+class Events(Request, frozen=True):
     """A stream of changes (text/event-stream). family: only of this one."""
 
     family: Name | None = None
 
 
-class Event(Answer, omit_defaults=True):
+class Event(Answer, frozen=True, omit_defaults=True):
     """One change. kind: ``task``, ``worker``, ``resource``, ``server``, or ``gap``: some were left out, look anew."""
 
     kind: str
