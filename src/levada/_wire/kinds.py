@@ -6,19 +6,34 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from .limits import HELD, INTEGER, ITEMS, LABELS, NAME, PAGE, PRIORITY, REASON, SECONDS, TEXT
+from .limits import EDGES, HELD, INTEGER, ITEMS, LABELS, NAME, PAGE, PRIORITY, REASON, SECONDS, SPEC, TEXT
 
 _HEX32 = {"pattern": "^[0-9a-f]{32}$"}
+_HEX = {"pattern": "^([0-9a-f]{32})*$"}
+_PLAIN = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
 
-Key = Annotated[str, Meta(min_length=32, max_length=32, description="key of a task: 32 lower-case hex digits", extra_json_schema=_HEX32)]
-Session = Annotated[
-    str, Meta(min_length=32, max_length=32, description="life of a worker process: 32 lower-case hex digits", extra_json_schema=_HEX32)
+CHECK = "check"
+"""Key of ``Meta.extra`` that tells ``check.py`` what the decoder leaves to it: ``hex``, ``keys`` or ``name``."""
+
+
+def _hex32(description: str) -> Meta:
+    return Meta(min_length=32, max_length=32, description=description, extra_json_schema=_HEX32, extra={CHECK: "hex"})
+
+
+def _name(least: int, most: int, description: str = "without control characters") -> Meta:
+    return Meta(min_length=least, max_length=most, description=description, extra_json_schema=_PLAIN, extra={CHECK: "name"})
+
+
+Key = Annotated[str, _hex32("key of a task: 32 lower-case hex digits")]
+Session = Annotated[str, _hex32("life of a worker process: 32 lower-case hex digits")]
+KeysText = Annotated[
+    str, Meta(max_length=32 * EDGES, description="keys in one text, without separator", extra_json_schema=_HEX, extra={CHECK: "keys"})
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=NAME, description="without control characters")]
-Label = Annotated[str, Meta(max_length=NAME, description="a name that may be empty")]
-Reason = Annotated[str, Meta(max_length=REASON)]
+Name = Annotated[str, _name(1, NAME)]
+Label = Annotated[str, _name(0, NAME, "a name that may be empty")]
+Reason = Annotated[str, _name(0, REASON, "a line for people")]
 Text = Annotated[str, Meta(max_length=TEXT)]
-Params = Annotated[str, Meta(max_length=256 << 10, description="canonical parameters of a task, secrets masked")]
+Params = Annotated[str, Meta(max_length=SPEC, description="canonical parameters of a task, secrets masked")]
 
 Whole = Annotated[int, Meta(ge=0, le=INTEGER)]
 Positive = Annotated[int, Meta(ge=1, le=INTEGER)]

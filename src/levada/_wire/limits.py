@@ -10,7 +10,6 @@ SPEC = 256 << 10  # bytes of one task: parameters, module, batch group
 TASKS = 1_000  # tasks, policies or keys in one message
 ITEMS = 4_096  # reports of one kind, or growths, in one message
 EDGES = 100_000  # requirements of one task in one message
-EDGES_IN_ALL = 1_000_000  # of all tasks of one message
 HELD = 10_000  # fences that one renewal may name
 ROOM = 4_096  # tasks that one message may ask for
 NAME = 512  # characters of a name: family, resource, module, batch group, host

@@ -17,6 +17,7 @@ from .kinds import (
     Item,
     Key,
     Keys,
+    KeysText,
     Label,
     Labels,
     Moment,
@@ -34,7 +35,7 @@ from .kinds import (
     Text,
     Whole,
 )
-from .limits import EDGES, ITEMS, LABELS, PAGE, ROOM, TASKS, WAIT
+from .limits import ITEMS, LABELS, PAGE, ROOM, TASKS, WAIT
 
 # -- opening and closing a session -------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class GrowthItem(Item, frozen=True):
     """More requirements of a task; ``requires``: their keys in one text, without separator."""
 
     key: Key
-    requires: Annotated[str, Meta(max_length=32 * EDGES)] = ""
+    requires: KeysText = ""
     closed: bool = True
 
 
@@ -215,7 +216,7 @@ class SuspendedItem(Request, frozen=True):
     key: Key
     epoch: Whole
     number: Whole
-    requires: Annotated[str, Meta(max_length=32 * EDGES)]
+    requires: KeysText
 
 
 class AttemptItem(Item, frozen=True):
