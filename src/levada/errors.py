@@ -193,6 +193,34 @@ class InvalidCommand(SchedulerError, ValueError):
     code = "invalid-command"
 
 
+class ServerUnreachable(SchedulerError):
+    """No address of the server gave an answer; nothing is known of what was asked.
+
+    at_once: a connection that was kept from before had been closed meanwhile, so trying again at once makes sense.
+    """
+
+    code = "server-unreachable"
+
+    def __init__(self, message: str, *, hint: str | None = None, at_once: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.at_once = at_once
+
+
+class Refused(SchedulerError):
+    """The server answered, and said no. ``status`` is HTTP's, ``code`` the server's own word for the reason.
+
+    retry_after: seconds after which the same may succeed; None when it will not by itself.
+    """
+
+    code = "refused"
+
+    def __init__(
+        self, message: str, *, status: int, code: str = "refused", hint: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status, self.code, self.retry_after = status, code, retry_after
+
+
 class RunError(LevadaError):
     """An attempt could not be carried out."""
 

@@ -1,0 +1,275 @@
+"""Requests to a server over kept connections: TCP, TLS or a unix socket; addresses tried in turn.
+
+Nothing is repeated here but what certainly was not received. The standard library alone is used; it is loaded with this
+module, which is imported when a run has something to ask.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, NoReturn
+
+from ..errors import Refused, ServerUnreachable
+from .address import Address
+
+LARGEST_ANSWER = 64 << 20  # bytes
+CONNECT_TIMEOUT = 3.0  # seconds for one address
+ANSWER_TIMEOUT = 20.0  # seconds from the request to the first byte, beside what the server was asked to hold it
+LONGEST_RETRY_AFTER = 60.0  # seconds; a server that says more is asked earlier
+_TRY_LATER = frozenset({408, 421, 425, 429, 500, 502, 503, 504, 507})
+_GONE = (http.client.HTTPException, OSError)
+
+
+class Reply(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """One connection to one of several addresses; one request at a time.
+
+    ``begin`` sends, ``ready`` waits for the answer, ``finish`` reads it; ``call`` is the three. token: asked
+    before each connection is made, so that a new one is found. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        token: Callable[[], str] = str,
+        tls: ssl.SSLContext | None = None,
+        agent: str = "levada",
+        connect_timeout: float = CONNECT_TIMEOUT,
+        answer_timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        if not addresses:
+            raise ValueError("no address is given")
+        self._addresses = tuple(addresses)
+        self._at = 0  # the address that answered last
+        self._token = token
+        self._tls = tls
+        self._agent = agent
+        self._connect_timeout = connect_timeout
+        self.answer_timeout = answer_timeout
+        self._connection: http.client.HTTPConnection | None = None
+        self._headers: dict[str, str] = {}
+        self._used = False  # the connection carried an answer before
+        self.waiting = False  # a request was sent and not answered
+
+    @property
+    def address(self) -> Address:
+        """Where the last request went, or the next goes first."""
+        return self._addresses[self._at]
+
+    def begin(self, path: str, body: bytes = b"", *, method: str = "POST", headers: Mapping[str, str] | None = None) -> None:
+        """Send a request: over the connection that is there, else to the first address that takes it.
+
+        Raises ServerUnreachable; then nothing is known of whether it was received.
+        """
+        if self.waiting:
+            self.drop()
+        reused = self._connection is not None
+        try:
+            self._send(method, path, body, headers)
+            return
+        except _GONE as cause:
+            self.drop()
+            if not reused:
+                self._fail(cause)
+        try:  # the server had closed a connection that was idle: whatever we send may be repeated
+            self._send(method, path, body, headers)
+        except _GONE as cause:
+            self.drop()
+            self._fail(cause)
+
+    def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None) -> None:
+        connection = self._connection or self._connect()
+        sent = {**self._headers, **(headers or {})}
+        if method != "GET":
+            sent["Content-Type"] = "application/json"
+        connection.request(method, self.address.prefix + path, body or None, sent)
+        self.waiting = True
+
+    def _connect(self) -> http.client.HTTPConnection:
+        """A connection to the first address that answers, beginning with the one that did so last."""
+        first: OSError | None = None
+        for step in range(len(self._addresses)):
+            at = (self._at + step) % len(self._addresses)
+            connection = _connection(self._addresses[at], self._tls, self._connect_timeout)
+            try:
+                connection.connect()
+                connection.sock.settimeout(self.answer_timeout)
+            except OSError as cause:
+                connection.close()
+                first = first or cause
+                continue
+            self._at = at
+            self._connection, self._used = connection, False
+            token = self._token()
+            self._headers = {"User-Agent": self._agent, **({"Authorization": f"Bearer {token}"} if token else {})}
+            return connection
+        raise first or OSError("no address")
+
+    def _fail(self, cause: BaseException) -> NoReturn:
+        where = ", ".join(map(str, self._addresses))
+        raise ServerUnreachable(
+            f"the server does not answer ({where}): {_words(cause)}", hint="Is `levada server` running there?"
+        ) from cause
+
+    def fileno(self) -> int:
+        """The descriptor of the connection, -1 when there is none."""
+        sock = None if self._connection is None else self._connection.sock
+        return -1 if sock is None else sock.fileno()
+
+    def ready(self, seconds: float) -> bool:
+        """Whether an answer (or the end of the connection) is there; waits so long for it."""
+        sock = None if self._connection is None else self._connection.sock
+        if sock is None:
+            return True
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
+
+    def finish(self) -> Reply:
+        """Read the answer; waits for it. Raises ServerUnreachable when the connection ends instead."""
+        connection, used = self._connection, self._used
+        if connection is None or not self.waiting:
+            raise ServerUnreachable("the connection to the server was lost", at_once=True)
+        try:
+            response = connection.getresponse()
+            body = response.read(LARGEST_ANSWER + 1)
+        except _GONE as cause:
+            self.drop()
+            closed = used and isinstance(cause, (ConnectionError, http.client.RemoteDisconnected))
+            raise ServerUnreachable(f"{self.address}: no answer: {_words(cause)}", at_once=closed) from cause
+        self.waiting = False
+        self._used = True
+        if len(body) > LARGEST_ANSWER:
+            self.drop()
+            raise Refused(f"{self.address}: an answer of more than {LARGEST_ANSWER:,} bytes", status=response.status, code="too-large")
+        if response.will_close:
+            self.drop()
+        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+    def call(self, path: str, body: bytes = b"", *, method: str = "POST", seconds: float | None = None, **headers: str) -> bytes:
+        """Send, wait (``answer_timeout``, or so many seconds), and give the body of a good answer.
+
+        headers: further ones, with _ for -. Raises ServerUnreachable or Refused.
+        """
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            return self._call(path, body, method, sent, seconds)
+        except ServerUnreachable as away:
+            if not away.at_once:
+                raise
+        return self._call(path, body, method, sent, seconds)
+
+    def _call(self, path: str, body: bytes, method: str, headers: Mapping[str, str], seconds: float | None) -> bytes:
+        self.begin(path, body, method=method, headers=headers)
+        limit = self.answer_timeout if seconds is None else seconds
+        if not self.ready(limit):
+            self.drop()
+            raise ServerUnreachable(f"{self.address}: no answer within {limit:g} s")
+        return self.read(self.finish())
+
+    def read(self, reply: Reply) -> bytes:
+        """The body of a good answer; an address whose server only stands by, or cannot answer, is passed over next time.
+
+        Raises Refused with what the server said.
+        """
+        if 200 <= reply.status < 300:
+            return reply.body
+        refusal = refused(reply, self.address)
+        if reply.status in (421, 502, 503, 504):
+            self.turn()
+        if reply.status == 401:
+            self.drop()  # the next connection asks for the token anew
+        raise refusal
+
+    def turn(self) -> None:
+        """Begin with the next address from now on."""
+        if len(self._addresses) > 1:
+            self.drop()
+            self._at = (self._at + 1) % len(self._addresses)
+
+    def drop(self) -> None:
+        """Close the connection, and forget what was asked over it."""
+        connection, self._connection = self._connection, None
+        self.waiting = self._used = False
+        if connection is not None:
+            with suppress(OSError):
+                connection.close()
+
+    close = drop
+
+
+def refused(reply: Reply, where: object) -> Refused:
+    """What a server that said no meant, from its problem document; the bare status where there is none."""
+    try:
+        said = json.loads(reply.body)
+        said = said if isinstance(said, dict) else {}
+    except ValueError:
+        said = {}
+    words = str(said.get("detail") or said.get("title") or http.client.responses.get(reply.status, "an unknown answer"))
+    hint = said.get("hint")
+    if not said and reply.status in (404, 405):
+        hint = "Something else than a levada server listens there, or one of another version."
+    later = _retry_after(reply.headers) if reply.status in _TRY_LATER else None
+    code = str(said.get("code") or f"http-{reply.status}")
+    return Refused(f"{where}: {words}", status=reply.status, code=code, hint=str(hint) if hint else None, retry_after=later)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    try:
+        return min(LONGEST_RETRY_AFTER, max(0.0, float(headers.get("retry-after", "0"))))
+    except ValueError:
+        return 0.0  # a date: our own patience must do
+
+
+def _words(cause: BaseException) -> str:
+    """What went wrong, in few words."""
+    if isinstance(cause, TimeoutError):
+        return "it took too long"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return str(cause) or type(cause).__name__
+
+
+# -- connections -------------------------------------------------------------------------------
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket file."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self._path)
+        except BaseException:
+            self.sock.close()
+            raise
+
+
+def _connection(address: Address, tls: ssl.SSLContext | None, timeout: float) -> http.client.HTTPConnection:
+    if address.scheme == "unix":
+        return _UnixConnection(address.host, timeout)
+    if address.scheme == "https":
+        return http.client.HTTPSConnection(address.host, address.port, timeout=timeout, context=tls or ssl.create_default_context())
+    return http.client.HTTPConnection(address.host, address.port, timeout=timeout)
