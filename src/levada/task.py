@@ -342,6 +342,15 @@ class Register(type):
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
+        if not kwargs:
+            try:
+                ref = cls._interned.get(args)  # all values by position, as most tasks are made
+            except TypeError:
+                ref = None  # not hashable, so not of its type: told below
+            if ref is not None:
+                known: T | None = ref()
+                if known is not None:
+                    return known
         info = cls._info or _new_info(cls)
         try:
             values = info.bind(*args, **kwargs)
@@ -434,7 +443,7 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     values = _validated(cls, info, given)
     key: Any = values
     if values is not given:
-        key = values if info.exact else tuple([p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+        key = values if info.exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
         ref = cls._interned.get(key)
         found: T | None = ref() if ref is not None else None
         if found is not None:
@@ -1027,6 +1036,19 @@ def key_of(task: Any, canonical: str | None = None) -> TaskKey:
     eater.update(text.encode())
     key: TaskKey = eater.digest()
     return key
+
+
+def identity_of(task: Any) -> tuple[TaskKey, str]:
+    """Key and canonical text at once, for those who need both of each task that runs."""
+    info = type(task)._info
+    start = None if info is None else info.hash_start
+    if start is None:
+        text = canonical_of(task)
+        return key_of(task, text), text
+    text = info.texts(task)
+    eater = start.copy()
+    eater.update(text.encode())
+    return eater.digest(), text
 
 
 def task_id_of(task: Any) -> str:

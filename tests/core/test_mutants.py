@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from levada._core import adding, apply, grants, passing, priorities, ready, reports, retry
+from levada._core import adding, apply, grants, passing, priorities, ready, reports, retry, swift
 from levada._core import changes as ch
 from levada._core.state import State
 from levada._model import messages as m
@@ -44,6 +44,16 @@ def the_fence_of_a_success_is_not_checked(patch: Patch) -> None:
         return list(dict.fromkeys(index for index, _ in command.done if state.status[index] == Status.RUNNING))
 
     patch.setattr(reports, "_successes", successes)
+
+
+@mutant
+def the_short_way_wakes_nobody(patch: Patch) -> None:
+    def finish(state: State, tasks: list[int], changes: list[ch.Change]) -> None:
+        changes.append(ch.Finished(tasks))
+        apply.apply(state, changes[-1])
+        state.freed.clear()
+
+    patch.setattr(swift, "_finish", finish)
 
 
 @mutant

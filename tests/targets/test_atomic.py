@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def _no_attempt() -> Iterator[None]:
 
 
 def temporaries(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if atomic.TEMPORARY.fullmatch(name))
+    return sorted(name for name in os.listdir(folder) if re.fullmatch(atomic.TEMPORARY, name, re.DOTALL))
 
 
 def in_child(act: Callable[[], None]) -> int:
@@ -308,7 +309,7 @@ def test_a_temporary_name_fits_and_is_recognised_whatever_the_name(name: str) ->
     folder, _, last = short.rpartition("/")
     assert folder == "/data"
     assert len(os.fsencode(last)) <= 255
-    found = atomic.TEMPORARY.fullmatch(last)
+    found = re.fullmatch(atomic.TEMPORARY, last, re.DOTALL)
     assert found is not None
     assert found["tag"] == "0badcafe.4294967295.123456789"
 

@@ -142,7 +142,10 @@ def _priority_set(state: State, change: ch.PrioritySet) -> None:
 
 
 def _became_ready(state: State, change: ch.BecameReady) -> None:
-    state.set_statuses(change.tasks, READY)
+    if len(change.tasks) == 1:
+        state.set_status(change.tasks[0], READY)
+    else:
+        state.set_statuses(change.tasks, READY)
     ready.enter_all(state, change.tasks)
     if state.at:
         for index in change.tasks:
@@ -163,20 +166,24 @@ def _clear_time(state: State, index: Index) -> None:
 
 
 def _granted(state: State, change: ch.Granted) -> None:
-    tasks, number, fence_epoch, epoch = change.tasks, state.number, state.fence_epoch, state.epoch
+    session, tasks, until, _ = change
+    number, fence_epoch, epoch, holder = state.number, state.fence_epoch, state.epoch, state.holder
     for index in tasks:
         number[index] += 1
         fence_epoch[index] = epoch
-    state.holder.update(dict.fromkeys(tasks, change.session))
+        holder[index] = session
     if not state.is_plain:
         _hold_for_all(state, change)
-    state.set_statuses(tasks, RUNNING)
+    if len(tasks) == 1:
+        state.set_status(tasks[0], RUNNING)
+    else:
+        state.set_statuses(tasks, RUNNING)
     if state.reason:
         for index in tasks:
             state.reason.pop(index, None)
-    if change.until != math.inf:
+    if until != math.inf:
         for index in tasks:
-            _lease(state, index, change.until)
+            _lease(state, index, until)
 
 
 def _hold_for_all(state: State, change: ch.Granted) -> None:
@@ -270,17 +277,20 @@ def _judge_use(state: State, name: str) -> None:
 
 
 def _finished(state: State, change: ch.Finished) -> None:
-    holder = state.holder
+    tasks, holder = change.tasks, state.holder
     if not state.is_plain or state.until or state.wishes or state.suspended:  # else there is nothing to let go
-        for index in change.tasks:
+        for index in tasks:
             if state.status[index] == RUNNING:
                 _let_go(state, index)
-    for index in change.tasks:
+    for index in tasks:
         holder.pop(index, None)
     if state.at or state.reason or state.trouble:
-        for index in change.tasks:
+        for index in tasks:
             _forget_troubles(state, index)
-    state.set_statuses(change.tasks, DONE)
+    if len(tasks) == 1:
+        state.set_status(tasks[0], DONE)
+    else:
+        state.set_statuses(tasks, DONE)
     _meet(state, change)
 
 

@@ -14,7 +14,7 @@ from .._model import messages as m
 from .._model.spec import Index
 from .._model.status import Status
 from ..errors import InvalidCommand
-from . import adding, operators, passing, reports, views
+from . import adding, operators, passing, reports, swift, views
 from .apply import apply
 from .changes import Change
 from .retry import EXCUSED_LIMIT
@@ -64,6 +64,8 @@ class Brain:
         now: the host's monotonic clock, seconds. Raises InvalidCommand where the caller erred, before
         anything changed. An older fence is no error: it is answered in ``lost``.
         """
+        if type(command) is m.Sync and (answered := swift.sync(self.state, command, now)) is not None:
+            return answered
         validate(self.state, command)
         changes: list[Change] = []
         decision = _DECISIONS[type(command)](self.state, command, now)

@@ -9,11 +9,11 @@ batch-valued where many tasks change in the same way. Times are the server's mon
 # No `from __future__ import annotations` here: each text would be compiled again when a NamedTuple is made.
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from .._model.messages import SessionId
 from .._model.spec import Growth, Index, TaskSpec
 from .._model.status import Status
+from .._model.values import NamedTuple
 
 
 class Trouble(NamedTuple):

@@ -20,7 +20,7 @@ from .retry import after_failure
 from .state import Decision, State
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each round passes
-RUNNING, DONE = int(Status.RUNNING), int(Status.DONE)
+WAITING, READY, RUNNING, RETRYING, DONE = map(int, (Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING, Status.DONE))
 _REINSTATABLE = (Status.READY, Status.RETRYING)
 _MAY_STILL_SUCCEED = (Status.RUNNING, Status.READY, Status.RETRYING)
 _CAN_BE_FOUND = (Status.WAITING, Status.READY, Status.RETRYING, Status.FAILED)
@@ -53,7 +53,7 @@ def sync(state: State, command: m.Sync, now: float) -> Decision[m.SyncReply]:
     if state.wishes:
         answer.cancel.update(dict.fromkeys(index for index in state.wishes if state.holder[index] == session))
     lost, cancel = list(answer.lost), list(answer.cancel)
-    return _new(m.SyncReply, (granted, resumed, lost, cancel, _next_timer(state, now), *_outlook(state)))
+    return _new(m.SyncReply, (granted, resumed, lost, cancel, next_timer(state, now), *outlook(state)))
 
 
 def _other_ends(state: State, command: m.Sync, answer: Answer, now: float) -> Iterator[ch.Change]:
@@ -70,7 +70,7 @@ def _other_ends(state: State, command: m.Sync, answer: Answer, now: float) -> It
             yield ch.Slept(nap.index, nap.requires)
 
 
-def _next_timer(state: State, now: float) -> float | None:
+def next_timer(state: State, now: float) -> float | None:
     """Seconds until the first retry is due or lease may lapse; None: no timer runs."""
     if not state.at and not state.until:
         return None
@@ -81,11 +81,11 @@ def _next_timer(state: State, now: float) -> float | None:
     return max(0.0, first - now)
 
 
-def _outlook(state: State) -> tuple[int, int]:
+def outlook(state: State) -> tuple[int, int]:
     """How many tasks are unfinished, and how many of them can move without a further report."""
-    waiting, ready, running, retrying = state.counts[:4]
-    active = ready + running + retrying
-    return waiting + active, active
+    counts = state.counts
+    active = counts[READY] + counts[RUNNING] + counts[RETRYING]
+    return counts[WAITING] + active, active
 
 
 # -- successes ---------------------------------------------------------------------------------

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from .._model.spec import Retry
 from .._model.status import POISON, ExitClass, Status
+from .._model.values import NamedTuple
 from .changes import Trouble
 
 EXCUSED = frozenset({ExitClass.INFRA, ExitClass.CANCELLED})

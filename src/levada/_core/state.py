@@ -9,11 +9,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from .._model.messages import Fence, SessionId
 from .._model.spec import Index, Policy
 from .._model.status import Status
+from .._model.values import NamedTuple
 from .changes import Change, Trouble
 from .edges import Edges
 from .timers import Timers
@@ -208,8 +209,8 @@ class State:
 
     def set_status(self, index: Index, new: int) -> None:
         """Move one task, counters included."""
-        status, counts, by_family = self.status, self.counts, self.by_family
-        old, family = status[index], self.family_of[self.policy[index]]
+        status, counts, by_family, family = self.status, self.counts, self.by_family, self.family_of[self.policy[index]]
+        old = status[index]
         status[index] = new
         counts[old] -= 1
         counts[new] += 1
@@ -217,10 +218,7 @@ class State:
         by_family[new][family] += 1
 
     def set_statuses(self, tasks: Sequence[Index], new: int) -> None:
-        """Move tasks, counters included; fast where they all stand alike."""
-        if len(tasks) == 1:
-            self.set_status(tasks[0], new)
-            return
+        """Move tasks, counters included; fast where they all stand alike. One alone: ``set_status``."""
         status = self.status
         old = status[tasks[0]]
         if bytes(map(status.__getitem__, tasks)).count(old) != len(tasks):

@@ -7,10 +7,11 @@ A field ``index`` hides ``tuple.index``, which nobody calls on a message.
 
 # No `from __future__ import annotations` here: each text would be compiled again when a NamedTuple is made.
 
-from typing import NamedTuple, NewType
+from typing import NewType
 
 from .spec import Growth, Index, TaskSpec
 from .status import ExitClass, Status
+from .values import NamedTuple
 
 SessionId = NewType("SessionId", str)
 """A worker process's life; chosen by the worker, 128 random bits in hex when it crosses a wall."""

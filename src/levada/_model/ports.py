@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import IO, NamedTuple, Protocol, runtime_checkable
+from typing import IO, Protocol, runtime_checkable
 
 from .messages import AddTasks, Confirm, Progress, Renew, RenewReply, Sync, SyncReply, TaskView
 from .spec import Index
 from .status import Status
+from .values import NamedTuple
 
 
 @runtime_checkable

@@ -1,6 +1,8 @@
 """A task as plain data: what the scheduler may know of it."""
 
-from typing import NamedTuple, NewType
+from typing import NewType
+
+from .values import NamedTuple
 
 TaskKey = NewType("TaskKey", bytes)
 """128-bit BLAKE2b of family and canonical parameters: the name of a task outside its process."""

@@ -102,6 +102,11 @@ class Discovery:
         self._writers: dict[Any, Index] = {}
         self._wanted: list[Any] = flatten(list(wanted))
         self._seen_complete = 0
+        self._listen()
+
+    def _listen(self) -> None:
+        """Look who wants to hear of requirements, once for many of them."""
+        self._heard = has_handlers(Event.DEPENDENCY_PRESENT), has_handlers(Event.DEPENDENCY_MISSING)
 
     # -- the walk
 
@@ -109,6 +114,7 @@ class Discovery:
         """Classify about a thousand tasks, or fewer where no more can be known yet; None when all is known."""
         if self.finished:
             return None
+        self._listen()
         specs: list[TaskSpec] = []
         growth: list[Growth] = []
         while len(specs) < SLICE and len(growth) < SLICE and (self._stack or self._wanted):
@@ -128,10 +134,13 @@ class Discovery:
         fresh = {}
         for parent, children, _ in pulled:
             self._collect(children, parent, fresh)
-        specs += self._classify(fresh)
+        if fresh:
+            specs += self._classify(fresh)
         index, kinds = self._index, self.kinds
         for parent, children, closed in pulled:
-            incomplete = [at for task in children if (at := index[task]) >= 0]
+            incomplete = list(map(index.__getitem__, children))
+            if COMPLETE in incomplete:
+                incomplete = [at for at in incomplete if at != COMPLETE]
             if parent in incomplete:
                 incomplete = self._without_itself(parent, incomplete)
             growth.append(_new(Growth, (parent, incomplete, closed and kinds[parent] != BROKEN)))
@@ -151,6 +160,7 @@ class Discovery:
 
         The growth of ``parent`` is left to the scheduler's ``Suspended`` message; see ``indices``.
         """
+        self._listen()
         children = self._checked(parent, flatten(yielded))
         fresh: dict[Any, Index] = {}
         self._collect(children, parent, fresh)
@@ -234,18 +244,23 @@ class Discovery:
         """Put tasks that were never seen into ``fresh``, with who asked first."""
         index = self._index
         cls: Any = None
-        insignificant = False
+        for task in [task for task in children if task not in index]:
+            if type(task) is not cls:
+                cls = type(task)
+                if info_of(cls).insignificant:
+                    self._collect_alike(children, parent, fresh)
+                    return
+            if task not in fresh:
+                fresh[task] = parent
+
+    def _collect_alike(self, children: list[Any], parent: Index, fresh: dict[Any, Index]) -> None:
+        """The same where some tasks stand for others that differ in what is not significant."""
         for at, task in enumerate(children):
-            if task not in index:
-                if type(task) is not cls:
-                    cls = type(task)
-                    insignificant = info_of(cls).insignificant
-                if insignificant:
-                    task = children[at] = self._same(task)
-                    if task in index:
-                        continue
-                if task not in fresh:
-                    fresh[task] = parent
+            if task in self._index:
+                continue
+            children[at] = task = self._same(task)
+            if task not in self._index and task not in fresh:
+                fresh[task] = parent
 
     def _same(self, task: Any) -> Any:
         """The task that stands for this one in the plan: parameters that are not significant do not count."""
@@ -260,8 +275,7 @@ class Discovery:
         kinds = self._ask(list(fresh))
         specs: list[TaskSpec] = []
         index, tasks, stack = self._index, self.tasks, self._stack
-        missing_heard = has_handlers(Event.DEPENDENCY_MISSING)
-        present_heard = has_handlers(Event.DEPENDENCY_PRESENT)
+        present_heard, missing_heard = self._heard
         cls: Any = None
         info: Any = None
         for (task, parent), kind in zip(fresh.items(), kinds, strict=True):
@@ -420,8 +434,8 @@ class Discovery:
 
 
 def _all_tasks(items: list[Any] | tuple[Any, ...]) -> bool:
-    for item in items:  # noqa: SIM110 - a generator expression takes twice as long
-        if not isinstance(item, Task):
+    for cls in set(map(type, items)):  # noqa: SIM110 - a generator expression takes twice as long
+        if not issubclass(cls, Task):
             return False
     return True
 

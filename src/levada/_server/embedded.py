@@ -56,7 +56,7 @@ class Embedded:
         self.session = session
         self._brain = Brain(epoch, excused_limit=EXCUSED_LIMIT)
         self._clock = clock
-        self._key_of = key_of
+        self.key_of = key_of
         self._locks = locks if locks is not None else NoLocks()
         self._exclusive = locks is not None
         self._held: dict[Index, bytes] = {}
@@ -74,12 +74,14 @@ class Embedded:
 
     def sync(self, command: Sync) -> SyncReply:
         """Report and claim. Tasks that another run of this host works on are not granted."""
-        reply: SyncReply = self._handle(command)
+        reply: SyncReply = self._brain.handle(command, self._clock())[1]
         if not self._exclusive:
             return reply
-        self._release(command)
-        if reply.granted:
-            reply = self._locked(reply)
+        if command.done or command.failed or command.handed_back:
+            self._release(command)
+        for at, grant in enumerate(reply.granted):
+            if grant.batch or not self._take_one(grant):
+                return self._locked(reply, at)
         return reply
 
     def _release(self, command: Sync) -> None:
@@ -96,11 +98,11 @@ class Embedded:
             if key is not None:
                 self._locks.give(key)
 
-    def _locked(self, reply: SyncReply) -> SyncReply:
-        """The reply without tasks that run elsewhere; a batch is taken whole or not at all."""
-        granted: list[Grant] = []
+    def _locked(self, reply: SyncReply, taken: int) -> SyncReply:
+        """The reply without tasks that run elsewhere; a batch is taken whole or not at all. taken: so many are ours already."""
+        granted: list[Grant] = reply.granted[:taken]
         back: list[HandedBack] = []
-        for grant in reply.granted:
+        for grant in reply.granted[taken:]:
             if self._take(grant):
                 granted.append(grant)
             else:
@@ -113,20 +115,24 @@ class Embedded:
 
     def _take(self, grant: Grant) -> bool:
         if not grant.batch:
-            key = self._key_of(grant.index)
-            if self._locks.take(key):
-                self._held[grant.index] = key
-                return True
-            return self._later(grant)
+            return self._take_one(grant) or self._later(grant)
         taken: list[tuple[Index, bytes]] = []
         for one in (grant, *grant.batch):
-            key = self._key_of(one.index)
+            key = self.key_of(one.index)
             if not self._locks.take(key):
                 for _, ours in taken:
                     self._locks.give(ours)
                 return self._later(grant)
             taken.append((one.index, key))
         self._held.update(taken)
+        return True
+
+    def _take_one(self, grant: Grant) -> bool:
+        index = grant.index
+        key = self.key_of(index)
+        if not self._locks.take(key):
+            return False
+        self._held[index] = key
         return True
 
     def _later(self, grant: Grant) -> bool:

@@ -11,9 +11,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import NamedTuple
 
 from .._model.ports import Attempt, AttemptRow
+from .._model.values import NamedTuple
 from ..errors import StateFolderError
 
 VERSION = 1
@@ -166,9 +166,9 @@ def _connected(path: str) -> sqlite3.Connection:
                 f"{path} was written by a newer Levada (schema {version}, this one knows {VERSION})",
                 hint="Use the newer Levada, or another LEVADA_STATE.",
             )
+        db.execute("pragma synchronous = normal")
         if version < VERSION:
             _create(db)
-        db.execute("pragma synchronous = normal")
     except BaseException:
         db.close()
         raise

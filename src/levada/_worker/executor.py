@@ -8,9 +8,10 @@ An executor knows nothing of schedulers, leases or plans. What it needs of the o
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from .._model.status import ExitClass
+from .._model.values import NamedTuple
 
 LONGEST_ERROR = 64 * 1024
 """Characters of a traceback that are kept, head and tail."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .._plan.complete import is_leftover
-from ..targets.atomic import set_tag
+from ..targets.atomic import Writing, write_as
 from ..task import Event, has_handlers
 from .executor import Job
 
@@ -19,7 +19,11 @@ _EVENTS = {"start": Event.START, "success": Event.SUCCESS, "failure": Event.FAIL
 def begin(job: Job) -> None:
     """Mark the task and, from here on, this process's temporary files with the attempt's key and fence."""
     job.task._fence = job.fence
-    set_tag(job.key[:4].hex(), job.fence, leftover=partial(is_leftover, job.task), process_wide=get_ident() == _MAIN)
+    write_as(partial(_writing, job), process_wide=get_ident() == _MAIN)
+
+
+def _writing(job: Job) -> Writing:
+    return Writing(job.key[:4].hex(), job.fence, None, partial(is_leftover, job.task))
 
 
 def end(job: Job) -> None:

@@ -30,8 +30,10 @@ class Pace:
 
     def note(self, count: int, seconds: float) -> None:
         """So many attempts took so long together."""
-        if not count:
-            return
+        if not count or (self.depth == self._most and seconds * self._most < count * TARGET_BATCH / 2):
+            return  # short ones, as before: there is nothing to learn
         mean = seconds / count + _OVERHEAD
-        self._mean = mean if mean > self._mean else (self._mean + mean) / 2
-        self.depth = max(1, min(self._most, self.depth * 4, int(TARGET_BATCH / self._mean)))
+        known = self._mean
+        self._mean = mean = mean if mean > known else (known + mean) / 2
+        fits, grown = int(TARGET_BATCH / mean), self.depth * 4
+        self.depth = max(1, min(self._most, fits, grown))

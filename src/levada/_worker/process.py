@@ -8,9 +8,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from .._model.status import ExitClass
+from .._model.values import NamedTuple
 from ..targets.atomic import trail
 from . import child as child_side
 from .attempt import timed_out

@@ -10,9 +10,10 @@ import errno
 import os
 import traceback
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._model.status import ExitClass
+from .._model.values import NamedTuple
 from ..errors import TargetUnreachable, TargetWriteError
 from .executor import LONGEST_ERROR
 

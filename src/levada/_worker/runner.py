@@ -9,18 +9,19 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from .._model.messages import AddTasks, Failed, Fence, Grant, HandedBack, SessionId, Suspended, Sync, SyncReply
 from .._model.ports import Attempt, AttemptRow, Scheduler
 from .._model.spec import Index, Policy
 from .._model.status import ExitClass
+from .._model.values import NamedTuple
 from .._plan.complete import is_complete
 from .._plan.quiet import Growing
 from .._plan.walk import GATE, RUN, Discovery, Slice
 from ..errors import FROM_USERS
 from ..targets.atomic import clear_tag
-from ..task import canonical_of, combined, key_of, policy_of, repr_of
+from ..task import canonical_of, combined, identity_of, key_of, policy_of, repr_of
 from .executor import Ended, Executor, Job, Yielded
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
@@ -142,7 +143,8 @@ class Runner:
 
     def _round(self) -> bool:
         """One turn; False when the run is over."""
-        self._discover()
+        if self._slices or not self.discovery.finished:
+            self._discover()
         reply = self._exchange()
         moved = bool(reply.granted or reply.resumed or self._done or self._found)
         if self._signals:
@@ -157,7 +159,8 @@ class Runner:
             self._give_up_suspended()
             return True
         self._collect(self._patience(reply, moved))
-        self._look()
+        if self._observer is not None:
+            self._look(self._observer)
         return True
 
     def _patience(self, reply: SyncReply, moved: bool) -> float:
@@ -174,8 +177,6 @@ class Runner:
             self._discover()
 
     def _discover(self) -> None:
-        if not self._slices and self.discovery.finished:
-            return
         with Growing():
             if not self._slices and (step := self.discovery.step()) is not None:
                 self._slices.append(step)
@@ -195,10 +196,18 @@ class Runner:
         """Report what is known and take what is granted."""
         room = 0 if self._signals else self.executor.free()
         command = _new(Sync, (self.session, self._done, self._failed, self._back, self._waiting, self._found, room))
-        self._clear()
+        if self._failed or self._back or self._waiting or self._found:
+            self._clear()
+        else:
+            self._done = []
         reply = self.scheduler.sync(command)
         if reply.granted:
             self._take(reply.granted)
+        if reply.resumed or reply.cancel or reply.lost:
+            self._obey(reply)
+        return reply
+
+    def _obey(self, reply: SyncReply) -> None:
         for index in reply.resumed:
             self._suspended.pop(index, None)
             self.executor.resume(index)
@@ -206,7 +215,6 @@ class Runner:
             self.executor.cancel(index)
         for index in reply.lost:
             self.executor.cancel(index, kill=True)
-        return reply
 
     def _take(self, granted: list[Grant]) -> None:
         """Start what was granted; what only groups others, or is there by now, is done at once."""
@@ -279,10 +287,13 @@ class Runner:
         """(key, canonical text) of a task; computed when it is first granted, kept until it ends."""
         found = self._names.get(index)
         if found is None:
-            task = self.discovery.tasks[index]
-            canonical = canonical_of(task)
-            found = self._names[index] = (key_of(task, canonical), canonical)
+            found = self._names[index] = identity_of(self.discovery.tasks[index])
         return found
+
+    def key(self, index: Index) -> bytes:
+        """The key of a task that is about to be granted."""
+        found = self._names[index] = identity_of(self.discovery.tasks[index])
+        return found[0]
 
     # -- what comes back
 
@@ -321,12 +332,12 @@ class Runner:
         self.attempts += 1
         grant = held.grant
         if ended.exit is ExitClass.OK:
-            members = (grant, *grant.batch) if grant.batch else (grant,)
-            for one in members:
-                self._done.append((one.index, one.fence))
-                self._settle(one.index)
-            self.done += len(members)
             family = held.policy.family
+            members = (grant, *grant.batch) if grant.batch else (grant,)
+            for index, fence, _, _, _ in members:
+                self._done.append((index, fence))
+                self._settle(index)
+            self.done += len(members)
             self.done_by_family[family] = self.done_by_family.get(family, 0) + len(members)
         elif ended.exit is ExitClass.CANCELLED and self._signals:
             self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
@@ -339,10 +350,10 @@ class Runner:
 
     def _row(self, held: Running, ended: Ended) -> AttemptRow:
         """The fields of an Attempt, as a plain tuple: a million of them are made."""
-        grant, _, policy, key, canonical = held
+        (_, _, attempt, _, _), _, policy, key, canonical = held
         _, exit_class, error, _, fingerprint, started, seconds, cpu, rss, _, worker = ended
         return (
-            key, policy.family, canonical, grant.attempt, started, seconds, exit_class._value_,  # .value is a call
+            key, policy.family, canonical, attempt, started, seconds, exit_class._value_,  # .value is a call
             error, fingerprint, cpu, rss, worker or self._name,
         )  # fmt: skip
 
@@ -360,8 +371,10 @@ class Runner:
 
     def _settle(self, index: Index) -> None:
         """A task is done: forget what only a run needs."""
-        self._names.pop(index, None)
-        self.failures.pop(index, None)
+        if self._names:
+            self._names.pop(index, None)
+        if self.failures:
+            self.failures.pop(index, None)
         self.discovery.forget(index)
 
     def _write(self) -> None:
@@ -433,12 +446,11 @@ class Runner:
             tasks[index] = None
         return bool(self._found)
 
-    def _look(self) -> None:
-        if self._observer is not None:
-            now = time.monotonic()
-            if now >= self._next_look:
-                self._next_look = now + LOOK
-                self._observer.progress(self)
+    def _look(self, observer: Observer) -> None:
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + LOOK
+            observer.progress(self)
 
     # -- signals
 

@@ -15,14 +15,15 @@ import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
+from levada._model.values import NamedTuple
 from levada.errors import TargetError, TargetExists, TargetWriteError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-TEMPORARY = re.compile(r"\..*\.(?P<tag>[0-9a-f]{8}\.\d+\.\d+|p\d+\.[0-9a-f]{8})(?:~\d+)?\.part", re.DOTALL)
+TEMPORARY = r"\..*\.(?P<tag>[0-9a-f]{8}\.\d+\.\d+|p\d+\.[0-9a-f]{8})(?:~\d+)?\.part"  # compiled when somebody sweeps
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
@@ -42,10 +43,9 @@ class Writing(NamedTuple):
     leftover: Callable[[str], bool] | None = None
 
 
-_new = tuple.__new__  # builds a NamedTuple in half the time; each attempt passes here
 _NOBODY = Writing("", "", None)
-_everywhere = _NOBODY
-_here: ContextVar[Writing | None] = ContextVar("levada_writing", default=None)
+_everywhere: Writing | Callable[[], Writing] = _NOBODY
+_here: ContextVar[Writing | Callable[[], Writing] | None] = ContextVar("levada_writing", default=None)
 
 
 def set_tag(
@@ -66,13 +66,23 @@ def set_tag(
     process_wide: also for threads that the attempt starts; where several attempts share a process, say
     False, and it holds for this thread (context) alone.
     """
+    write_as(Writing(key8, fence, before_commit, leftover), process_wide=process_wide)
+
+
+def write_as(writing: Writing | Callable[[], Writing], *, process_wide: bool) -> None:
+    """``set_tag`` for those who make the words when they are needed: most attempts of a large run write nothing here."""
     global _everywhere
-    writing = _new(Writing, (key8, fence, before_commit, leftover))
-    if process_wide:
-        _everywhere = writing
-        _here.set(None)
-    else:
+    if not process_wide:
         _here.set(writing)
+        return
+    _everywhere = writing
+    if _here.get() is not None:
+        _here.set(None)
+
+
+def _writing() -> Writing:
+    writing = _here.get() or _everywhere
+    return writing if isinstance(writing, Writing) else writing()
 
 
 def clear_tag() -> None:
@@ -82,20 +92,20 @@ def clear_tag() -> None:
 
 def before_commit() -> None:
     """Ask whoever leads the attempt whether it may still commit; nothing outside an attempt."""
-    ask = (_here.get() or _everywhere).before_commit
+    ask = _writing().before_commit
     if ask is not None:
         ask()
 
 
 def is_leftover(path: str) -> bool:
     """Whether the attempt that writes may replace what stands at ``path``, though it is write-once."""
-    ask = (_here.get() or _everywhere).leftover
+    ask = _writing().leftover
     return ask is not None and ask(path)
 
 
 def current_tag() -> str:
     """``KEY8.FENCE`` of the attempt; outside of one ``p<process>.<random>``."""
-    key8, fence, _, _ = _here.get() or _everywhere
+    key8, fence, _, _ = _writing()
     if not key8:
         return f"p{os.getpid()}.{os.urandom(4).hex()}"
     return f"{key8 if isinstance(key8, str) else key8()}.{fence}"
@@ -424,7 +434,7 @@ def sweep(folder: str, keep: Collection[str] = (), *, superseded: str = "", epoc
     except (FileNotFoundError, NotADirectoryError):
         return []
     for name, is_folder in sorted(names):
-        match = TEMPORARY.fullmatch(name)
+        match = re.fullmatch(TEMPORARY, name, re.DOTALL)
         if match is None or match["tag"] in keep:
             continue
         tag = match["tag"]

@@ -7,8 +7,9 @@ gives the same bytes: gzip files carry neither time nor name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
+from levada._model.values import NamedTuple
 from levada.errors import TargetError
 
 

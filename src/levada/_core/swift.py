@@ -1,0 +1,89 @@
+"""The short way through the brain for most messages of a run: successes reported, plain tasks claimed.
+
+It answers and changes what ``reports.sync`` would (tests/core/test_swift.py holds the two against each other), in one
+function instead of a chain of generators: a chain of tasks passes here once a task. Whatever is not plain is left to
+the long way, before anything changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._model import messages as m
+from .._model.messages import Fence, Grant, SyncReply
+from .._model.spec import Index
+from .._model.status import Status
+from . import changes as ch
+from .apply import apply
+from .ready import pick_plain
+from .reports import next_timer, outlook
+from .state import State
+
+_new = tuple.__new__
+WAITING, RUNNING = int(Status.WAITING), int(Status.RUNNING)
+
+
+def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], SyncReply] | None:
+    """The changes and the reply; None where the long way must be taken."""
+    name, done, failed, handed_back, suspended, found, room = command
+    if failed or handed_back or suspended or found or not state.is_plain or type(room) is not int or room < 0:
+        return None
+    if state.at or state.wishes or state.suspended or state.woken or state.paused:  # somebody waits for a moment, or wishes
+        return None
+    session = state.sessions.get(name) if type(name) is str else None
+    if session is None or session.draining or len(session.groups) > 1:
+        return None
+    changes: list[ch.Change] = []
+    if done:
+        tasks = _reported(state, name, done)
+        if tasks is None:
+            return None
+        _finish(state, tasks, changes)
+    letters: list[Grant] = []
+    if room and (picked := pick_plain(state, session, room)):
+        letters = _grant(state, name, picked, now, changes)
+    timer = next_timer(state, now) if state.until else None
+    return changes, _new(SyncReply, (letters, [], [], [], timer, *outlook(state)))
+
+
+def _reported(state: State, name: str, done: Any) -> list[Index] | None:
+    """The tasks that end well, each once; None if a single report is anything but plain."""
+    status, number, epoch, holder, end = state.status, state.number, state.fence_epoch, state.holder, len(state.status)
+    tasks: list[Index] = []
+    for index, fence in done:
+        if type(index) is not int or not 0 <= index < end or status[index] != RUNNING:
+            return None
+        if fence[1] != number[index] or fence[0] != epoch[index] or holder[index] != name:
+            return None
+        tasks.append(index)
+    if len(tasks) > 1 and len(set(tasks)) != len(tasks):
+        return None
+    return tasks
+
+
+def _finish(state: State, tasks: list[Index], changes: list[ch.Change]) -> None:
+    change = _new(ch.Finished, (tasks,))
+    apply(state, change)
+    changes.append(change)
+    if not state.freed:
+        return
+    freed, state.freed = state.freed, []
+    status, unmet = state.status, state.unmet
+    ready = [index for index in freed if status[index] == WAITING and not unmet[index]]
+    if ready:
+        brought = _new(ch.BecameReady, (ready if len(ready) == 1 else list(dict.fromkeys(ready)),))
+        apply(state, brought)
+        changes.append(brought)
+
+
+def _grant(state: State, name: m.SessionId, picked: list[Index], now: float, changes: list[ch.Change]) -> list[Grant]:
+    lease, epoch, number, uncounted = state.rules.lease, state.epoch, state.number, state.uncounted
+    change = _new(ch.Granted, (name, picked, now + lease, ()))
+    apply(state, change)
+    changes.append(change)
+    letters: list[Grant] = []
+    for index in picked:
+        newest = number[index]
+        attempt = newest - uncounted.get(index, 0) if uncounted else newest
+        letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, ())))
+    return letters
