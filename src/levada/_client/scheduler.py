@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ class Served:
         wait: float = WAIT,
         margin: float | None = None,
         folder: str | None = None,
+        dice: Callable[[], float] = random.random,
     ) -> None:
         self.session = session
         self._describe, self._still_done, self._adopt = describe, still_done, adopt
@@ -120,12 +122,13 @@ class Served:
         self._clear_reports()
         self._clear_answers()
         self._renews = holder is None
-        self._renew_at = math.inf
-        self._link = Session(link, str(session), hello=hello, rejoined=self._compare)
+        self._renew_at = self._busy_at = math.inf
+        self._link = Session(link, str(session), hello=hello, rejoined=self._compare, dice=dice)
         answer = self._link.open(patience)
         self.lease, self.namespace_key, self.server = answer.lease, answer.namespace_key, answer.server
         self._margin = margin_of(self.lease) if margin is None else margin
-        self._renew_at = time.monotonic() + self.lease / 3
+        self._busy_at = time.monotonic()
+        self._renew_at = self._busy_at + self.lease / 3
         self._compare(answer)
 
     def _clear_reports(self) -> None:
@@ -196,12 +199,18 @@ class Served:
         self._listen()
         self._note(command)
         self._move(min(command.room, limits.ROOM, self._holder.free()), LOOK)
-        if not self._held and self._link.away > self._patience:
+        self._lose_patience()
+        return self._reply()
+
+    def _lose_patience(self) -> None:
+        now = time.monotonic()
+        if self._held:
+            self._busy_at = now
+        elif min(self._link.away, now - self._busy_at) > self._patience:
             raise ServerUnreachable(
                 f"no answer from the server for {self._link.away:.0f} s, and nothing runs here: {self._link.last_error}",
                 hint="Bring it back and start again: what has been made stays made.",
             )
-        return self._reply()
 
     def _reply(self) -> SyncReply:
         reply = SyncReply(self._granted, self._resumed, self._lost, self._cancel, self._ask_again_after(), self._unfinished, self._active)
@@ -339,9 +348,11 @@ class Served:
     def _hurry(self, room: int) -> None:
         """Do not let the server hold an answer while there is something to say, or room where there was none."""
         flight = self._link.flight
-        if flight is not None and flight.wait:
-            if self._outbox or self._has_reports() or room == NO_CLAIM or (room != PLAN_ONLY and (room > 0) != (self._asked_for > 0)):
-                self._link.recall()
+        if flight is None or not flight.wait:
+            return
+        changed = room == NO_CLAIM or (room != PLAN_ONLY and (room > 0) != (self._asked_for > 0))
+        if changed or self._outbox or self._has_reports():
+            self._link.recall()
 
     def _poll(self, until: float) -> tuple[Flight, Any] | None:
         flight = self._link.flight

@@ -186,18 +186,12 @@ class Session:
         return self._decoded(body, _ANSWERS[flight.parcel.kind], self._main)
 
     def _decoded(self, body: bytes, kind: type[A], transport: Transport) -> A:
-        """An answer. One that makes no sense, or that a deposed server gave, is as good as none."""
+        """An answer; one that makes no sense is as good as none."""
         try:
-            answer = msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as cause:
             transport.drop()
             raise ServerUnreachable(f"{transport.address}: the answer makes no sense: {cause}") from cause
-        epoch = getattr(answer, "epoch", self.epoch)
-        if epoch < self.epoch:
-            address = transport.address
-            transport.turn()
-            raise ServerUnreachable(f"{address}: a server of epoch {epoch} answered, {self.epoch} was there before")
-        return answer
 
     def _judge(self, flight: Flight, refusal: Refused) -> None:
         """What to do about a no: step in line, try later, or give the request up."""
@@ -238,9 +232,20 @@ class Session:
     # -- other requests
 
     def ask(self, path: str, command: msgspec.Struct, kind: type[A], seconds: float | None = None) -> A:
-        """A request that may be repeated at will, over the other connection. Raises ServerUnreachable or Refused."""
-        answer = self._decoded(self._aside.call(path, msgspec.json.encode(command), seconds=seconds), kind, self._aside)
-        self._note_success(getattr(answer, "epoch", self.epoch))
+        """A request that may be repeated at will, over the other connection. Raises ServerUnreachable or Refused.
+
+        Not believed is a server of an older epoch than the newest that was heard of: it may not know yet that it was
+        deposed. (A numbered request is answered after a commit, which such a server cannot make; and its first
+        answer, given again by the next server, bears the epoch of the first.)
+        """
+        transport = self._aside
+        answer = self._decoded(transport.call(path, msgspec.json.encode(command), seconds=seconds), kind, transport)
+        epoch = getattr(answer, "epoch", self.epoch)
+        if epoch < self.epoch:
+            address = transport.address
+            transport.turn()
+            raise ServerUnreachable(f"{address}: a server of epoch {epoch} answered, {self.epoch} was there before")
+        self._note_success(epoch)
         return answer
 
     # -- how the server is
