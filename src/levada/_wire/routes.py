@@ -152,6 +152,15 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/logout", o.Logout, o.Changed, READERS, Lane.WEB),
 )
 
+PAGES: dict[str, frozenset[str]] = {
+    "/livez": ANYBODY,
+    "/readyz": ANYBODY,
+    "/login": ANYBODY,
+    "/metrics": READERS,
+    "/openapi.json": READERS,
+}
+"""Pages that are no JSON of ours (GET and HEAD), with who may read them."""
+
 BY_REQUEST: dict[type[Request], Route] = {route.request: route for route in ROUTES}
 
 
