@@ -15,7 +15,7 @@ from levada._model.messages import Fence, SessionId
 from levada._model.spec import Growth, Policy, Retry, TaskSpec
 from levada._model.status import ExitClass, Status
 from levada.errors import InvalidCommand
-from tests.core.house import House
+from tests.core.house import PLAIN, House
 
 DB = Policy("Db", resources=(("db", 1),))
 BOTH = Policy("Both", resources=(("db", 1), ("disk", 2)))
@@ -135,12 +135,107 @@ def test_a_task_is_granted_only_to_sessions_that_added_it() -> None:
     assert house.claim("w2") == [0]
 
 
-def test_a_session_that_comes_back_gets_its_tasks() -> None:
+def test_a_session_that_said_goodbye_gets_tasks_that_it_adds_again() -> None:
     house = House({0: []})
     house.do(m.Bye(SessionId("w1")))
     assert house.do(m.Hello(SessionId("w1"), ("etl",))) == m.HelloReply(1, math.inf)
     house.do(m.Hello(SessionId("w1"), ("etl",)))
+    assert house.claim() == []
+    house.add({0: []})
     assert house.claim() == [0]
+
+
+ETL = PLAIN._replace(module="etl.daily")
+
+
+def test_an_assistant_gets_tasks_of_the_modules_it_offers_and_no_others() -> None:
+    house = House(specs={0: TaskSpec(0, ETL), 1: TaskSpec(1, PLAIN)})
+    house.add({0: [], 1: []})
+    house.do(m.Hello(SessionId("helper"), ("etl.daily", "etl.other")))
+    house.do(m.Hello(SessionId("stranger"), ("etl",)))
+    assert house.claim("stranger", room=5) == []
+    assert house.claim("helper", room=5) == [0]
+    assert house.claim(room=5) == [1]
+
+
+def test_an_assistant_hears_of_modules_whose_tasks_come_later() -> None:
+    house = House()
+    house.do(m.Hello(SessionId("helper"), ("etl.daily",)))
+    house.specs[0] = TaskSpec(0, ETL)
+    house.add({0: []}, "w1")
+    house.specs[1] = TaskSpec(1, ETL)
+    house.add({1: []}, "w2")
+    assert house.claim("helper", room=5) == [0, 1]
+
+
+def test_an_assistant_that_changes_what_it_offers_loses_the_rest() -> None:
+    house = House(specs={0: TaskSpec(0, ETL)})
+    house.add({0: []})
+    house.do(m.Hello(SessionId("helper"), ("etl.daily",)))
+    house.do(m.Hello(SessionId("helper"), ()))
+    assert house.claim("helper") == []
+
+
+def test_who_is_gone_gives_nobody_else_its_tasks() -> None:
+    house = House({0: []})
+    house.add({1: []}, "w2")
+    house.do(m.Bye(SessionId("w1")))
+    assert house.claim("w2", room=5) == [1]
+    house.add({0: []}, "w2")
+    assert house.claim("w2", room=5) == [0]
+
+
+def test_the_outlook_is_that_of_the_sessions_own_tasks() -> None:
+    house = House({0: [], 1: [0]})
+    house.add({2: []}, "w2")
+    assert house.sync("w2")[-2:] == (1, 1)
+    assert house.sync("w1")[-2:] == (2, 1)
+    house.claim("w2")
+    house.done(2, session="w2")
+    assert house.sync("w2")[-2:] == (0, 0)
+    assert house.sync("w1")[-2:] == (2, 1)
+
+
+def cron(house: House, session: str, goal: str = "daily") -> None:
+    """The same program is started once more."""
+    house.do(m.Hello(SessionId(session), (), goal))
+    house.add({0: []}, session)
+
+
+def test_a_goal_that_saw_a_task_fail_does_not_start_it_over_before_the_pause_is_over() -> None:
+    house = House(policy=PLAIN._replace(retry=Retry(attempts=1)), failed_pause=900.0)
+    cron(house, "w1")
+    house.claim("w1")
+    house.fail(0, session="w1")
+    house.do(m.Bye(SessionId("w1")))
+    cron(house, "w2")
+    assert house.status(0) is Status.FAILED
+    house.pass_time(899)
+    cron(house, "w2")
+    assert house.status(0) is Status.FAILED
+    house.pass_time(2)
+    cron(house, "w3")
+    assert house.status(0) is Status.READY
+
+
+def test_another_goal_starts_a_failed_task_over_at_once() -> None:
+    house = House(policy=PLAIN._replace(retry=Retry(attempts=1)), failed_pause=900.0)
+    cron(house, "w1")
+    house.claim("w1")
+    house.fail(0, session="w1")
+    cron(house, "w2", "by hand")
+    assert house.status(0) is Status.READY
+
+
+def test_a_cancelled_task_stays_so_for_the_goals_that_wanted_it() -> None:
+    house = House(failed_pause=900.0)
+    cron(house, "w1")
+    house.do(m.Cancel(0))
+    house.pass_time(5000)
+    cron(house, "w2")
+    assert house.status(0) is Status.CANCELLED
+    cron(house, "w3", "by hand")
+    assert house.status(0) is Status.READY
 
 
 def test_urgent_work_of_another_group_comes_first() -> None:

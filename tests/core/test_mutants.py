@@ -307,8 +307,8 @@ def what_a_session_may_run_is_ignored(patch: Patch) -> None:
 
     intern = State.intern_group
 
-    def intern_group(state: State, sessions: frozenset[m.SessionId]) -> int:
-        number = intern(state, sessions)
+    def intern_group(state: State, sessions: frozenset[m.SessionId], module: str) -> int:
+        number = intern(state, sessions, module)
         for session in state.sessions.values():
             session.groups[:] = range(len(state.groups))
         return number

@@ -16,8 +16,8 @@ _ENDED_BADLY = (Status.FAILED, Status.CANCELLED)
 def hello(state: State, command: m.Hello, now: float) -> Decision[m.HelloReply]:
     """Open a session; saying hello again changes labels only."""
     session = state.sessions.get(command.session)
-    if session is None or session.labels != command.labels:
-        yield ch.SessionOpened(command.session, command.labels)
+    if session is None or (session.labels, session.goal) != (command.labels, command.goal):
+        yield ch.SessionOpened(command.session, command.labels, command.goal)
     return m.HelloReply(state.epoch, state.rules.lease)
 
 
@@ -64,26 +64,28 @@ def _add_again(state: State, command: m.AddTasks, specs: Sequence[TaskSpec], now
     newcomers = [spec.index for spec in specs if command.session not in state.groups[state.group[spec.index]].sessions]
     if newcomers:
         yield ch.TasksShared(command.session, newcomers)
-    wanted_anew = set(newcomers)
+    goal = state.sessions[command.session].goal or command.session
     for spec in specs:
         if spec.priority > state.own_priority.get(spec.index, 0):
             yield ch.PrioritySet(spec.index, spec.priority)
-        if _starts_over(state, spec.index, now, by_newcomer=spec.index in wanted_anew, reopen=command.reopen):
+        if _starts_over(state, spec.index, now, goal, reopen=command.reopen):
             yield ch.StartedOver(spec.index, invalid=state.status[spec.index] == Status.DONE)
 
 
-def _starts_over(state: State, index: Index, now: float, *, by_newcomer: bool, reopen: bool) -> bool:
+def _starts_over(state: State, index: Index, now: float, goal: str, *, reopen: bool) -> bool:
     """Does adding it again set a task that came to an end going?
 
-    A session stands for a goal here: failed and cancelled tasks start over when another session wants
-    them, disabled ones when their window is over, whoever adds them.
+    Failed and cancelled tasks start over when a goal wants them that did not see them end so; failed ones also when
+    their pause is over (cron adds the same goal each minute); disabled ones when their window is over, whoever adds them.
     """
     status = state.status[index]
     if status == Status.DONE:
         return reopen
     if status == Status.DISABLED:
         return state.at.get(index, now + 1) <= now
-    return by_newcomer and status in _ENDED_BADLY
+    if status not in _ENDED_BADLY:
+        return False
+    return goal not in state.seen_by.get(index, ()) or state.again.get(index, now + 1) <= now
 
 
 def _news(state: State, growth: Sequence[Growth], known: int) -> Sequence[Growth]:

@@ -18,6 +18,7 @@ from .state import DEFAULT_TOTAL, Resources, Session, State
 
 WAITING, READY, RUNNING, RETRYING = int(Status.WAITING), int(Status.READY), int(Status.RUNNING), int(Status.RETRYING)
 DONE = int(Status.DONE)
+ENDED_BADLY = frozenset({Status.FAILED, Status.DISABLED, Status.CANCELLED})
 
 
 def apply(state: State, change: ch.Change) -> None:
@@ -33,10 +34,11 @@ def _epoch_began(state: State, change: ch.EpochBegan) -> None:
 
 
 def _session_opened(state: State, change: ch.SessionOpened) -> None:
-    """Opening again changes the labels; a session that drains goes on draining."""
-    draining = change.session in state.sessions and state.sessions[change.session].draining
-    session = state.sessions[change.session] = Session(change.labels, draining=draining)
-    session.groups.extend(group.number for group in state.groups if change.session in group.sessions)
+    """Opening again changes labels and goal; a session that drains goes on draining."""
+    name, labels, goal = change
+    draining = name in state.sessions and state.sessions[name].draining
+    session = state.sessions[name] = Session(labels, goal, draining=draining)
+    session.groups.extend(group.number for group in state.groups if group.is_for(name, labels))
 
 
 def _session_drained(state: State, change: ch.SessionDrained) -> None:
@@ -45,7 +47,9 @@ def _session_drained(state: State, change: ch.SessionDrained) -> None:
 
 def _session_closed(state: State, change: ch.SessionClosed) -> None:
     """What lapsed under the session and nobody else has got can no longer be reported by it either."""
-    del state.sessions[change.session]
+    for number in state.sessions.pop(change.session).groups:
+        if change.session in state.groups[number].sessions:
+            state.leave_group(state.groups[number], change.session)
     state.woken.pop(change.session, None)
     for index in [index for index, holder in state.holder.items() if holder == change.session]:
         del state.holder[index]
@@ -71,8 +75,7 @@ def _found_while_planning(state: State, change: ch.FoundWhilePlanning) -> None:
 def _tasks_added(state: State, change: ch.TasksAdded) -> None:
     """New tasks are open: they keep one extra unmet count until a Growth closes them."""
     first, count = len(state.status), len(change.tasks)
-    session = frozenset((change.session,))
-    state.group.extend([state.intern_group(session)] * count)
+    _join_groups(state, change, count)
     state.policy.extend(map(state.intern_policy, [spec.policy for spec in change.tasks]))
     state.status.extend(bytes(count))  # WAITING is 0
     for column in (state.number, state.fence_epoch):
@@ -89,6 +92,20 @@ def _tasks_added(state: State, change: ch.TasksAdded) -> None:
             _add_rarities(state, spec.index, spec.priority, spec.batch, disabled=spec.policy.disabled)
 
 
+def _join_groups(state: State, change: ch.TasksAdded, count: int) -> None:
+    """Before the tasks are counted: the first group of all takes the counters as they stand when there is a second."""
+    session = frozenset((change.session,))
+    modules = {spec.policy.module for spec in change.tasks}
+    numbers = {module: state.intern_group(session, module) for module in sorted(modules)}
+    if len(numbers) == 1:
+        state.group.extend([*numbers.values()] * count)
+    else:
+        state.group.extend([numbers[spec.policy.module] for spec in change.tasks])
+    if state.is_split:
+        for number in state.group[-count:]:
+            state.groups[number].counts[WAITING] += 1
+
+
 def _add_rarities(state: State, index: Index, priority: int, batch: str | None, *, disabled: bool) -> None:
     if batch is not None:
         state.batch[index] = batch
@@ -102,9 +119,12 @@ def _add_rarities(state: State, index: Index, priority: int, batch: str | None, 
 
 def _tasks_shared(state: State, change: ch.TasksShared) -> None:
     for index in change.tasks:
-        sessions = state.groups[state.group[index]].sessions | {change.session}
-        state.group[index] = state.intern_group(sessions)
-        if state.status[index] == READY:
+        before = state.groups[state.group[index]]
+        state.group[index] = state.intern_group(before.sessions | {change.session}, before.module)
+        status = state.status[index]
+        before.counts[status] -= 1
+        state.groups[state.group[index]].counts[status] += 1
+        if status == READY:
             ready.enter(state, index)
 
 
@@ -298,6 +318,8 @@ def _forget_troubles(state: State, index: Index) -> None:
     _clear_time(state, index)
     state.reason.pop(index, None)
     state.trouble.pop(index, None)
+    state.again.pop(index, None)
+    state.seen_by.pop(index, None)
 
 
 def _meet(state: State, change: ch.Finished) -> None:
@@ -329,7 +351,11 @@ def _ended(state: State, change: ch.Ended) -> None:
     if change.trouble is not None:
         state.trouble[index] = change.trouble
     state.reason[index] = change.reason
-    if change.at is not None:
+    if change.status in ENDED_BADLY:
+        state.seen_by[index] = state.goals_of(index)
+    if change.status is Status.FAILED and change.at is not None:
+        state.again[index] = change.at
+    elif change.at is not None:
         state.at[index] = change.at
         if change.status is Status.RETRYING:
             state.retries.set(index, change.at)
@@ -360,6 +386,7 @@ def _became_cancelled(state: State, change: ch.BecameCancelled) -> None:
     state.set_status(change.task, Status.CANCELLED)
     _clear_time(state, change.task)
     state.reason[change.task] = "cancelled by an operator"
+    state.seen_by[change.task] = state.goals_of(change.task)
 
 
 def _started_over(state: State, change: ch.StartedOver) -> None:

@@ -33,15 +33,17 @@ class Brain:
         lock_delay: float = 0.0,
         cancel_grace: float = 30.0,
         excused_limit: int = EXCUSED_LIMIT,
+        failed_pause: float = math.inf,
     ) -> None:
         """Take no tasks yet.
 
         epoch: of the server that owns the state, part of every fence. lease: seconds a grant lasts
         without renewal, inf where it never lapses. lock_delay: seconds between a lapse and the next
         grant. cancel_grace: seconds for which a task that is asked to stop is still renewed.
-        excused_limit: failures in a row that count nothing (``infra``) and yet fail the task.
+        excused_limit: failures in a row that count nothing (``infra``) and yet fail the task. failed_pause:
+        seconds after which a failed task starts over when it is added again by a goal that has seen it fail.
         """
-        self.state = State(epoch, Rules(lease, lock_delay, cancel_grace, excused_limit))
+        self.state = State(epoch, Rules(lease, lock_delay, cancel_grace, excused_limit, failed_pause))
 
     @overload
     def handle(self, command: m.Sync, now: float) -> tuple[list[Change], m.SyncReply]: ...

@@ -34,6 +34,7 @@ class EpochBegan(NamedTuple):
 class SessionOpened(NamedTuple):
     session: SessionId
     labels: tuple[str, ...]
+    goal: str = ""
 
 
 class SessionDrained(NamedTuple):
@@ -125,7 +126,8 @@ class Ended(NamedTuple):
 
     lapsed: the lease ended by time; the worker may still be alive and its late success is accepted.
     counted: the grant counts as an attempt (a handed back one does not).
-    at: when a retrying task may become ready, or when the window of a disabled one is over.
+    at: when a retrying task may become ready, when the window of a disabled one is over, or when a failed one
+    may be started over by a goal that has seen it fail.
     """
 
     task: Index

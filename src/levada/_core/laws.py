@@ -102,6 +102,22 @@ def _counters_are_right(state: State) -> Iterator[str]:
         by_family[status][state.family_of[state.policy[index]]] += 1
     if counted != state.counts or by_family != state.by_family:
         yield f"counted {counted} {by_family}, kept {state.counts} {state.by_family}"
+    if state.is_split != (len(state.groups) > 1):
+        yield f"split is {state.is_split} with {len(state.groups)} groups"
+    for group in state.groups if state.is_split else ():
+        own = Counter(status for index, status in enumerate(state.status) if state.group[index] == group.number)
+        if [own[status] for status in range(len(Status))] != group.counts:
+            yield f"group {group.number} counted {own}, kept {group.counts}"
+
+
+def _sessions_know_their_groups(state: State) -> Iterator[str]:
+    for name, session in state.sessions.items():
+        due = [group.number for group in state.groups if group.is_for(name, session.labels)]
+        if sorted(session.groups) != due:
+            yield f"session {name!r} knows groups {session.groups}, due are {due}"
+    for group in state.groups:
+        if gone := [name for name in group.sessions if name not in state.sessions]:
+            yield f"group {group.number} is for {gone}, who are gone"
 
 
 # -- statuses ----------------------------------------------------------------------------------
@@ -151,6 +167,9 @@ def _timers_are_set(state: State) -> Iterator[str]:
     for index in state.at:
         if state.status[index] not in (Status.RETRYING, Status.DISABLED):
             yield f"task {index} is {Status(state.status[index])} and has a time"
+    for index in (*state.again, *state.seen_by):
+        if state.status[index] not in (Status.FAILED, Status.DISABLED, Status.CANCELLED):
+            yield f"task {index} is {Status(state.status[index])} and remembers who has seen it fail"
 
 
 # -- queues, resources, priorities -------------------------------------------------------------
@@ -226,6 +245,7 @@ _LAWS: tuple[Callable[[State], Iterator[str]], ...] = (
     _unmet_is_what_is_undone,
     _edges_have_two_ends,
     _counters_are_right,
+    _sessions_know_their_groups,
     _ready_means_nothing_unmet,
     _running_is_held,
     _sleepers_wake,

@@ -53,7 +53,7 @@ def sync(state: State, command: m.Sync, now: float) -> Decision[m.SyncReply]:
     if state.wishes:
         answer.cancel.update(dict.fromkeys(index for index in state.wishes if state.holder[index] == session))
     lost, cancel = list(answer.lost), list(answer.cancel)
-    return _new(m.SyncReply, (granted, resumed, lost, cancel, next_timer(state, now), *outlook(state)))
+    return _new(m.SyncReply, (granted, resumed, lost, cancel, next_timer(state, now), *outlook(state, session)))
 
 
 def _other_ends(state: State, command: m.Sync, answer: Answer, now: float) -> Iterator[ch.Change]:
@@ -81,9 +81,14 @@ def next_timer(state: State, now: float) -> float | None:
     return max(0.0, first - now)
 
 
-def outlook(state: State) -> tuple[int, int]:
-    """How many tasks are unfinished, and how many of them can move without a further report."""
-    counts = state.counts
+def outlook(state: State, name: SessionId) -> tuple[int, int]:
+    """How many tasks that the session may run are unfinished, and how many of them can move without a further report."""
+    if not state.is_split:
+        counts = state.counts
+    else:
+        counts = [sum(column) for column in zip(*(state.groups[number].counts for number in state.sessions[name].groups), strict=True)]
+        if not counts:
+            return 0, 0
     active = counts[READY] + counts[RUNNING] + counts[RETRYING]
     return counts[WAITING] + active, active
 
@@ -140,11 +145,13 @@ def _failure(state: State, failed: m.Failed, now: float) -> ch.Ended:
     index = failed.index
     if index in state.wishes:
         return ch.Ended(index, Status.CANCELLED, "cancelled by an operator while it ran")
+    pause = now + state.rules.failed_pause if state.rules.failed_pause < math.inf else None
     if failed.final:
-        return ch.Ended(index, Status.FAILED, f"{failed.exit}: another attempt would not help", state.trouble.get(index))
+        return ch.Ended(index, Status.FAILED, f"{failed.exit}: another attempt would not help", state.trouble.get(index), pause)
     retry = state.policy_of(index).retry
     verdict = after_failure(retry, state.trouble.get(index), failed.exit, failed.errors, failed.draw, now, state.rules.excused_limit)
-    return ch.Ended(index, verdict.status, verdict.reason, verdict.trouble, verdict.at)
+    at = pause if verdict.status is Status.FAILED else verdict.at
+    return ch.Ended(index, verdict.status, verdict.reason, verdict.trouble, at)
 
 
 def _hand_back(state: State, back: m.HandedBack, now: float) -> ch.Ended:

@@ -6,6 +6,7 @@ caches of what the columns say, whoever reads them may drop entries that no long
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
@@ -37,21 +38,25 @@ class Rules(NamedTuple):
     lock_delay: float
     cancel_grace: float
     excused_limit: int  # infra failures in a row that fail a task
+    failed_pause: float = math.inf  # until a goal that has seen a task fail starts it over by adding it again
 
 
 class Session:
     """What the brain knows of a worker process."""
 
-    __slots__ = ("draining", "groups", "labels")
+    __slots__ = ("draining", "goal", "groups", "labels")
 
-    def __init__(self, labels: tuple[str, ...], *, draining: bool) -> None:
-        self.labels = labels  # code an assistant offers to run; who may run what will read it
+    def __init__(self, labels: tuple[str, ...], goal: str, *, draining: bool) -> None:
+        self.labels = labels  # modules whose tasks an assistant offers to run
+        self.goal = goal
         self.draining = draining
-        self.groups: list[int] = []
+        self.groups: list[int] = []  # those whose tasks it may run
 
 
 class Group:
-    """Tasks that the same sessions may run, and the queue of those among them that are ready.
+    """Tasks of one module that the same sessions registered, and the queue of those among them that are ready.
+
+    These sessions may run them, and assistants that offer the module.
 
     Queues hold packed integers, ``index - (priority << 32)``: the smallest is the most urgent, then the
     one discovered first; with priority 0 it is the index itself and costs no object.
@@ -60,18 +65,25 @@ class Group:
     parked: lines whose head fell short; woken when there is more of what they lack.
     heads: the entry in the front that speaks for a line; other entries of its tasks are stale.
     batches: ready tasks by batch group and policy number.
+    counts: its tasks by status; kept while there is more than one group.
     """
 
-    __slots__ = ("batches", "front", "heads", "lines", "number", "parked", "sessions")
+    __slots__ = ("batches", "counts", "front", "heads", "lines", "module", "number", "parked", "sessions")
 
-    def __init__(self, number: int, sessions: frozenset[SessionId]) -> None:
+    def __init__(self, number: int, sessions: frozenset[SessionId], module: str) -> None:
         self.number = number
         self.sessions = sessions
+        self.module = module
+        self.counts = [0] * len(Status)
         self.front: list[int] = []
         self.lines: dict[Resources, list[int]] = {}
         self.parked: set[Resources] = set()
         self.heads: dict[Resources, int] = {}
         self.batches: dict[tuple[str, int], list[int]] = {}
+
+    def is_for(self, name: SessionId, labels: tuple[str, ...]) -> bool:
+        """May a session run these tasks?"""
+        return name in self.sessions or (self.module != "" and self.module in labels)
 
 
 class State:
@@ -82,7 +94,8 @@ class State:
         self.rules = rules
         self.sessions: dict[SessionId, Session] = {}
         self.groups: list[Group] = []
-        self.group_numbers: dict[frozenset[SessionId], int] = {}
+        self.group_numbers: dict[tuple[frozenset[SessionId], str], int] = {}
+        self.is_split = False  # there is more than one group
         self.policies: list[Policy] = []
         self.policy_numbers: dict[Policy, int] = {}
         self.policy_ids: dict[int, int] = {}  # id() of a policy kept alive by the list -> its number
@@ -106,6 +119,8 @@ class State:
         self.trouble: dict[Index, Trouble] = {}
         self.reason: dict[Index, str] = {}
         self.at: dict[Index, float] = {}  # retrying: when it may become ready; disabled: end of the window
+        self.again: dict[Index, float] = {}  # failed: when a goal that has seen it may start it over
+        self.seen_by: dict[Index, frozenset[str]] = {}  # failed, disabled, cancelled: goals that wanted it when it ended so
         self.holder: dict[Index, SessionId] = {}  # running, or lapsed and not granted since
         self.until: dict[Index, float] = {}  # end of a finite lease, before ``forgiven``
         self.wishes: dict[Index, float] = {}  # running tasks that are to stop -> no renewal past that
@@ -170,8 +185,8 @@ class State:
         """Everything that must be equal after a replay, as plain values."""
         caches = {"parked", "retries", "expiries", "freed", "stalled", "policy_ids", "edges", "groups", "sessions"}
         found = {name: value for name, value in vars(self).items() if name not in caches}
-        found["sessions"] = {name: (one.labels, one.draining, one.groups) for name, one in self.sessions.items()}
-        found["groups"] = [one.sessions for one in self.groups]
+        found["sessions"] = {name: (one.labels, one.goal, one.draining, one.groups) for name, one in self.sessions.items()}
+        found["groups"] = [(one.sessions, one.module, one.counts) for one in self.groups]
         found["requires"] = [list(self.edges.requirements(index)) for index in range(len(self.status))]
         return found
 
@@ -196,16 +211,37 @@ class State:
                 row.append(0)
         return number
 
-    def intern_group(self, sessions: frozenset[SessionId]) -> int:
-        """The number of the group of tasks that just these sessions may run."""
-        number = self.group_numbers.get(sessions)
+    def intern_group(self, sessions: frozenset[SessionId], module: str) -> int:
+        """The number of the group of tasks of a module that just these sessions registered."""
+        number = self.group_numbers.get((sessions, module))
         if number is None:
-            number = self.group_numbers[sessions] = len(self.groups)
-            self.groups.append(Group(number, sessions))
-            for name in sessions:
-                if name in self.sessions:
-                    self.sessions[name].groups.append(number)
+            number = self._new_group(sessions, module)
         return number
+
+    def _new_group(self, sessions: frozenset[SessionId], module: str) -> int:
+        if len(self.groups) == 1:
+            self.is_split = True
+            self.groups[0].counts = list(self.counts)
+        number = self.group_numbers[sessions, module] = len(self.groups)
+        group = Group(number, sessions, module)
+        self.groups.append(group)
+        for name in sessions if not module else self.sessions:
+            session = self.sessions.get(name)
+            if session is not None and group.is_for(name, session.labels):
+                session.groups.append(number)
+        return number
+
+    def leave_group(self, group: Group, name: SessionId) -> None:
+        """A session that registered the group's tasks is gone; the group may be equal to another from now on, and stays."""
+        if self.group_numbers.get((group.sessions, group.module)) == group.number:
+            del self.group_numbers[group.sessions, group.module]
+        group.sessions -= {name}
+        self.group_numbers.setdefault((group.sessions, group.module), group.number)
+
+    def goals_of(self, index: Index) -> frozenset[str]:
+        """What the task is wanted for by those that are here."""
+        sessions = self.sessions
+        return frozenset(sessions[name].goal or name for name in self.groups[self.group[index]].sessions if name in sessions)
 
     def set_status(self, index: Index, new: int) -> None:
         """Move one task, counters included."""
@@ -216,6 +252,10 @@ class State:
         counts[new] += 1
         by_family[old][family] -= 1
         by_family[new][family] += 1
+        if self.is_split:
+            counts = self.groups[self.group[index]].counts
+            counts[old] -= 1
+            counts[new] += 1
 
     def set_statuses(self, tasks: Sequence[Index], new: int) -> None:
         """Move tasks, counters included; fast where they all stand alike. One alone: ``set_status``."""
@@ -232,6 +272,11 @@ class State:
         for family, count in self.families_of(tasks):
             self.by_family[old][family] -= count
             self.by_family[new][family] += count
+        if self.is_split:
+            for number, count in Counter(map(self.group.__getitem__, tasks)).items():
+                counts = self.groups[number].counts
+                counts[old] -= count
+                counts[new] += count
 
     def families_of(self, tasks: Sequence[Index]) -> Iterable[tuple[int, int]]:
         """(family number, how many of the tasks)."""

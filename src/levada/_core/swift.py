@@ -28,7 +28,7 @@ def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], Sy
     name, done, failed, handed_back, suspended, found, room = command
     if failed or handed_back or suspended or found or not state.is_plain or type(room) is not int or room < 0:
         return None
-    if state.at or state.wishes or state.suspended or state.woken or state.paused:  # somebody waits for a moment, or wishes
+    if state.wishes or state.suspended or state.paused or (state.at and _is_due(state, now)):
         return None
     session = state.sessions.get(name) if type(name) is str else None
     if session is None or session.draining or len(session.groups) > 1:
@@ -42,8 +42,14 @@ def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], Sy
     letters: list[Grant] = []
     if room and (picked := pick_plain(state, session, room)):
         letters = _grant(state, name, picked, now, changes)
-    timer = next_timer(state, now) if state.until else None
-    return changes, _new(SyncReply, (letters, [], [], [], timer, *outlook(state)))
+    timer = next_timer(state, now) if state.until or state.at else None
+    return changes, _new(SyncReply, (letters, [], [], [], timer, *outlook(state, name)))
+
+
+def _is_due(state: State, now: float) -> bool:
+    """Has the time of a retry come?"""
+    first = state.retries.earliest()
+    return first is not None and first <= now
 
 
 def _reported(state: State, name: str, done: Any) -> list[Index] | None:

@@ -34,7 +34,8 @@ class Hello(NamedTuple):
     """Open (or resume) a session. Answer: HelloReply."""
 
     session: SessionId
-    labels: tuple[str, ...] = ()  # code that an assistant offers to run
+    labels: tuple[str, ...] = ()  # modules whose tasks an assistant offers to run
+    goal: str = ""  # names what is wanted, equal for two runs of one command; "": the session is a goal of its own
 
 
 class HelloReply(NamedTuple):

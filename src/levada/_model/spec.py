@@ -38,6 +38,7 @@ class Policy(NamedTuple):
     timeout: float | None = None  # seconds
     batch_limit: int = 1  # at most so many ready tasks of one batch group in one lease
     disabled: bool = False
+    module: str = ""  # where the class lives: assistants that were started with it may run the task; "": nobody but who registered it
 
 
 class TaskSpec(NamedTuple):
