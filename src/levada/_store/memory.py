@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from .._model.ports import Attempt
 from ..errors import Deposed, StoreBusy, StoreError, StoreFull
 from .ports import (
+    KEPT,
     SCANNED,
     Answer,
     AttemptPage,
@@ -117,7 +118,7 @@ class MemoryReader:
 class MemoryStore(MemoryReader):
     """``Store`` over a disk that lives as long as this process."""
 
-    def __init__(self, disk: Disk | None = None, *, retention: Retention = Retention()) -> None:  # noqa: B008 - a constant
+    def __init__(self, disk: Disk | None = None, *, retention: Retention = KEPT) -> None:
         super().__init__(disk or Disk())
         self._retention = retention
         self._epoch: int | None = None

@@ -15,7 +15,7 @@ from ..errors import ConfigError, StoreError
 from .copying import check_backup, copy_of_file, new_file, raise_epoch
 from .link import migrate
 from .memory import MemoryReader, MemoryStore
-from .ports import Reading, Retention, Store
+from .ports import KEPT, Reading, Retention, Store
 from .schema import MIGRATIONS
 from .sqlite import Connect, SqliteLink, SqliteReader, SqliteStore, connected
 
@@ -26,7 +26,7 @@ def open_store(
     url: str,
     *,
     synchronous: str = "full",
-    retention: Retention = Retention(),  # noqa: B008 - a constant
+    retention: Retention = KEPT,
     connect: Connect = connected,
 ) -> Store:
     """The store of that name, not taken over yet. Raises ConfigError for a name that means none.

@@ -185,6 +185,10 @@ class Retention(NamedTuple):
     idempotency: int = 100_000
 
 
+KEPT = Retention()
+"""What is kept where nobody says otherwise."""
+
+
 class Reading(Protocol):
     """Questions with bounded answers. A reader of its own connection sees what was committed before the question."""
 

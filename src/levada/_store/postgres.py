@@ -30,7 +30,7 @@ except ImportError as cause:
 from ..errors import ConfigError, Deposed, StoreBroken, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreReadOnly
 from .copying import copy_rows, new_file, raise_epoch
 from .link import Link, Row, Values, check_schema, migrate
-from .ports import Batch, Retention
+from .ports import KEPT, Batch, Retention
 from .reading import SqlReading
 from .schema import APPLICATION, MIGRATIONS, POSTGRES_TYPES, Migration
 from .sqlite import SqliteLink, connected
@@ -43,8 +43,9 @@ BEAT = 1.0
 NOW = "extract(epoch from clock_timestamp())"
 SETTINGS = "set search_path to {schema}; set synchronous_commit to {synchronous}; set idle_in_transaction_session_timeout to '5s'"
 PUT_TASKS = (
-    "insert into tasks (idx, key, family, params, module) select * from unnest(?::bigint[], ?::bytea[], ?::bigint[], ?::text[], "
-    "?::bigint[]) on conflict (idx) do update set key = excluded.key, family = excluded.family, params = excluded.params, module = excluded.module"
+    "insert into tasks (idx, key, family, params, module) select * from unnest(%b::bigint[], %b::bytea[], %b::bigint[], %b::text[], "
+    "%b::bigint[]) on conflict (idx) do update set key = excluded.key, family = excluded.family, params = excluded.params, "
+    "module = excluded.module"
 )
 
 
@@ -70,7 +71,7 @@ class Place:
         """A connection that commits each statement by itself, and finds our tables only. Raises StoreErrors."""
         with _translating(self.text):
             db = psycopg.connect(self.conninfo, autocommit=True, connect_timeout=5, application_name="levada", tcp_user_timeout=10_000)
-            db.execute(SETTINGS.format(schema=self.schema, synchronous=synchronous))
+            db.execute(SETTINGS.format(schema=self.schema, synchronous=synchronous).encode())
             if readonly:
                 db.execute("set default_transaction_read_only to on; set statement_timeout to '60s'")
             return db
@@ -159,7 +160,7 @@ class PostgresStore(SqlWriting):
         url: str,
         *,
         synchronous: str = "full",
-        retention: Retention = Retention(),  # noqa: B008 - a constant
+        retention: Retention = KEPT,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
         super().__init__(retention)

@@ -22,7 +22,7 @@ from ..errors import StoreBroken, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from .copying import copy_of_file
 from .filelock import FileLock
 from .link import Row, Values, check_schema, migrate
-from .ports import Batch, Retention
+from .ports import KEPT, Batch, Retention
 from .reading import SqlReading
 from .schema import APPLICATION, MIGRATIONS, SQLITE_TYPES, Migration
 from .writing import SqlWriting
@@ -153,7 +153,7 @@ class SqliteStore(SqlWriting):
         *,
         synchronous: str = "full",
         connect: Connect = connected,
-        retention: Retention = Retention(),  # noqa: B008 - a constant
+        retention: Retention = KEPT,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
         super().__init__(retention)
