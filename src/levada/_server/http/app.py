@@ -148,6 +148,8 @@ class App:
         head = exchange.head
         assert head is not None  # noqa: S101
         wait: float = getattr(request, "wait", 0.0)
+        if wait and self._polls >= self._settings.limits.long_polls:
+            raise Refusal("too-many-waiting", f"{self._polls:,} clients wait, no more may", hint="Ask with wait=0.", retry_after=1)
         repeat = _repeat(head, who, body) if route.repeatable and head.repeat is not None else None
         call = Waiting(route, request, who, size=len(body), deliver=self._outbox.deliver, repeat=repeat)
         future = self._outbox.expect(call, self._settings.limits.late + wait)

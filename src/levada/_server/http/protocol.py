@@ -61,11 +61,13 @@ class Guarded(HttpToolsProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._address = ""
-        self._head = 0  # bytes since the head of a request began; -1 while its body comes
+        self._head = 0  # bytes that came in since a head began, in chunks after its first; -1 while a body comes
+        self._lines = 0  # bytes of the lines of the head so far
         self._began: float | None = None  # when the request that is not whole yet began
         self._idle = self.shared.clock()  # when the last answer ended, or the connection began
         self._unread: tuple[int, float] = (0, 0.0)  # bytes that wait to be written, and since when so many
         self._subject: str | None = None
+        self._fault: Refusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base has it
         """Take a connection, or close it when there are too many."""
@@ -90,14 +92,33 @@ class Guarded(HttpToolsProtocol):
             self._head += len(data)
         super().data_received(data)
         if self._head > self.shared.limits.head:
-            self.refuse(Refusal("headers-too-large", f"the limit of a head is {self.shared.limits.head:,} bytes"))
+            self.refuse(self._too_long())
+
+    def _too_long(self) -> Refusal:
+        return Refusal("headers-too-large", f"the limit of a head is {self.shared.limits.head:,} bytes")
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
-        self._head = 0
+        self._head = self._lines = 0
         super().on_message_begin()
         if self._subject is not None:
             self.scope["levada.subject"] = self._subject  # type: ignore[typeddict-unknown-key]  # ours
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the path."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A whole header. What is raised here ends the parser."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._lines += size + 4
+        if self._lines > self.shared.limits.head:
+            self._fault = self._too_long()
+            raise ValueError("head too long")
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body is counted elsewhere."""
@@ -153,7 +174,7 @@ class Guarded(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed."""
-        self.refuse(Refusal("malformed", "this is no HTTP"))
+        self.refuse(self._fault or Refusal("malformed", "this is no HTTP"))
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nobody is to fill the log by asking for what there is not."""
