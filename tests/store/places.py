@@ -64,7 +64,7 @@ class InFile:
 
 class InDatabase:
     def __init__(self, url: str) -> None:
-        self.url = f"{url}&schema=s{uuid.uuid4().hex}"
+        self.url = f"{url.partition('&schema=')[0]}&schema=s{uuid.uuid4().hex}"
         self.opened: list[Store] = []
 
     def store(self, retention: Retention = KEPT) -> Store:

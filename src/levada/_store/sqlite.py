@@ -14,7 +14,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -173,8 +173,9 @@ class SqliteStore(SqlWriting):
             with _translating_os(self._path):
                 _make_file(self._path)
                 self._file = os.stat(self._path)
+            with closing(SqliteLink(self._path, self._connect, readonly=True)) as looking:
+                self._look(looking)
             link = SqliteLink(self._path, self._connect, readonly=False, synchronous=self._synchronous)
-            self._look(link)
             self._set(link)
             migrate(link, self._migrations, before=self._back_up_before, first=(f"pragma application_id = {APPLICATION}",))
             self._begin(link, owner)
@@ -197,7 +198,7 @@ class SqliteStore(SqlWriting):
             time.sleep(LOOK)
 
     def _look(self, link: SqliteLink) -> None:
-        """Refuse what is not ours, too new, or damaged; nothing is written."""
+        """Refuse what is not ours, too new, or damaged; by a connection that cannot write, not even when it is closed."""
         _check_kind(link)
         if not check_schema(link, self._migrations):
             return
