@@ -14,7 +14,7 @@ from .._model import messages as m
 from .._model.spec import Index
 from .._model.status import Status
 from ..errors import InvalidCommand
-from . import adding, operators, passing, reports, swift, views
+from . import adding, operators, passing, reports, snapshot, swift, views
 from .apply import apply
 from .changes import Change
 from .retry import EXCUSED_LIMIT
@@ -92,11 +92,30 @@ class Brain:
     ) -> Brain:
         """A brain in the state that these changes led to; what they brought about is among them."""
         brain = cls(epoch, lease, lock_delay=lock_delay, cancel_grace=cancel_grace)
-        for change in changes:
-            apply(brain.state, change)
-        brain.state.freed.clear()
-        brain.state.stalled.clear()
+        brain.resume(None, changes)
         return brain
+
+    def save(self) -> dict[str, Any]:
+        """The state as plain values and bytes (``snapshot.py``)."""
+        return snapshot.save(self.state)
+
+    def resume(self, saved: dict[str, Any] | None, changes: Iterable[Change]) -> None:
+        """Bring an empty brain to where another was: its snapshot, and what changed since."""
+        if saved is not None:
+            snapshot.load(self.state, saved)
+        for change in changes:
+            apply(self.state, change)
+        self.state.freed.clear()
+        self.state.stalled.clear()
+
+    def may_work(self, session: m.SessionId) -> bool:
+        """Whether a claim of the session may find something; a cheap look that can say yes too often, never no."""
+        state = self.state
+        return session in state.woken or any(state.groups[number].front for number in state.sessions[session].groups)
+
+    def outlook(self, session: m.SessionId) -> tuple[int, int]:
+        """How many tasks that the session may run are unfinished, and how many of them can move by themselves."""
+        return reports.outlook(self.state, session)
 
     def restart(self, epoch: int, now: float) -> list[Change]:
         """Begin a new epoch after a replay: everything that runs gets one full lease from now.

@@ -19,14 +19,14 @@ _NONE: array[int] = array("i")
 class Edges:
     """Edges are added, never removed: 4 bytes on the side of the task that needs, about 5 on the other."""
 
-    __slots__ = ("_column", "_length", "_more", "_start", "dependants")
+    __slots__ = ("_column", "_length", "more", "_start", "dependants")
 
     def __init__(self) -> None:
         self.dependants: list[array[int] | None] = []  # read by apply's inner loop; None: none yet
         self._column = array("i")
         self._start = array("i")
         self._length = array("i")
-        self._more: dict[Index, list[tuple[int, int]]] = {}  # later runs: (start, length)
+        self.more: dict[Index, list[tuple[int, int]]] = {}  # later runs: (start, length)
 
     def add_nodes(self, count: int) -> None:
         """Make room for so many further tasks, without edges."""
@@ -40,7 +40,7 @@ class Edges:
         start, dependants = len(self._column), self.dependants
         self._column.extend(requires)
         if self._length[index]:
-            self._more.setdefault(index, []).append((start, len(requires)))
+            self.more.setdefault(index, []).append((start, len(requires)))
         else:
             self._start[index], self._length[index] = start, len(requires)
         for required in requires:
@@ -54,9 +54,32 @@ class Edges:
         """A copy of what the task needs, in the order it was given."""
         start = self._start[index]
         found = self._column[start : start + self._length[index]]
-        for start, length in self._more.get(index, ()):
+        for start, length in self.more.get(index, ()):
             found.extend(self._column[start : start + length])
         return found
+
+    # -- keeping
+
+    def columns(self) -> dict[str, array[int]]:
+        """All that is kept beside ``more``; the side of the dependants is made from it."""
+        return {"edges": self._column, "edge_start": self._start, "edge_length": self._length}
+
+    def restore(self, columns: dict[str, bytes], more: dict[Index, list[tuple[int, int]]]) -> None:
+        """Fill an empty one; dependants come in the order of the tasks that need."""
+        for name, column in self.columns().items():
+            column.frombytes(columns[name])
+        self.more = more
+        dependants = self.dependants = [None] * len(self._start)
+        column, start = self._column, self._start
+        for index, length in enumerate(self._length):
+            if length:
+                begin = start[index]
+                for required in self.requirements(index) if index in more else column[begin : begin + length]:
+                    known = dependants[required]
+                    if known is None:
+                        dependants[required] = array("i", (index,))
+                    else:
+                        known.append(index)
 
     def dependants_of(self, index: Index) -> array[int]:
         """Those that need the task, oldest edge first; not to be written to."""

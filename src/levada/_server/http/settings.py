@@ -31,8 +31,8 @@ class Bind:
         if text.startswith("unix:") and len(text) > 5:
             return cls("", path=text[5:])
         if text.startswith("["):
-            host, _, port = text[1:].partition("]")
-            port = port.removeprefix(":")
+            host, closed, port = text[1:].partition("]")
+            host, port = host if closed else "", port.removeprefix(":")
         elif text.count(":") > 1:
             host, port = text, ""
         else:

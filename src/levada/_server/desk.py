@@ -1,0 +1,70 @@
+"""One drain of the mailbox on its way through the brain: what it changed, what must be written, who is answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._core.changes import Change
+from .._store import ports
+from .._wire.kinds import Answer
+from ..errors import LevadaError
+from . import journal
+from .http.port import Call
+from .members import Member
+
+if TYPE_CHECKING:
+    from .host import Host
+
+Reply = tuple[Call, Answer | bytes | LevadaError]
+
+
+class Desk:
+    """The papers of one drain. ``now``: the brain's time; ``wall``: seconds since 1970, for people."""
+
+    def __init__(self, host: Host, now: float, wall: float) -> None:
+        self.host, self.now, self.wall = host, now, wall
+        self.changes: list[Change] = []
+        self.replies: list[Reply] = []
+        self.tasks: list[ports.TaskRow] = []
+        self.attempts: list[Any] = []
+        self.logs: list[ports.LogChunk] = []
+        self.cuts: list[ports.LogCut] = []
+        self.audit: list[ports.AuditRow] = []
+        self.idempotency: list[tuple[str, bytes]] = []
+        self.closed: list[bytes] = []
+        self._touched: dict[str, Member] = {}
+        self.stirred = False  # somebody's wish may concern claims that wait
+
+    def handle(self, command: Any) -> Any:
+        """The brain's reply; what it changed is noted."""
+        changes, reply = self.host.brain.handle(command, self.now)
+        self.changes += changes
+        return reply
+
+    def touch(self, member: Member) -> None:
+        """The member's number and answer must be written."""
+        self._touched[member.id] = member
+
+    def reply(self, call: Call, result: Answer | bytes | LevadaError) -> None:
+        """Give an answer, after the commit."""
+        self.replies.append((call, result))
+
+    def batch(self, seq: int) -> ports.Batch | None:
+        """What the store writes; None where there is nothing to write."""
+        changes = journal.to_bytes(self.changes, self.now) if self.changes else None
+        sessions = [member.row(self.wall) for member in self._touched.values()]
+        if changes is None and not (sessions or self.attempts or self.logs or self.cuts or self.audit or self.idempotency or self.closed):
+            return None
+        return ports.Batch(
+            at=self.wall,
+            seq=seq if changes is not None else 0,
+            changes=changes,
+            tasks=self.tasks,
+            sessions=sessions,
+            closed=self.closed,
+            attempts=self.attempts,
+            logs=self.logs,
+            cuts=self.cuts,
+            audit=self.audit,
+            idempotency=self.idempotency,
+        )

@@ -1,0 +1,426 @@
+"""The scheduler as a server's process hosts it: drain the mailbox, let the brain decide, commit once, answer all.
+
+One thread calls the brain and the store. While a commit waits for the disk, another thread does it, and this one serves renewals
+and confirmations from memory, so that a slow disk costs no lease. Laws kept here: an answer is given after the commit of what
+it tells of; a repeated number gets the first answer; nobody is judged by time in which the server was away.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from .._core.brain import Brain
+from .._model import messages as m
+from .._model.messages import SessionId
+from .._model.status import Status
+from .._store.ports import Batch, Loaded, Store
+from .._wire.operators import Event
+from .._wire.problems import Refusal
+from .._wire.routes import Lane
+from ..errors import Deposed, LevadaError, SchedulerError, StoreError, StoreFull
+from . import journal, operating, work
+from .desk import Desk
+from .http.port import Call, Health, Sample
+from .http.tokens import TokenTable
+from .mailbox import Mailbox
+from .members import Member, member_of
+from .registry import Registry
+
+DRAIN = 2_000  # calls of work in one drain
+READS = 50  # pages in one drain
+LOOKS = 500  # held claims that are looked at again in one drain
+TICK = 0.25  # seconds between two judgements of leases and retries
+CHECKPOINT = 64 << 20  # bytes of journal after which the snapshot is made anew
+CHECKPOINT_ROWS = 50_000
+STEPS = 4  # pieces of a snapshot that are written between two drains
+SILENT = 7 * 86_400.0  # seconds after which a silent session is forgotten
+FULL_PAUSE = 5.0  # seconds between two tries to commit to a full store
+HOUSEKEEPING = 60.0
+log = logging.getLogger("levada.server")
+
+
+class Rules:
+    """What an operator sets at start. Seconds."""
+
+    def __init__(self, lease: float = 60.0, lock_delay: float = 0.0, cancel_grace: float = 30.0, failed_pause: float = 900.0) -> None:
+        self.lease, self.lock_delay, self.cancel_grace, self.failed_pause = lease, lock_delay, cancel_grace, failed_pause
+
+
+class Host:
+    """One server's scheduler; ``start`` takes the store over, ``stop`` gives it back.
+
+    ``submit`` and what else the HTTP layer calls is thread-safe. ``failed`` tells why the host ended by itself: the store was
+    taken over by another server (Deposed), or broke.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules | None = None,
+        *,
+        namespace_key: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.store, self.rules, self.namespace_key = store, rules or Rules(), namespace_key
+        self.clock, self.wall = clock, wall
+        self.tokens = TokenTable()
+        self.registry = Registry()
+        self.members: dict[SessionId, Member] = {}
+        self.failed: BaseException | None = None
+        self.started = wall()
+        self._parked: dict[SessionId, Member] = {}
+        self._mailbox: Mailbox[Call] = Mailbox()
+        self._listeners: list[Callable[[Sequence[Event]], None]] = []
+        self._answers = self._drains = self._commits = 0
+        self._ready = self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._ended: Callable[[], None] = lambda: None
+        self._later: list[Desk] = []
+
+    # -- coming and going
+
+    def start(self, owner: str, *, wait: float | None = 0.0, stopped: Callable[[], bool] | None = None) -> None:
+        """Take the store over, read it, begin. Raises StoreError; ``wait`` and ``stopped`` as ``Store.take_over`` has them."""
+        epoch = self.store.take_over(owner, wait=wait, stopped=stopped)
+        self.brain = Brain(
+            max(1, epoch - 1),
+            self.rules.lease,
+            lock_delay=self.rules.lock_delay,
+            cancel_grace=self.rules.cancel_grace,
+            failed_pause=self.rules.failed_pause,
+        )
+        self._load(self.store.load())
+        self.tokens.replace(self.store.tokens())
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="levada-commit")
+        desk = self._desk()
+        desk.changes += self.brain.restart(epoch, desk.now) if epoch > self.brain.state.epoch else []
+        self._write(desk)
+        self._ready = True
+        self._thread = threading.Thread(target=self._run, name="levada-host", daemon=True)
+        self._thread.start()
+        log.info("ready", extra={"epoch": epoch, "tasks": len(self.registry), "sessions": len(self.members)})
+
+    def _load(self, loaded: Loaded) -> None:
+        now, saved = journal.saved_of(loaded.parts)
+        self.brain.resume(saved, ())
+        del saved
+        self._since_snapshot = self._rows_since = 0
+        for _, row in loaded.journal:
+            now, changes = journal.from_bytes(row)
+            self.brain.resume(None, changes)
+            self._since_snapshot += len(row)
+            self._rows_since += 1
+        self._base = now - self.clock()  # the brain's time goes on where it stood: while the server is away it stands still
+        self._seq = loaded.seq
+        self.registry.add([row.key for row in loaded.tasks])
+        self._match()
+        for session in loaded.sessions:
+            member = member_of(session, self.clock())
+            self.members[member.id] = member
+        self._snapshot: Iterator[int] | None = None
+
+    def _match(self) -> None:
+        if len(self.registry) != len(self.brain.state.status):
+            raise StoreError(
+                f"the store names {len(self.registry):,} tasks and tells of {len(self.brain.state.status):,}",
+                hint="It was damaged. Restore a backup (`levada backup restore`).",
+            )
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Answer what waits, commit, give the store back. Harmless to repeat."""
+        self._ready, self._stopping = False, True
+        self._mailbox.ring()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(grace)
+        if self._thread is not None:
+            self._committer.shutdown(wait=self.failed is None)
+            self._thread = None
+        self.store.close()
+
+    def on_end(self, ended: Callable[[], None]) -> None:
+        """Call this once when the host ends by itself (see ``failed``)."""
+        self._ended = ended
+
+    # -- the port of the HTTP layer
+
+    def submit(self, call: Call) -> None:
+        """Take a call into the mailbox."""
+        if not self._ready:
+            raise Refusal("not-ready", "the server starts, stands by or stops", hint="Ask another server, or again soon.", retry_after=1.0)
+        self._mailbox.put(call.route.lane, call)
+
+    def health(self) -> Health:
+        """Whether this process is of use."""
+        if self.failed is not None:
+            return Health(False, False, "the server has ended; see its log")
+        return Health(True, self._ready, "" if self._ready else "not ready")
+
+    def watch(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
+        """Call ``listener`` with the changes of each commit."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def samples(self) -> Iterable[Sample]:
+        """Figures for the metrics page."""
+        state = self.brain.state
+        yield Sample("epoch", "gauge", "Number of server lives", state.epoch)
+        for status, count in zip(Status, state.counts, strict=True):
+            yield Sample("tasks", "gauge", "Tasks by status", count, (("status", str(status)),))
+        yield Sample("sessions", "gauge", "Sessions that are known", len(self.members))
+        yield Sample("waiting_claims", "gauge", "Claims that are held open", len(self._parked))
+        yield Sample("mailbox", "gauge", "Calls that wait for the host", len(self._mailbox))
+        yield Sample("answers_total", "counter", "Calls that were answered", self._answers)
+        yield Sample("drains_total", "counter", "Rounds of the host", self._drains)
+        yield Sample("commits_total", "counter", "Transactions of the store", self._commits)
+        yield Sample("journal_bytes", "gauge", "Bytes of journal since the last snapshot", self._since_snapshot)
+
+    # -- claims that are held
+
+    def park(self, member: Member) -> None:
+        """Hold a claim open."""
+        self._parked[member.id] = member
+
+    def unpark(self, member: Member) -> None:
+        """It is answered, or its client went away."""
+        self._parked.pop(member.id, None)
+        member.call = None
+
+    def _look_again(self, desk: Desk) -> None:
+        """Answer held claims that can be answered; those that were looked at go to the end of the line."""
+        if not self._parked:
+            return
+        now, may_work = self.clock(), self.brain.may_work
+        for member in list(self._parked.values())[:LOOKS]:
+            call = member.call
+            if desk.stirred or now >= member.deadline or (call is not None and call.gone) or may_work(member.id) or self._is_idle(member):
+                if work.claim_again(desk, member):
+                    continue
+            if len(self._parked) > LOOKS:
+                self._parked[member.id] = self._parked.pop(member.id)
+
+    def _is_idle(self, member: Member) -> bool:
+        """Nothing that this session may run can move by itself: it should know."""
+        return not member.about.get("modules") and not self.brain.outlook(member.id)[1]
+
+    # -- the loop
+
+    def _desk(self) -> Desk:
+        return Desk(self, self.clock() + self._base, self.wall())
+
+    def _run(self) -> None:
+        try:
+            self._tick_at = self._slept_at = self.clock()
+            self._beat_at = self._keep_at = self.clock() + 1.0
+            while not self._stopping:
+                self._mailbox.wait(self._patience())
+                self._round()
+            self._dismiss()
+        except BaseException as error:
+            self.failed = error
+            self._ready = False
+            if isinstance(error, Deposed):
+                log.error("another server took over", extra={"reason": str(error)})
+            else:
+                log.critical("the host has ended", exc_info=error)
+            self._refuse_all(error)
+            self._ended()
+
+    def _patience(self) -> float:
+        """Seconds until something is due by itself."""
+        if self._snapshot is not None:
+            return 0.0
+        now = self.clock()
+        due = [self._tick_at, self._beat_at]
+        if self._parked:
+            due.append(min(member.deadline for member in list(self._parked.values())[:LOOKS]))
+        return max(0.0, min(due) - now)
+
+    def _round(self) -> None:
+        """One drain."""
+        desk = self._desk()
+        lag = self._lag()
+        calls = [*self._mailbox.take(Lane.URGENT, DRAIN), *self._mailbox.take(Lane.WORK, DRAIN)]
+        for call in calls:
+            self._serve(desk, call)
+        if lag or self.clock() >= self._tick_at:
+            self._tick_at = self.clock() + TICK
+            desk.handle(m.Tick(lag))
+        self._look_again(desk)
+        self._write(desk)
+        self._deliver(desk)
+        self._read(self._mailbox.take(Lane.READ, READS))
+        self._housekeep()
+        self._drains += 1
+        self._slept_at = self.clock()
+
+    def _lag(self) -> float:
+        """Seconds for which the loop was away beyond what it had meant to sleep; leases end so much later."""
+        away = self.clock() - self._slept_at
+        return away if away > max(1.0 + TICK, self.rules.lease / 30) else 0.0
+
+    def _serve(self, desk: Desk, call: Call) -> None:
+        handler = work.HANDLERS.get(type(call.request)) or operating.HANDLERS.get(type(call.request))
+        try:
+            if handler is None:
+                raise Refusal("not-found", f"{call.route} is not there yet")
+            answer = operating.repeated(desk, call) if call.repeat is not None else None
+            if answer is None:
+                answer = handler(desk, call)
+                if answer is not None and call.route.audited:
+                    operating.note(desk, call, answer)
+            if answer is not None:
+                desk.reply(call, answer)
+        except LevadaError as refused:
+            desk.reply(call, refused)
+        except Exception:
+            log.exception("a request could not be served", extra={"route": str(call.route)})
+            desk.reply(call, Refusal("internal", "the server made a mistake; it is in its log"))
+
+    def _read(self, calls: list[Call]) -> None:
+        """Pages: they change nothing, so nothing is written."""
+        for call in calls:
+            desk = self._desk()
+            self._serve(desk, call)
+            self._deliver(desk)
+
+    # -- writing and answering
+
+    def _write(self, desk: Desk) -> None:
+        """Commit what a desk holds; renewals go on meanwhile. A store without room is asked again until it has some."""
+        batch = desk.batch(self._seq + 1)
+        if batch is None:
+            return
+        if batch.changes is not None:
+            self._seq += 1
+            self._since_snapshot += len(batch.changes)
+            self._rows_since += 1
+        full = False
+        while True:
+            try:
+                self._commit(batch)
+                break
+            except StoreFull as cause:
+                if not full:
+                    log.error("the store has no room; nothing is acknowledged until it has", extra={"reason": str(cause)})
+                    full = True
+                self._refuse_for(desk, cause)
+        if full:
+            log.info("the store has room again")
+        if desk.changes and self._listeners:
+            self._tell(desk)
+
+    def _commit(self, batch: Batch) -> None:
+        done: Future[None] = self._committer.submit(self.store.commit, batch)
+        done.add_done_callback(lambda _: self._mailbox.ring())
+        while not done.done():
+            self._mailbox.wait(1.0, urgent_only=True)
+            self._serve_urgent()
+        done.result()
+        self._commits += 1
+
+    def _serve_urgent(self) -> None:
+        """Renewals and confirmations from memory. What they change beyond ends of leases waits for the next commit."""
+        for call in self._mailbox.take(Lane.URGENT, DRAIN):
+            desk = self._desk()
+            self._serve(desk, call)
+            if journal.to_bytes(desk.changes, 0.0) is None:
+                self._deliver(desk)
+            else:
+                self._later.append(desk)
+
+    def _refuse_for(self, desk: Desk, cause: StoreFull) -> None:
+        """Refuse what waits for the commit, and what comes, for a while; then the same batch is tried again."""
+        for call, _ in desk.replies:
+            call.answer(cause)
+        desk.replies.clear()
+        until = self.clock() + FULL_PAUSE
+        while self.clock() < until and not self._stopping:
+            self._mailbox.wait(min(0.5, until - self.clock()))
+            self._serve_urgent()
+            for call in self._mailbox.take(Lane.WORK, DRAIN):
+                call.answer(cause)
+            self._read(self._mailbox.take(Lane.READ, READS))
+        if self._stopping:
+            raise cause
+
+    def _deliver(self, desk: Desk) -> None:
+        for call, result in desk.replies:
+            call.answer(result)
+        self._answers += len(desk.replies)
+
+    def _tell(self, desk: Desk) -> None:
+        events = operating.events_of(desk)
+        for listener in list(self._listeners):
+            listener(events)
+
+    # -- housekeeping
+
+    def _housekeep(self) -> None:
+        """What must be done now and then, a bounded piece at a time."""
+        self._write_later()
+        self._keep_snapshot()
+        now = self.clock()
+        if now >= self._beat_at:
+            self._beat_at = now + 1.0
+            self.store.heartbeat()
+        if now >= self._keep_at:
+            self._keep_at = now + HOUSEKEEPING
+            self.store.touch_tokens(self.tokens.uses())
+            self._forget_silent(now)
+            if self.store.prune(self.wall()):
+                self._keep_at = now
+
+    def _write_later(self) -> None:
+        later, self._later = self._later, []
+        for desk in later:
+            self._write(desk)
+            self._deliver(desk)
+
+    def _keep_snapshot(self) -> None:
+        if self._snapshot is None and (self._since_snapshot > CHECKPOINT or self._rows_since > CHECKPOINT_ROWS):
+            self._snapshot = self.store.checkpoint(self._seq, journal.parts_of(self.brain.save(), self.clock() + self._base))
+            self._since_snapshot = self._rows_since = 0
+        for _ in range(STEPS if self._snapshot is not None else 0):
+            if self._snapshot is None or next(self._snapshot, None) is None:
+                self._snapshot = None
+                return
+
+    def _forget_silent(self, now: float) -> None:
+        silent = [member for member in self.members.values() if now - member.seen > SILENT][:DRAIN]
+        if not silent:
+            return
+        desk = self._desk()
+        for member in silent:
+            desk.handle(m.Bye(member.id))
+            work.leave(desk, member)
+        self._write(desk)
+        self._deliver(desk)
+
+    # -- the end
+
+    def _dismiss(self) -> None:
+        """Answer held claims with what there is: their workers ask elsewhere, or again later."""
+        desk = self._desk()
+        for member in list(self._parked.values()):
+            member.deadline = -math.inf
+            work.claim_again(desk, member)
+        self._write(desk)
+        self._deliver(desk)
+        self._refuse_all(Refusal("not-ready", "the server stops", retry_after=1.0))
+
+    def _refuse_all(self, cause: BaseException) -> None:
+        refusal = cause if isinstance(cause, SchedulerError) else Refusal("internal", "the server has ended")
+        for lane in (Lane.URGENT, Lane.WORK, Lane.READ):
+            while calls := self._mailbox.take(lane, DRAIN):
+                for call in calls:
+                    call.answer(refusal)
+        for member in list(self._parked.values()):
+            if member.call is not None:
+                member.call.answer(refusal)
+            self.unpark(member)
