@@ -63,11 +63,13 @@ class Host:
         store: Store,
         rules: Rules | None = None,
         *,
+        version: str = "",
         namespace_key: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.store, self.rules, self.namespace_key = store, rules or Rules(), namespace_key
+        self.version = version
         self.clock, self.wall = clock, wall
         self.tokens = TokenTable()
         self.registry = Registry()
@@ -198,9 +200,9 @@ class Host:
         now, may_work = self.clock(), self.brain.may_work
         for member in list(self._parked.values())[:LOOKS]:
             call = member.call
-            if desk.stirred or now >= member.deadline or (call is not None and call.gone) or may_work(member.id) or self._is_idle(member):
-                if work.claim_again(desk, member):
-                    continue
+            due = desk.stirred or now >= member.deadline or (call is not None and call.gone)
+            if (due or may_work(member.id) or self._is_idle(member)) and work.claim_again(desk, member):
+                continue
             if len(self._parked) > LOOKS:
                 self._parked[member.id] = self._parked.pop(member.id)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from binascii import unhexlify
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from .. import __version__
 from .._model import messages as m
 from .._model.messages import Fence, SessionId
 from .._model.spec import Growth, Index, Policy, Retry, TaskSpec
@@ -41,8 +40,7 @@ _TOLD = (Status.DONE, Status.FAILED, Status.DISABLED, Status.CANCELLED)
 
 def hello(desk: Desk, call: Call) -> Done:
     """Open a session, or come back to it."""
-    asked, host = call.request, desk.host
-    assert isinstance(asked, w.Hello)
+    asked, host = cast("w.Hello", call.request), desk.host
     version = choose_version(asked.wire)
     session = SessionId(asked.session)
     member = host.members.get(session)
@@ -63,7 +61,7 @@ def hello(desk: Desk, call: Call) -> Done:
         lease=reply.lease,
         seq=member.number,
         held=_held_by(desk, session),
-        server=__version__,
+        server=host.version,
         limits=limits_told(),
         namespace_key=host.namespace_key,
     )
@@ -91,8 +89,7 @@ def _member(desk: Desk, call: Call, session: str) -> Member:
 
 def bye(desk: Desk, call: Call) -> Done:
     """End a session; what it holds goes back."""
-    asked = call.request
-    assert isinstance(asked, w.Bye)
+    asked = cast("w.Bye", call.request)
     member = _member(desk, call, asked.session)
     if member.step(asked.seq) is None:
         desk.handle(m.Bye(member.id))
@@ -115,8 +112,7 @@ def leave(desk: Desk, member: Member) -> None:
 
 def add_tasks(desk: Desk, call: Call) -> Done:
     """Register a slice of a plan."""
-    asked, host = call.request, desk.host
-    assert isinstance(asked, w.AddTasks)
+    asked, host = cast("w.AddTasks", call.request), desk.host
     member = _member(desk, call, asked.session)
     answered = member.step(asked.seq)
     if answered is not None:
@@ -228,8 +224,7 @@ def _settle(desk: Desk, member: Member, number: int, answer: bytes) -> None:
 
 def sync(desk: Desk, call: Call) -> Done:
     """Report and claim."""
-    asked = call.request
-    assert isinstance(asked, w.Sync)
+    asked = cast("w.Sync", call.request)
     member = _member(desk, call, asked.session)
     answered = member.step(asked.seq)
     if answered is not None:
@@ -348,8 +343,7 @@ def _attempt(item: w.AttemptItem) -> tuple[Any, ...]:
 
 def renew(desk: Desk, call: Call) -> Done:
     """Extend leases."""
-    asked = call.request
-    assert isinstance(asked, w.Renew)
+    asked = cast("w.Renew", call.request)
     member = _member(desk, call, asked.session)
     find, lost = desk.host.registry.index_of.get, list[str]()
     held: list[tuple[Index, Fence]] = []
@@ -366,8 +360,7 @@ def renew(desk: Desk, call: Call) -> Done:
 
 def confirm(desk: Desk, call: Call) -> Done:
     """Is a fence still the newest?"""
-    asked = call.request
-    assert isinstance(asked, w.Confirm)
+    asked = cast("w.Confirm", call.request)
     member = _member(desk, call, asked.session)
     index = desk.host.registry.find(asked.key)
     newest = index is not None and bool(desk.handle(m.Confirm(member.id, index, Fence(asked.epoch, asked.number))))
@@ -379,8 +372,7 @@ def confirm(desk: Desk, call: Call) -> Done:
 
 def specs(desk: Desk, call: Call) -> Done:
     """What an assistant needs to build tasks: only of tasks that it may run."""
-    asked, host = call.request, desk.host
-    assert isinstance(asked, w.Specs)
+    asked, host = cast("w.Specs", call.request), desk.host
     member = _member(desk, call, asked.session)
     state = host.brain.state
     session = state.sessions[member.id]
@@ -392,8 +384,7 @@ def specs(desk: Desk, call: Call) -> Done:
 
 def standing(desk: Desk, call: Call) -> Done:
     """How the session's tasks stand."""
-    asked, host = call.request, desk.host
-    assert isinstance(asked, w.Standing)
+    asked, host = cast("w.Standing", call.request), desk.host
     member = _member(desk, call, asked.session)
     state = host.brain.state
     groups = frozenset(state.sessions[member.id].groups) if member.id in state.sessions else frozenset()
