@@ -16,7 +16,10 @@ class Holder(Protocol):
         ...
 
     def hold(self, index: Index, key: bytes, fence: Fence, valid_until: float, allowed: float, leader: Index) -> int:
-        """Note a lease. valid_until: boottime clock; allowed: seconds of work, inf for no limit; leader: of its batch, or itself."""
+        """Note a lease; -1 when there is no place for it.
+
+        valid_until: boottime clock. allowed: seconds of work, inf for no limit. leader: of its batch, or itself.
+        """
         ...
 
     def release(self, slot: int) -> None:

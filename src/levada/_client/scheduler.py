@@ -389,28 +389,32 @@ class Served:
 
     def _take(self, row: w.GrantRow, valid_until: float) -> None:
         rows = [row, *row.batch]
-        unknown = [one.key for one in rows if self._keys.index(one.key) is None]
-        full = self._holder.free() < len(rows)
-        if full or (unknown and not self._adopted(unknown)):
+        if (unknown := [one.key for one in rows if self._keys.index(one.key) is None]) and not self._adopted(unknown):
             for one in rows:
-                why = "its worker holds all that it can" if full else "its worker does not know the task"
-                self._return(one.key, one.epoch, one.number, 1.0 if full else 60.0, why)
+                self._return(one.key, one.epoch, one.number, 60.0, "its worker does not know the task")
             return
-        found = [(index, one) for one in rows if (index := self._keys.index(one.key)) is not None]
-        leader = found[0][0]
-        for index, one in found:
-            self._hold(index, one, valid_until + one.lease, leader)
-        members = tuple(translate.grant(index, one, ()) for index, one in found[1:])
-        self._granted.append(translate.grant(leader, row, members))
+        ours: list[tuple[Index, w.GrantRow]] = []
+        for one in rows:
+            index = self._indices([one.key])[0]
+            if self._hold(index, one, valid_until + one.lease, ours[0][0] if ours else index):
+                ours.append((index, one))
+            else:
+                self._return(one.key, one.epoch, one.number, 1.0, "its worker holds all that it can")
+        if ours:
+            members = tuple(translate.grant(index, one, ()) for index, one in ours[1:])
+            self._granted.append(translate.grant(*ours[0], members))
 
-    def _hold(self, index: Index, row: w.GrantRow, valid_until: float, leader: Index) -> None:
+    def _hold(self, index: Index, row: w.GrantRow, valid_until: float, leader: Index) -> bool:
+        """Note a lease; False when there is no place for it."""
         policy = self._policies.get(index)
         allowed = math.inf if policy is None or policy.timeout is None else policy.timeout
         fence = Fence(row.epoch, row.number)
         slot = self._holder.hold(index, bytes.fromhex(row.key), fence, valid_until, allowed, leader)
-        self._held[index] = Hold(fence, slot, leader)
-        self._by_slot[slot] = index
-        self._count(index, Status.RUNNING)
+        if slot >= 0:
+            self._held[index] = Hold(fence, slot, leader)
+            self._by_slot[slot] = index
+            self._count(index, Status.RUNNING)
+        return slot >= 0
 
     def _adopted(self, keys: list[str]) -> bool:
         """Ask what tasks of others are, and have them built. Whether all could be."""

@@ -6,9 +6,11 @@ and tries again when the time of the backoff has come.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -25,6 +27,8 @@ from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Transport
 
 TASKS, REPORTS, BYE = range(3)
 """Kinds of numbered requests."""
+
+log = logging.getLogger("levada.client")
 
 _PATHS = ("/v1/tasks", "/v1/sync", "/v1/bye")
 _ANSWERS: tuple[type[Any], ...] = (w.AddTasksAnswer, w.SyncAnswer, w.ByeAnswer)
@@ -109,10 +113,8 @@ class Session:
                 time.sleep(max(0.0, self._retry_at - time.monotonic()))
 
     def _say_hello(self) -> w.HelloAnswer:
-        from .. import __version__
-
         about = {"host": socket.gethostname()[: limits.NAME], "pid": os.getpid(), **self._hello}
-        command = w.Hello(self.id, list(limits.VERSIONS), __version__, **about)
+        command = w.Hello(self.id, list(limits.VERSIONS), _version(), **about)
         answer = self.ask("/v1/hello", command, w.HelloAnswer)
         self.seq = answer.seq
         return answer
@@ -266,6 +268,8 @@ class Session:
         else:
             later = fault.retry_after if isinstance(fault, Refused) else None
             self._retry_at = now + max(backoff(self._failures + 1, self._dice()), later or 0.0)
+        if self._failures == 1:  # the first may be chance
+            log.warning("the server is away; going on with what is held: %s", fault.message, extra={"code": fault.code})
         self._failures += 1
         self.failed_at = boottime()
         self.away_since = self.away_since or now
@@ -273,9 +277,16 @@ class Session:
 
     def _note_success(self, epoch: int) -> None:
         self.epoch = max(self.epoch, epoch)
+        if self._failures > 1:
+            log.warning("the server answers again, after %.0f s", self.away)
         self._failures, self.away_since, self._retry_at = 0, None, 0.0
 
     def close(self) -> None:
         """Give the connections back."""
         self._main.close()
         self._aside.close()
+
+
+def _version() -> str:
+    """Of the package, whose door is not for the rooms below it to open."""
+    return str(getattr(sys.modules.get(__name__.partition(".")[0]), "__version__", "unknown"))

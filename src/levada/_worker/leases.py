@@ -96,7 +96,7 @@ class Leases:
         return max(0, self._slots // 4 - self._used)
 
     def hold(self, index: Index, key: bytes, fence: Fence, valid_until: float, allowed: float, leader: Index) -> int:
-        """Note a lease; its slot. The leader of a batch is noted before the others. Raises OverflowError when its window is full."""
+        """Note a lease; its slot. The leader of a batch is noted before the others. -1 when its window is full."""
         words, base = self.words, 0
         for step in range(WINDOW):
             slot = (index + step) % self._slots
@@ -104,7 +104,7 @@ class Leases:
             if not words[base]:
                 break
         else:
-            raise OverflowError(f"no slot for task {index}")
+            return -1
         self._serial += 1
         words[base + INDEX], words[base + EPOCH], words[base + NUMBER] = index, fence[0], fence[1]
         self._bytes[8 * (base + KEY) : 8 * (base + KEY) + 16] = key
@@ -120,12 +120,10 @@ class Leases:
         return slot
 
     def _slot_of(self, index: Index, default: int) -> int:
-        for step in range(WINDOW):
-            slot = (index + step) % self._slots
-            base = HEADER + WORDS * slot
-            if self.words[base] and self.words[base + INDEX] == index:
-                return slot
-        return default
+        """The newest lease of a task (an earlier one may still wait for its report to arrive)."""
+        near = [(index + step) % self._slots for step in range(WINDOW)]
+        mine = [slot for slot in near if self.serial(slot) and self.words[HEADER + WORDS * slot + INDEX] == index]
+        return max(mine, key=self.serial, default=default)
 
     def release(self, slot: int) -> None:
         """The lease has ended."""
@@ -200,10 +198,8 @@ class Leases:
 
     def taken(self) -> Iterator[int]:
         """Slots with a lease."""
-        words = self.words
-        for slot in range(words[HIGH]):
-            if words[HEADER + WORDS * slot]:
-                yield slot
+        serials = self.words[HEADER : HEADER + WORDS * self.words[HIGH] : WORDS].tolist()
+        return (slot for slot, serial in enumerate(serials) if serial)
 
     def serial(self, slot: int) -> int:
         """Number of the lease in a slot; 0 for none."""

@@ -44,6 +44,7 @@ class Processes:
     exist now. kill_after: seconds between SIGTERM and SIGKILL. max_tasks: replace a child after so many
     (never while it keeps suspended attempts); without it a child that grew by far is replaced. spawning:
     names that a spawned child needs; used where a fork is not safe (threads exist), or always with spawn=True.
+    frozen: (index, fence) -> seconds for which that attempt was stopped by its keeper, which no timeout counts.
     """
 
     forks = True  # a child holds the tasks that are known when it begins
@@ -59,6 +60,7 @@ class Processes:
         max_tasks: int | None = None,
         spawning: Spawning | None = None,
         spawn: bool = False,
+        frozen: Callable[[int, Any], float] = lambda index, fence: 0.0,
     ) -> None:
         if os.name != "posix":
             raise RunError("the process pool needs POSIX processes", hint='Use executor="threads" or one slot on this platform.')
@@ -73,6 +75,7 @@ class Processes:
         self._max_tasks = max_tasks
         self._spawning = spawning or Spawning("levada._worker.hooks:HOOKS")
         self._spawn = spawn
+        self._frozen = frozen
         self._children: list[Child] = []
         self._by_fd: dict[int, Child] = {}
         self._waiting: deque[Job] = deque()
@@ -449,7 +452,8 @@ class Processes:
         job = child.jobs[seq] if seq is not None else None
         if job is None or job.timeout is None:
             return _GLANCE  # a job with a timeout may begin at any moment
-        return child.shared.clocks[SINCE] + job.timeout - child.used.get(job.index, 0.0) - now
+        frozen = self._frozen(job.index, job.fence)
+        return child.shared.clocks[SINCE] + job.timeout + frozen - child.used.get(job.index, 0.0) - now
 
     def _keep_time(self) -> None:
         """Stop what is over its time, kill what does not stop, move jobs from behind long ones."""
