@@ -173,7 +173,8 @@ class SqliteStore(SqlWriting):
             with _translating_os(self._path):
                 _make_file(self._path)
                 self._file = os.stat(self._path)
-            with closing(SqliteLink(self._path, self._connect, readonly=True)) as looking:
+            # A first start that died may have left a rollback journal, which needs a writer.
+            with closing(SqliteLink(self._path, self._connect, readonly=not _size(self._path + "-journal"))) as looking:
                 self._look(looking)
             link = SqliteLink(self._path, self._connect, readonly=False, synchronous=self._synchronous)
             self._set(link)
@@ -207,6 +208,9 @@ class SqliteStore(SqlWriting):
             raise _corrupt(self._path, "; ".join(faults))
 
     def _set(self, link: SqliteLink) -> None:
+        # The one commit without the log is this switch: flush the folder too, else a power cut could bring back its
+        # rollback journal, and with it the empty file.
+        link.rows("pragma synchronous = extra")
         mode = link.rows("pragma journal_mode = wal")
         if mode != [("wal",)]:
             raise StoreError(f"{self._path} can have no write-ahead log here: {mode}", hint="Put the store on a local disk.")
