@@ -32,7 +32,7 @@ from levada._worker.threads import Threads
 from levada.targets.atomic import set_trail
 from levada.task import canonical_of, key_of
 
-FOLDER = os.environ["FOLDER_OF_TEST"]
+FOLDER = os.environ.get("FOLDER_OF_TEST", "")
 
 
 def note(word: str, task: object) -> None:

@@ -148,7 +148,7 @@ class Transport:
             raise ServerUnreachable("the connection to the server was lost", at_once=True)
         try:
             response = connection.getresponse()
-            body = response.read(LARGEST_ANSWER + 1)
+            body = _body(response)
         except _GONE as cause:
             self.drop()
             closed = used and isinstance(cause, (ConnectionError, http.client.RemoteDisconnected))
@@ -212,6 +212,13 @@ class Transport:
                 connection.close()
 
     close = drop
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """All of it (HTTPException when it is cut short), or its beginning when it is larger than anything we wait for."""
+    if response.length is not None and response.length <= LARGEST_ANSWER:
+        return response.read()
+    return response.read(LARGEST_ANSWER + 1)
 
 
 def refused(reply: Reply, where: object) -> Refused:
