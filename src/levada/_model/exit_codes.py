@@ -12,6 +12,7 @@ PLAN_FAULT = 4
 WORK = 10
 UNAVAILABLE = 69
 INTERNAL = 70
+BROKEN = 74
 BUSY = 75
 INTERRUPTED = 130
 TERMINATED = 143
@@ -25,7 +26,8 @@ MEANINGS: tuple[tuple[int, str], ...] = (
     (WORK, "`plan` only: there is work to do"),
     (UNAVAILABLE, "something needed did not answer (a store, a server)"),
     (INTERNAL, "a fault of levada itself; please report it"),
-    (BUSY, "the state folder is in use or cannot be used; try again later"),
+    (BROKEN, "`server` only: its store broke (the disk, the database); a restart finds all that was acknowledged"),
+    (BUSY, "the state folder is in use or cannot be used, or another server took over; try again later"),
     (INTERRUPTED, "stopped by SIGINT (Ctrl-C)"),
     (TERMINATED, "stopped by SIGTERM"),
 )

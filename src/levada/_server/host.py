@@ -18,7 +18,7 @@ from .._core.brain import Brain
 from .._model import messages as m
 from .._model.messages import SessionId
 from .._model.status import Status
-from .._store.ports import Batch, Loaded, Store
+from .._store.ports import Batch, Loaded, Store, TokenRow
 from .._wire.operators import Event
 from .._wire.problems import Refusal
 from .._wire.routes import Lane
@@ -87,9 +87,18 @@ class Host:
 
     # -- coming and going
 
-    def start(self, owner: str, *, wait: float | None = 0.0, stopped: Callable[[], bool] | None = None) -> None:
-        """Take the store over, read it, begin. Raises StoreError; ``wait`` and ``stopped`` as ``Store.take_over`` has them."""
+    def start(
+        self, owner: str, *, wait: float | None = 0.0, stopped: Callable[[], bool] | None = None, own_token: TokenRow | None = None
+    ) -> None:
+        """Take the store over, read it, begin. Raises StoreError; ``wait`` and ``stopped`` as ``Store.take_over`` has them.
+
+        own_token: lets the owner of the state folder in, whatever else the store says.
+        """
         epoch = self.store.take_over(owner, wait=wait, stopped=stopped)
+        if stopped is not None and stopped():
+            return
+        if own_token is not None:
+            self.store.put_token(own_token)
         self.brain = Brain(
             max(1, epoch - 1),
             self.rules.lease,

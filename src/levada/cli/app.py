@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("history", "the latest attempts by family"),
     "history": ("history", "attempts of the past, newest first"),
     "log": ("history", "the error of a task's last failed attempt"),
+    "server": ("server", "serve many workers: the central scheduler"),
     "config": ("settings", "config explain, config path: settings and where they come from"),
     "complete": ("complete", "print the completion script of a shell"),
     "luigi": ("luigi", "run an unmodified Luigi program"),

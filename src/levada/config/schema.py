@@ -94,6 +94,13 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "console": Key(_yes_or_no, "show progress while running"),
         "log_level": Key(_one_of("debug", "info", "warning", "error"), "least level of log lines that are shown"),
     },
+    "server": {
+        "store": Key(_text, "where the server keeps its state: a file, or postgresql://USER@HOST/DATABASE"),
+        "synchronous": Key(_one_of("full", "normal"), "full: survives power cuts; normal: survives crashes"),
+        "lease": Key(_seconds, "seconds for which a task stays with a worker that is silent"),
+        "tls_certificate": Key(_text, "certificate of the server (PEM)", is_path=True),
+        "tls_key": Key(_text, "its key (PEM)", is_path=True),
+    },
     "hdfs": {
         "local_root": Key(_text, "folder that stands for the root of hdfs:// paths without a name node", is_path=True),
     },

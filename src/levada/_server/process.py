@@ -1,0 +1,167 @@
+"""The process of ``levada server``: store, host and HTTP put together, from the first lock to the last answer.
+
+A standby serves HTTP from the start and answers "not ready" until the store is its own; so probes and workers find it by
+its address, and the moment it takes over is the moment it says yes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+
+from .._store.opening import open_store
+from .._store.ports import TokenRow
+from ..errors import Deposed, StateFolderError, StoreBroken
+from .host import Host, Rules
+from .http.serve import WebServer
+from .http.settings import Settings
+from .http.tokens import TokenTable, digest_of, own_token
+
+OWN = "own"
+"""Id of the token in the state folder."""
+
+INFO_FILE = "server.json"
+ENDED_WELL, ENDED_BROKEN, ENDED_DEPOSED = 0, 74, 75
+log = logging.getLogger("levada.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a server is to be. store: a name as ``open_store`` takes it, "" for a file in the state folder."""
+
+    folder: str
+    version: str
+    settings: Settings = field(default_factory=Settings)
+    store: str = ""
+    synchronous: str = "full"
+    standby: bool = False
+    lease: float = 60.0  # seconds
+    failed_pause: float = 900.0  # seconds
+
+
+class Server:
+    """One server. ``serve`` runs it in this thread until a signal, ``stop``, or the end of its store."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._end = threading.Event()
+        place = plan.store or os.path.join(plan.folder, "levada.db")
+        self.host = Host(
+            open_store(place, synchronous=plan.synchronous),
+            Rules(lease=plan.lease, failed_pause=plan.failed_pause),
+            version=plan.version,
+            namespace_key=namespace_key(plan.folder),
+        )
+        self.host.on_end(self._end.set)
+        token, self.new_token = own_token(plan.folder)
+        self._own = TokenRow(OWN, digest_of(token), "admin", "", "of the state folder", time.time(), None, None, None)
+        self.host.tokens = TokenTable([self._own])
+        self.web = WebServer(self.host, plan.settings, version=plan.version)
+
+    def stop(self) -> None:
+        """Let ``serve`` end; from any thread."""
+        self._end.set()
+
+    def serve(self, ready: Callable[[], None] = lambda: None) -> int:
+        """The exit code. Raises ConfigError and StoreError where it cannot begin. ready: called when it takes commands."""
+        with _signals(self._end):
+            self.web.start()
+            try:
+                with self._told():
+                    if not self._begin():
+                        return ENDED_WELL
+                    ready()
+                    self._end.wait()
+            finally:
+                self.web.stop()
+                self.host.stop()
+        return _exit_code(self.host.failed)
+
+    def _begin(self) -> bool:
+        """Take over; False when we were told to end while we waited for it."""
+        owner = f"{socket.gethostname()} pid {os.getpid()} {' '.join(self.web.addresses)}"
+        wait = None if self.plan.standby else 0.0
+        if self.plan.standby:
+            log.warning("standing by", extra={"addresses": self.web.addresses})
+        self.host.start(owner, wait=wait, stopped=self._end.is_set, own_token=self._own)
+        return not self._end.is_set()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The state folder says where we are, as long as we live."""
+        path = os.path.join(self.plan.folder, INFO_FILE)
+        mine = json.dumps({"addresses": self.web.addresses, "pid": os.getpid()}) + "\n"
+        temporary = f"{path}.{os.getpid()}"
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
+            file.write(mine)
+        if self.plan.standby and os.path.exists(path):
+            os.unlink(temporary)  # the one that serves stands there
+        else:
+            os.replace(temporary, path)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                with open(path, encoding="utf-8") as file:
+                    ours = file.read() == mine
+                if ours:
+                    os.unlink(path)
+
+
+def _exit_code(failed: BaseException | None) -> int:
+    if failed is None:
+        return ENDED_WELL
+    return ENDED_DEPOSED if isinstance(failed, Deposed) else ENDED_BROKEN if isinstance(failed, StoreBroken) else 70
+
+
+@contextmanager
+def _signals(end: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT end the server: what waits is answered, then the store is closed."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        end.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def namespace_key(folder: str) -> str:
+    """64 hex digits under which workers replace secret parameters; the same for runs without a server in this state folder.
+
+    Another server of the same store needs the same file.
+    """
+    path = os.path.join(folder, "secret.key")
+    try:
+        with open(path, "rb") as file:
+            return file.read(32).hex()
+    except FileNotFoundError:
+        pass
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        os.unlink(temporary)
+    except OSError as cause:
+        raise StateFolderError(f"{path}: cannot be made: {cause.strerror}", hint="Set LEVADA_STATE to a folder of your own.") from cause
+    return namespace_key(folder)
