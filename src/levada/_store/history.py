@@ -1,26 +1,37 @@
 """Attempts of runs without a server, in the state folder: one SQLite file, written in batches.
 
-Rows are an audit trail, never what decides whether a task is done. Writers of several processes wait
-for each other; a reader never blocks them. Kept: 30 days or ten million rows, whichever is less.
+They are an audit trail, never what decides whether a task is done. Writers of several processes wait
+for each other; a reader never blocks them. Kept: 30 days or ten million attempts, whichever is less.
+
+Neighbours that ended well share a row, a pack; each failure has a row of its own, found by its key. Attempts are
+numbered over both tables in the order in which they were added; a pack bears the number of its last.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any
 
 from .._model.ports import Attempt, AttemptRow
 from .._model.values import NamedTuple
 from ..errors import StateFolderError
+from .packing import durations, packed, unpacked, with_key
 
-VERSION = 1
+VERSION = 2
 KEPT_SECONDS = 30 * 86400.0
-KEPT_ROWS = 10_000_000
+KEPT_ATTEMPTS = 10_000_000
+LOOKED_AT = 100_000  # newest attempts, among which successes of one task are looked for
+ESTIMATED_FROM = 10_000  # newest successes
+PACK = 4_000  # attempts in a row, at most
 
-SCHEMA = """
+FIRST = """
 create table if not exists attempts (
   id integer primary key, run integer not null, key blob not null, family text not null, task text not null,
   number integer not null, started real not null, seconds real not null, exit text not null,
@@ -32,7 +43,18 @@ create table if not exists runs (
   done integer, failed integer
 ) strict;
 """
+SECOND = """
+create table if not exists packs (
+  id integer primary key, run integer not null, at real not null, count integer not null, data blob not null
+) strict;
+"""
+STEPS = (FIRST, SECOND)
+"""What leads from each version to the next. Attempts of version 1 that ended well keep their rows and are read there."""
+
 COLUMNS = "key, family, task, number, started, seconds, exit, error, fingerprint, cpu, rss, worker"
+LAST = "max(coalesce((select max(id) from attempts), 0), coalesce((select max(id) from packs), 0))"  # number of the newest attempt
+
+_exit = itemgetter(6)  # of an attempt
 
 
 class RunRow(NamedTuple):
@@ -84,8 +106,18 @@ class History:
     def add(self, attempts: Iterable[Attempt | AttemptRow]) -> None:
         """Write attempts of the run that began, in one transaction."""
         with self._open() as db:
-            values = f"{self._run or 0:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
-            db.executemany(f"insert into attempts (run, {COLUMNS}) values ({values})", attempts)  # noqa: S608 - fixed names and a number
+            for exit_class, neighbours in groupby(attempts, _exit):
+                if exit_class == "ok":
+                    while pack := list(islice(neighbours, PACK)):
+                        self._add_pack(db, pack)
+                else:
+                    values = f"{LAST} + 1, {self._run or 0:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+                    db.executemany(f"insert into attempts (id, run, {COLUMNS}) values ({values})", neighbours)  # noqa: S608 - fixed names and a number
+
+    def _add_pack(self, db: sqlite3.Connection, attempts: list[Attempt | AttemptRow]) -> None:
+        count = len(attempts)
+        query = f"insert into packs (id, run, at, count, data) values ({LAST} + ?, ?, ?, ?, ?)"  # noqa: S608 - fixed names
+        db.execute(query, (count, self._run or 0, time.time(), count, packed(attempts)))
 
     def end(self, status: str, done: int, failed: int, seconds: float) -> None:
         """Note how the run ended, and let old rows go."""
@@ -93,11 +125,17 @@ class History:
             db.execute(
                 "update runs set status = ?, seconds = ?, done = ?, failed = ? where id = ?", (status, seconds, done, failed, self._run)
             )
+            self._prune(db)
+
+    def _prune(self, db: sqlite3.Connection) -> None:
+        """Let go what is too much, and now and then what is too old; a pack goes with its last attempt."""
+        db.execute(f"delete from attempts where id <= {LAST} - ?", (KEPT_ATTEMPTS,))  # noqa: S608 - fixed names
+        db.execute(f"delete from packs where id <= {LAST} - ?", (KEPT_ATTEMPTS,))  # noqa: S608 - fixed names
+        if self._run is not None and self._run % 50 == 0:
             oldest = time.time() - KEPT_SECONDS
-            db.execute("delete from attempts where id <= (select max(id) from attempts) - ?", (KEPT_ROWS,))
-            if self._run is not None and self._run % 50 == 0:
-                db.execute("delete from attempts where started < ?", (oldest,))
-                db.execute("delete from runs where started < ?", (oldest,))
+            db.execute("delete from attempts where started < ?", (oldest,))
+            db.execute("delete from packs where at < ?", (oldest,))
+            db.execute("delete from runs where started < ?", (oldest,))
 
     def close(self) -> None:
         """Close the file if it was opened."""
@@ -107,51 +145,112 @@ class History:
 
     # -- reading; a file that is not there has no rows
 
-    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """The open file; None where there is none. Raises StateFolderError for a damaged pack, too."""
         if not os.path.exists(self.path):
-            return []
+            yield None
+            return
         with self._open() as db:
-            return db.execute(query, values).fetchall()
+            try:
+                yield db
+            except (struct.error, ValueError) as cause:
+                raise StateFolderError(f"the history {self.path} is damaged: {cause}", hint=_next_step(cause)) from cause
 
     def recent(self, limit: int = 50, *, family: str | None = None, failed: bool = False) -> list[Attempt]:
         """The newest attempts first."""
         where = " where 1" + (" and family = ?" if family else "") + (" and exit <> 'ok'" if failed else "")
-        values: tuple[object, ...] = (family, limit) if family else (limit,)
-        return _attempts(self._rows(f"select {COLUMNS} from attempts{where} order by id desc limit ?", values))  # noqa: S608 - fixed names
+        with self._reading() as db:
+            if db is None:
+                return []
+            singles = _singles(db, f"select id, {COLUMNS} from attempts{where} order by id desc", (family,) if family else ())  # noqa: S608 - fixed names
+            return _newest(limit, singles, iter(()) if failed else _packs(db, family))
 
     def of(self, key: bytes, limit: int = 20) -> list[Attempt]:
         """The newest attempts of one task first: those that failed, and those among the newest 100,000 of all that did not.
 
-        Only failures have an index: one over all would cost each attempt of a run of a million more than the rest of its row.
+        Only failures have an index: one over all would cost each attempt of a run of a million more than the rest of it.
         """
         query = (
-            f"select {COLUMNS} from (select * from attempts where key = ? and exit <> 'ok' union "  # noqa: S608 - fixed names
-            "select * from attempts where key = ? and id > (select max(id) from attempts) - 100000) order by id desc limit ?"
+            f"select id, {COLUMNS} from (select * from attempts where key = ? and exit <> 'ok' union "  # noqa: S608 - fixed names
+            "select * from attempts where key = ? and id > ?) order by id desc"
         )
-        return _attempts(self._rows(query, (key, key, limit)))
+        with self._reading() as db:
+            if db is None:
+                return []
+            ((last,),) = db.execute(f"select {LAST}")
+            after = last - LOOKED_AT
+            return _newest(limit, _singles(db, query, (key, key, after)), _packs_with(db, key, after))
 
     def runs(self, limit: int = 20) -> list[RunRow]:
         """The newest runs first."""
         query = "select id, started, seconds, wanted, status, pid, done, failed from runs order by id desc limit ?"
-        return [RunRow(*row) for row in self._rows(query, (limit,))]  # type: ignore[arg-type]  # the schema is strict
+        with self._reading() as db:
+            return [RunRow(*row) for row in db.execute(query, (limit,))] if db is not None else []
 
     def estimates(self) -> dict[str, FamilyEstimate]:
         """Per family, from the newest ten thousand attempts that ended well."""
-        query = (
-            "select family, count(*), avg(seconds), max(seconds) from (select family, seconds from attempts where exit = 'ok' "
-            "order by id desc limit 10000) group by family"
-        )
-        return {str(row[0]): FamilyEstimate(*row[1:]) for row in self._rows(query, ())}  # type: ignore[arg-type]
+        with self._reading() as db:
+            if db is None:
+                return {}
+            singles = db.execute("select id, family, seconds from attempts where exit = 'ok' order by id desc")
+            newest = islice(_by_number(singles, _durations(db), reverse=True), ESTIMATED_FROM)
+            times: dict[str, list[float]] = {}
+            for _, family, seconds in newest:
+                times.setdefault(family, []).append(seconds)
+        return {family: FamilyEstimate(len(some), sum(some) / len(some), max(some)) for family, some in sorted(times.items())}
+
+
+# -- attempts of both tables, each with its number -----------------------------------------------
+
+
+def _singles(db: sqlite3.Connection, query: str, values: tuple[object, ...] = ()) -> Iterator[tuple[int, Attempt]]:
+    """Attempts in rows of their own: (number, attempt) by a query for id and all columns."""
+    return ((row[0], Attempt(*row[1:])) for row in db.execute(query, values))
+
+
+def _packs(db: sqlite3.Connection, family: str | None) -> Iterator[tuple[int, Attempt]]:
+    """Attempts in packs, the newest first; of one family, or of all."""
+    text = family.encode() if family else b""
+    for last, blob in db.execute("select id, data from packs order by id desc"):
+        if text in blob:
+            numbered = zip(range(last, 0, -1), reversed(unpacked(blob)), strict=False)
+            yield from numbered if not family else (one for one in numbered if one[1].family == family)
+
+
+def _packs_with(db: sqlite3.Connection, key: bytes, after: int) -> Iterator[tuple[int, Attempt]]:
+    """Attempts of one task in packs, the newest first, down to a number."""
+    for last, count, blob in db.execute("select id, count, data from packs where id > ? order by id desc", (after,)):
+        for place, attempt in reversed(list(with_key(blob, key))):
+            if (number := last - count + 1 + place) > after:
+                yield number, attempt
+
+
+def _durations(db: sqlite3.Connection) -> Iterator[tuple[int, str, float]]:
+    """(number, family, seconds) of attempts in packs, the newest first."""
+    for last, blob in db.execute("select id, data from packs order by id desc"):
+        for number, (family, seconds) in zip(range(last, 0, -1), reversed(list(durations(blob))), strict=False):
+            yield number, family, seconds
+
+
+def _by_number(*ordered: Iterable[Any], reverse: bool = False) -> Iterator[Any]:
+    """Both in one order. Without ``reverse`` the oldest come first."""
+    from heapq import merge  # what only writes does not pay for it
+
+    return merge(*ordered, key=itemgetter(0), reverse=reverse)
+
+
+def _newest(limit: int, *numbered: Iterator[tuple[int, Attempt]]) -> list[Attempt]:
+    return [attempt for _, attempt in islice(_by_number(*numbered, reverse=True), limit)]
+
+
+# -- the file --------------------------------------------------------------------------------------
 
 
 def _next_step(cause: Exception) -> str:
     if isinstance(cause, (sqlite3.OperationalError, OSError)):
         return "Is there room on the disk, and may this user write there? No task depends on this file."
     return "Move the file away to start a new one; no task depends on it."
-
-
-def _attempts(rows: Iterable[tuple[object, ...]]) -> list[Attempt]:
-    return [Attempt(*row) for row in rows]  # type: ignore[arg-type]  # the schema is strict
 
 
 def _connected(path: str) -> sqlite3.Connection:
@@ -168,21 +267,29 @@ def _connected(path: str) -> sqlite3.Connection:
             )
         db.execute("pragma synchronous = normal")
         if version < VERSION:
-            _create(db)
+            _upgrade(db, version)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _create(db: sqlite3.Connection) -> None:
+def _upgrade(db: sqlite3.Connection, version: int) -> None:
+    """Bring the schema up to today's, in one transaction; another process may be at it too, so each step may come twice."""
     with closing(db.cursor()) as cursor:
-        cursor.execute("pragma journal_mode = wal").fetchall()
-        cursor.executescript(f"begin immediate; {SCHEMA} pragma user_version = {VERSION}; commit;")
+        if not version:
+            cursor.execute("pragma journal_mode = wal").fetchall()
+        cursor.executescript(f"begin immediate; {' '.join(STEPS[version:])} pragma user_version = {VERSION}; commit;")
 
 
 def attempts_of(path: str) -> Iterator[Attempt]:
     """Every attempt of a history file, oldest first."""
     with closing(_connected(path)) as db:
-        for row in db.execute(f"select {COLUMNS} from attempts order by id"):  # noqa: S608 - fixed names
-            yield Attempt(*row)
+        singles = _singles(db, f"select id, {COLUMNS} from attempts order by id")  # noqa: S608 - fixed names
+        for _, attempt in _by_number(singles, _packs_from_the_first(db)):
+            yield attempt
+
+
+def _packs_from_the_first(db: sqlite3.Connection) -> Iterator[tuple[int, Attempt]]:
+    for last, count, blob in db.execute("select id, count, data from packs order by id"):
+        yield from enumerate(unpacked(blob), last - count + 1)

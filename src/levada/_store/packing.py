@@ -1,18 +1,19 @@
 """Attempts that ended well, column by column in one blob: a row of a table for each would cost more than the attempt.
 
-Form, little-endian: count n and length t (4 bytes each); n 8-byte numbers for each of number, started,
-seconds, cpu, rss; n keys of 16 bytes; t bytes of JSON, ``[families, tasks, workers]``.
+Form, little-endian: count n (4 bytes); for families, tasks and workers how many lengths and how many bytes of text follow
+(4 bytes each); n 8-byte numbers for each of number, started, seconds, cpu, rss; n keys of 16 bytes; then for each of the three
+its lengths in characters (4 bytes each; one alone where all texts are the same) and its texts in UTF-8, end to end.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack_from
 
 from .._model.ports import Attempt, AttemptRow
 
-HEAD = Struct("<II")
+HEAD = Struct("<7I")
 NUMBERS = 5 * 8  # bytes an attempt
 
 
@@ -23,19 +24,37 @@ def packed(attempts: Sequence[Attempt | AttemptRow]) -> bytes:
     key_bytes = b"".join(keys)
     if len(key_bytes) != 16 * n:
         raise ValueError("keys of attempts have 16 bytes")
-    texts = json.dumps([families, tasks, workers], ensure_ascii=False, separators=(",", ":")).encode()
+    sizes: list[int] = []
+    texts: list[bytes] = []
+    for column in (families, tasks, workers):
+        some = column[:1] if column.count(column[0]) == n else column
+        text = "".join(some).encode()
+        sizes += (len(some), len(text))
+        texts += (pack(f"<{len(some)}I", *map(len, some)), text)
     columns = pack(f"<{n}q{n}d{n}d{n}d{n}q", *numbers, *started, *seconds, *cpu, *rss)
-    return b"".join((HEAD.pack(n, len(texts)), columns, key_bytes, texts))
+    return b"".join((HEAD.pack(n, *sizes), columns, key_bytes, *texts))
 
 
 def unpacked(blob: bytes) -> list[Attempt]:
     """The attempts of a blob, in the order in which they were packed."""
-    return [_attempt(*row) for row in zip(*_columns(blob), strict=True)]
+    n, *sizes = HEAD.unpack_from(blob)
+    values = unpack_from(f"<{n}q{n}d{n}d{n}d{n}q", blob, HEAD.size)
+    first = HEAD.size + NUMBERS * n
+    keys = [blob[at : at + 16] for at in range(first, first + 16 * n, 16)]
+    families, tasks, workers = _texts(blob, first + 16 * n, n, sizes)
+    return list(map(_attempt, keys, families, tasks, workers, *(values[at * n : at * n + n] for at in range(5))))
+
+
+def durations(blob: bytes) -> Iterator[tuple[str, float]]:
+    """(family, seconds) of each attempt of a blob, in the order in which they were packed."""
+    n, *sizes = HEAD.unpack_from(blob)
+    families = _texts(blob, HEAD.size + (NUMBERS + 16) * n, n, sizes[:2])[0]
+    return zip(families, unpack_from(f"<{n}d", blob, HEAD.size + 2 * 8 * n), strict=True)
 
 
 def with_key(blob: bytes, key: bytes) -> Iterator[tuple[int, Attempt]]:
     """(place, attempt) of one task, first ones first; costs a search of bytes where there are none."""
-    n, _ = HEAD.unpack_from(blob)
+    n = HEAD.unpack_from(blob)[0]
     first = HEAD.size + NUMBERS * n
     end = first + 16 * n
     found = blob.find(key, first, end)
@@ -50,13 +69,17 @@ def with_key(blob: bytes, key: bytes) -> Iterator[tuple[int, Attempt]]:
         found = blob.find(key, found + 1, end)
 
 
-def _columns(blob: bytes) -> list[Sequence[object]]:
-    n, length = HEAD.unpack_from(blob)
-    values = unpack_from(f"<{n}q{n}d{n}d{n}d{n}q", blob, HEAD.size)
-    first = HEAD.size + NUMBERS * n
-    keys = [blob[at : at + 16] for at in range(first, first + 16 * n, 16)]
-    families, tasks, workers = json.loads(blob[first + 16 * n : first + 16 * n + length])
-    return [keys, families, tasks, workers, *(values[at * n : at * n + n] for at in range(5))]
+def _texts(blob: bytes, at: int, n: int, sizes: Sequence[int]) -> list[list[str]]:
+    """The columns of text that stand at a place, n texts each. sizes: of each the number of lengths and of bytes."""
+    columns: list[list[str]] = []
+    for count, size in zip(sizes[::2], sizes[1::2], strict=True):
+        lengths = unpack_from(f"<{count}I", blob, at)
+        text = blob[at + 4 * count : at + 4 * count + size].decode()
+        ends = list(accumulate(lengths, initial=0))
+        texts = [text[start:end] for start, end in pairwise(ends)]
+        columns.append(texts if count == n else texts * n)
+        at += 4 * count + size
+    return columns
 
 
 def _attempt(key: bytes, family: str, task: str, worker: str, number: int, started: float, seconds: float, cpu: float, rss: int) -> Attempt:
