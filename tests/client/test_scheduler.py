@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -75,15 +76,15 @@ def test_every_kind_of_report_arrives(server: Server, client: Client) -> None:
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_number_and_body(server: Server, client: Client) -> None:
-    client.add(0, 1)
     server.mute_paths, server.mute = ("/v1/tasks", "/v1/sync"), 4
+    client.add(0, 1)
     (index, fence), *_ = client.grants(room=2)
     client.sync(done=[(index, fence)])
     assert client.served.settle(5)
     bodies: dict[int, set[bytes]] = {}
     for path, body in server.raw:
         if path in ("/v1/tasks", "/v1/sync"):
-            bodies.setdefault(next(b["seq"] for b in [__import__("json").loads(body)]), set()).add(body)
+            bodies.setdefault(json.loads(body)["seq"], set()).add(body)
     assert max(len(versions) for versions in bodies.values()) == 1
     assert len([1 for path, _ in server.raw if path == "/v1/tasks"]) >= 2
     assert server.brain.state.number[index] == 1, "it was granted once"
