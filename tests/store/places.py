@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +24,10 @@ class Place(Protocol):
         """The server is dead: nothing was said, nothing closed in order."""
         ...
 
+    def depose(self, store: Store) -> None:
+        """Another server, with epoch 9, took over, though this one's hold was never broken."""
+        ...
+
     def close(self) -> None:
         """All servers are gone."""
         ...
@@ -36,6 +42,9 @@ class InMemory:
 
     def kill(self, store: Store) -> None:
         self.disk.holder = None
+
+    def depose(self, store: Store) -> None:
+        self.disk.epoch = 9
 
     def close(self) -> None:
         pass
@@ -57,6 +66,10 @@ class InFile:
             store._opened = None
         store._lock.give()
 
+    def depose(self, store: Store) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("update holder set epoch = 9")
+
     def close(self) -> None:
         for store in self.opened:
             self.kill(store)
@@ -76,6 +89,9 @@ class InDatabase:
     def kill(self, store: Store) -> None:
         if store._opened is not None:
             store._opened.close()
+
+    def depose(self, store: Store) -> None:
+        store._link.run("update holder set epoch = 9")
 
     def close(self) -> None:
         for store in self.opened:

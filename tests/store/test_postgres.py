@@ -59,22 +59,6 @@ def test_a_server_that_is_heard_of_is_not_deposed(database_place: InDatabase) ->
     first.commit(Batch(1.0, seq=1, changes=b"a"))
 
 
-def test_a_deposed_server_whose_session_lives_on_can_write_nothing(database_place: InDatabase) -> None:
-    """Even where its session could not be ended, the epoch stops every kind of write."""
-    first = begun(database_place)
-    first._link.run("update holder set epoch = 9")
-    for write in (
-        lambda: first.commit(Batch(1.0, seq=1, changes=b"late")),
-        lambda: first.heartbeat(),
-        lambda: first.put_token(token("t")),
-        lambda: first.touch_tokens([("t", 1.0)]),
-        lambda: list(first.checkpoint(0, [("a", b"b")])),
-    ):
-        with pytest.raises(Deposed, match="epoch 9"):
-            write()
-    assert (first.load().seq, first.tokens()) == (0, [])
-
-
 def test_a_server_stopped_in_the_middle_of_a_commit_cannot_end_it_after_a_takeover(database_place: InDatabase) -> None:
     """It holds the row of the holder; the standby ends its session and goes first."""
     first = begun(database_place)

@@ -34,7 +34,8 @@ class FileLock:
                 os.close(file)
                 return False
             os.ftruncate(file, 0)
-            os.pwrite(file, owner[:OWNER].encode(errors="replace"), 0)
+            os.lseek(file, 0, os.SEEK_SET)
+            os.write(file, owner[:OWNER].encode(errors="replace"))
         except BaseException:
             os.close(file)
             raise
