@@ -241,7 +241,6 @@ def test_changes_reach_all_who_listen(start: Start, host: FakeHost) -> None:
 def test_a_slow_reader_is_told_of_a_gap_and_holds_nobody_up(start: Start, host: FakeHost) -> None:
     raw = start(Limits(stream_queue=50))
     with listening(raw) as slow, listening(raw) as quick:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         gaps = threading.Event()
 
         def read_on() -> None:

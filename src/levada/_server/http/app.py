@@ -337,7 +337,13 @@ class App:
         line = secrets.token_hex(6)
         if not self._lines.take("", self._clock()):
             head = exchange.head
-            more = {"id": line, "code": error.code, "address": head.address if head else "", "route": exchange.name, "text": error.message}
+            more = {
+                "id": line,
+                "code": error.code,
+                "address": head.address if head else "",
+                "route": exchange.name,
+                "detail": error.message,
+            }
             log.info("request refused", extra=more)
         return line
 

@@ -60,6 +60,7 @@ class Guarded(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.access_log = False  # else it writes paths, with the codes of login links, wherever a handler is set
         self._address = ""
         self._head = 0  # bytes that came in since a head began, in chunks after its first; -1 while a body comes
         self._lines = 0  # bytes of the lines of the head so far

@@ -79,6 +79,11 @@ class WebServer:
         return [_address_of(sock, scheme) for sock in self.sockets]
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that requests are served in, once started."""
+        return self._loop
+
+    @property
     def port(self) -> int:
         """Of the first socket that has one, else 0."""
         return next((sock.getsockname()[1] for sock in self.sockets if sock.family != socket.AF_UNIX), 0)

@@ -28,9 +28,11 @@ class Bind:
         >>> Bind.parse("[::1]:80"), Bind.parse("unix:levada.sock")
         (Bind(host='::1', port=80, path=''), Bind(host='', port=0, path='levada.sock'))
         """
-        if text.startswith("unix:") and len(text) > 5:
-            return cls("", path=text[5:])
-        if text.startswith("["):
+        if text.startswith("unix:"):
+            host, port = "", ""
+            if len(text) > 5:
+                return cls("", path=text[5:])
+        elif text.startswith("["):
             host, closed, port = text[1:].partition("]")
             host, port = host if closed else "", port.removeprefix(":")
         elif text.count(":") > 1:
