@@ -1,18 +1,21 @@
 """The scheduler as a server's process hosts it: drain the mailbox, let the brain decide, commit once, answer all.
 
-One thread calls the brain and the store. While a commit waits for the disk, another thread does it, and this one serves renewals
-and confirmations from memory, so that a slow disk costs no lease. Laws kept here: an answer is given after the commit of what
-it tells of; a repeated number gets the first answer; nobody is judged by time in which the server was away.
+It lives in an event loop, the one of the HTTP layer where there is one, so that a request changes no thread on its way; only
+commits that wait for a disk are made in a thread of their own, while renewals and confirmations go on from memory. Laws kept
+here: an answer is given after the commit of what it tells of; a repeated number gets the first answer; nobody is judged by
+time in which the server was away; a server that may have been deposed says nothing before it knows.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from .._core.brain import Brain
 from .._model import messages as m
@@ -39,6 +42,9 @@ CHECKPOINT = 64 << 20  # bytes of journal after which the snapshot is made anew
 CHECKPOINT_ROWS = 50_000
 STEPS = 4  # pieces of a snapshot that are written between two drains
 SILENT = 7 * 86_400.0  # seconds after which a silent session is forgotten
+QUICK_COMMIT = 0.0005  # seconds that others may wait for a commit; where it takes longer it is made in another thread
+SURE = 5.0  # seconds after the last word with a store that others may take over, for which renewals are answered from memory
+BEAT = 1.0  # seconds
 FULL_PAUSE = 5.0  # seconds between two tries to commit to a full store
 HOUSEKEEPING = 60.0
 log = logging.getLogger("levada.server")
@@ -55,7 +61,7 @@ class Host:
     """One server's scheduler; ``start`` takes the store over, ``stop`` gives it back.
 
     ``submit`` and what else the HTTP layer calls is thread-safe. ``failed`` tells why the host ended by itself: the store was
-    taken over by another server (Deposed), or broke.
+    taken over by another server (Deposed), or broke. contested: another server may depose this one while it lives.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Host:
         *,
         version: str = "",
         namespace_key: str | None = None,
+        contested: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -81,18 +88,33 @@ class Host:
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._answers = self._drains = self._commits = 0
         self._ready = self._stopping = False
-        self._thread: threading.Thread | None = None
         self._ended: Callable[[], None] = lambda: None
-        self._later: list[Desk] = []
+        self._contested = contested
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._scheduled = self._committing = self._is_full = False
+        self._carried: Desk | None = None
+        self._commit_takes = 0.0  # seconds, lately
+        self._snapshot: Iterator[int] | None = None
+        self._beat_at = self._keep_at = self._tick_at = self._slept_at = self._sure_at = 0.0
 
     # -- coming and going
 
     def start(
-        self, owner: str, *, wait: float | None = 0.0, stopped: Callable[[], bool] | None = None, own_token: TokenRow | None = None
+        self,
+        owner: str,
+        *,
+        wait: float | None = 0.0,
+        stopped: Callable[[], bool] | None = None,
+        own_token: TokenRow | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """Take the store over, read it, begin. Raises StoreError; ``wait`` and ``stopped`` as ``Store.take_over`` has them.
 
-        own_token: lets the owner of the state folder in, whatever else the store says.
+        own_token: lets the owner of the state folder in, whatever else the store says. loop: a running event loop to live in;
+        None: one of our own, in a thread of our own.
         """
         epoch = self.store.take_over(owner, wait=wait, stopped=stopped)
         if stopped is not None and stopped():
@@ -109,13 +131,42 @@ class Host:
         self._load(self.store.load())
         self.tokens.replace(self.store.tokens())
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="levada-commit")
-        desk = self._desk()
-        desk.changes += self.brain.restart(epoch, desk.now) if epoch > self.brain.state.epoch else []
-        self._write(desk)
-        self._ready = True
-        self._thread = threading.Thread(target=self._run, name="levada-host", daemon=True)
-        self._thread.start()
+        self._restart(epoch)
+        self._tick_at = self._slept_at = self._sure_at = self.clock()
+        self._beat_at, self._keep_at = self.clock() + BEAT, self.clock() + BEAT
+        self._live_in(loop)
         log.info("ready", extra={"epoch": epoch, "tasks": len(self.registry), "sessions": len(self.members)})
+
+    def _restart(self, epoch: int) -> None:
+        """A new epoch; what runs gets a whole lease."""
+        desk = self._desk()
+        if epoch > self.brain.state.epoch:
+            desk.changes += self.brain.restart(epoch, desk.now)
+        batch = self._batch(desk)
+        if batch is not None:
+            self.store.commit(batch)
+
+    def _live_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        begun = threading.Event()
+        if loop is None:
+            loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._own_loop, args=(loop,), name="levada-host", daemon=True)
+            self._thread.start()
+        self._loop = loop
+
+        def begin() -> None:
+            self._loop_thread = threading.get_ident()
+            self._ready = True
+            self._pulse()
+            begun.set()
+
+        loop.call_soon_threadsafe(begin)
+        begun.wait()
+
+    @staticmethod
+    def _own_loop(loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_forever()
+        loop.close()
 
     def _load(self, loaded: Loaded) -> None:
         now, saved = journal.saved_of(loaded.parts)
@@ -134,7 +185,6 @@ class Host:
         for session in loaded.sessions:
             member = member_of(session, self.clock())
             self.members[member.id] = member
-        self._snapshot: Iterator[int] | None = None
 
     def _match(self) -> None:
         if len(self.registry) != len(self.brain.state.status):
@@ -144,14 +194,21 @@ class Host:
             )
 
     def stop(self, grace: float = 10.0) -> None:
-        """Answer what waits, commit, give the store back. Harmless to repeat."""
+        """Answer what waits, commit, give the store back. Harmless to repeat; not from within the loop."""
         self._ready, self._stopping = False, True
-        self._mailbox.ring()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        loop = self._loop
+        if loop is not None and self.failed is None:
+            with suppress(RuntimeError):  # the loop is closed already
+                loop.call_soon_threadsafe(self._dismiss)
+                self._closed.wait(grace)
+        if self._thread is not None and loop is not None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.stop)
             self._thread.join(grace)
-        if self._thread is not None:
-            self._committer.shutdown(wait=self.failed is None)
             self._thread = None
+        if loop is not None:
+            self._committer.shutdown(wait=self.failed is None)
+        self._loop = None
         self.store.close()
 
     def on_end(self, ended: Callable[[], None]) -> None:
@@ -165,6 +222,19 @@ class Host:
         if not self._ready:
             raise Refusal("not-ready", "the server starts, stands by or stops", hint="Ask another server, or again soon.", retry_after=1.0)
         self._mailbox.put(call.route.lane, call)
+        if not self._scheduled:
+            self._scheduled = True
+            self._soon()
+
+    def _soon(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        if threading.get_ident() == self._loop_thread:
+            loop.call_soon(self._turn)
+        else:
+            with suppress(RuntimeError):  # closed: the host has ended
+                loop.call_soon_threadsafe(self._turn)
 
     def health(self) -> Health:
         """Whether this process is of use."""
@@ -224,51 +294,77 @@ class Host:
     def _desk(self) -> Desk:
         return Desk(self, self.clock() + self._base, self.wall())
 
-    def _run(self) -> None:
-        try:
-            self._tick_at = self._slept_at = self.clock()
-            self._beat_at = self._keep_at = self.clock() + 1.0
-            while not self._stopping:
-                self._mailbox.wait(self._patience())
-                self._round()
-            self._dismiss()
-        except BaseException as error:
-            self.failed = error
-            self._ready = False
-            if isinstance(error, Deposed):
-                log.error("another server took over", extra={"reason": str(error)})
-            else:
-                log.critical("the host has ended", exc_info=error)
-            self._refuse_all(error)
-            self._ended()
+    def _pulse(self) -> None:
+        """Time passes, also when nobody asks."""
+        loop = self._loop
+        if loop is not None and self._ready:
+            loop.call_later(TICK, self._pulse)
+            self._turn()
 
-    def _patience(self) -> float:
-        """Seconds until something is due by itself."""
-        if self._snapshot is not None:
-            return 0.0
-        now = self.clock()
-        due = [self._tick_at, self._beat_at]
-        if self._parked:
-            due.append(min(member.deadline for member in list(self._parked.values())[:LOOKS]))
-        return max(0.0, min(due) - now)
+    def _turn(self) -> None:
+        """Do what can be done now: a drain, or, while a commit is on its way, what needs none."""
+        self._scheduled = False
+        if self.failed is not None:
+            return
+        try:
+            if self._committing:
+                self._meanwhile()
+            else:
+                self._round()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """The store was taken over, or broke: end, and say nothing more."""
+        self.failed = error
+        self._ready = False
+        if isinstance(error, Deposed):
+            log.error("another server took over", extra={"reason": str(error)})
+        else:
+            log.critical("the host has ended", exc_info=error)
+        self._refuse_all(error)
+        self._closed.set()
+        self._ended()
 
     def _round(self) -> None:
         """One drain."""
-        desk = self._desk()
+        desk, self._carried = self._carried or self._desk(), None
         lag = self._lag()
-        calls = [*self._mailbox.take(Lane.URGENT, DRAIN), *self._mailbox.take(Lane.WORK, DRAIN)]
-        for call in calls:
-            self._serve(desk, call)
+        if lag:
+            self._make_sure()
+        for lane in (Lane.URGENT, Lane.WORK):
+            for call in self._mailbox.take(lane, DRAIN):
+                self._serve(desk, call)
         if lag or self.clock() >= self._tick_at:
             self._tick_at = self.clock() + TICK
             desk.handle(m.Tick(lag))
         self._look_again(desk)
-        self._write(desk)
-        self._deliver(desk)
-        self._read(self._mailbox.take(Lane.READ, READS))
-        self._housekeep()
         self._drains += 1
         self._slept_at = self.clock()
+        self._write(desk)
+
+    def _make_sure(self) -> None:
+        """We were away: are we still the server of this store?"""
+        self.store.heartbeat()
+        self._sure_at = self.clock()
+
+    def _meanwhile(self) -> None:
+        """While a commit is on its way: renewals and confirmations from memory, unless we may have been deposed."""
+        if self._contested and self.clock() - self._sure_at > SURE:
+            return
+        for call in self._mailbox.take(Lane.URGENT, DRAIN):
+            desk = self._desk()
+            self._serve(desk, call)
+            if journal.to_bytes(desk.changes, 0.0) is None:
+                self._deliver(desk)
+            elif self._carried is None:
+                self._carried = desk
+            else:
+                self._carried.changes += desk.changes
+                self._carried.replies += desk.replies
+        if self._is_full:
+            for call in self._mailbox.take(Lane.WORK, DRAIN):
+                call.answer(StoreFull("the store has no room"))
 
     def _lag(self) -> float:
         """Seconds for which the loop was away beyond what it had meant to sleep; leases end so much later."""
@@ -302,63 +398,84 @@ class Host:
 
     # -- writing and answering
 
-    def _write(self, desk: Desk) -> None:
-        """Commit what a desk holds; renewals go on meanwhile. A store without room is asked again until it has some."""
+    def _batch(self, desk: Desk) -> Batch | None:
         batch = desk.batch(self._seq + 1)
-        if batch is None:
-            return
-        if batch.changes is not None:
+        if batch is not None and batch.changes is not None:
             self._seq += 1
             self._since_snapshot += len(batch.changes)
             self._rows_since += 1
-        full = False
-        while True:
-            try:
-                self._commit(batch)
-                break
-            except StoreFull as cause:
-                if not full:
-                    log.error("the store has no room; nothing is acknowledged until it has", extra={"reason": str(cause)})
-                    full = True
-                self._refuse_for(desk, cause)
-        if full:
-            log.info("the store has room again")
-        if desk.changes and self._listeners:
-            self._tell(desk)
+        return batch
 
-    def _commit(self, batch: Batch) -> None:
-        done: Future[None] = self._committer.submit(self.store.commit, batch)
-        done.add_done_callback(lambda _: self._mailbox.ring())
-        while not done.done():
-            self._mailbox.wait(1.0, urgent_only=True)
-            self._serve_urgent()
-        done.result()
+    def _write(self, desk: Desk) -> None:
+        """Commit what a desk holds: here while the disk is quick, else in a thread, and answer."""
+        batch = self._batch(desk)
+        if batch is None:
+            self._written(desk)
+        elif self._commit_takes < QUICK_COMMIT:
+            self._commit_here(desk, batch)
+        else:
+            self._commit_aside(desk, batch)
+
+    def _commit_here(self, desk: Desk, batch: Batch) -> None:
+        began = self.clock()
+        try:
+            self.store.commit(batch)
+        except StoreFull as cause:
+            self._full(desk, batch, cause)
+            return
+        self._took(began)
+        self._written(desk)
+
+    def _took(self, began: float) -> None:
+        self._sure_at = self.clock()
+        self._commit_takes += (self._sure_at - began - self._commit_takes) / 8
         self._commits += 1
 
-    def _serve_urgent(self) -> None:
-        """Renewals and confirmations from memory. What they change beyond ends of leases waits for the next commit."""
-        for call in self._mailbox.take(Lane.URGENT, DRAIN):
-            desk = self._desk()
-            self._serve(desk, call)
-            if journal.to_bytes(desk.changes, 0.0) is None:
-                self._deliver(desk)
-            else:
-                self._later.append(desk)
+    def _commit_aside(self, desk: Desk, batch: Batch) -> None:
+        self._committing = True
+        began, loop = self.clock(), self._loop
 
-    def _refuse_for(self, desk: Desk, cause: StoreFull) -> None:
-        """Refuse what waits for the commit, and what comes, for a while; then the same batch is tried again."""
+        def done(future: Future[None]) -> None:
+            if loop is not None:
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._committed, desk, batch, future, began)
+
+        self._committer.submit(self.store.commit, batch).add_done_callback(done)
+
+    def _committed(self, desk: Desk, batch: Batch, future: Future[None], began: float) -> None:
+        self._committing = False
+        try:
+            future.result()
+            self._is_full = False
+            self._took(began)
+            self._written(desk)
+        except StoreFull as cause:
+            self._full(desk, batch, cause)
+        except BaseException as error:
+            self._fail(error)
+
+    def _full(self, desk: Desk, batch: Batch, cause: StoreFull) -> None:
+        """Nothing is acknowledged until there is room: refuse what waits and what comes, and try the same batch again."""
+        if not self._is_full:
+            log.error("the store has no room; nothing is acknowledged until it has", extra={"reason": str(cause)})
+        self._is_full = self._committing = True
         for call, _ in desk.replies:
             call.answer(cause)
         desk.replies.clear()
-        until = self.clock() + FULL_PAUSE
-        while self.clock() < until and not self._stopping:
-            self._mailbox.wait(min(0.5, until - self.clock()))
-            self._serve_urgent()
-            for call in self._mailbox.take(Lane.WORK, DRAIN):
-                call.answer(cause)
-            self._read(self._mailbox.take(Lane.READ, READS))
-        if self._stopping:
-            raise cause
+        loop = self._loop
+        if loop is not None and not self._stopping:
+            loop.call_later(FULL_PAUSE, self._commit_aside, desk, batch)
+
+    def _written(self, desk: Desk) -> None:
+        """What the desk holds is durable: answer, then whatever need not be done before that."""
+        self._deliver(desk)
+        if desk.changes and self._listeners:
+            self._tell(desk)
+        self._read(self._mailbox.take(Lane.READ, READS))
+        self._housekeep()
+        if not self._scheduled and (len(self._mailbox) or self._carried is not None or self._snapshot is not None):
+            self._scheduled = True
+            self._soon()
 
     def _deliver(self, desk: Desk) -> None:
         for call, result in desk.replies:
@@ -374,24 +491,17 @@ class Host:
 
     def _housekeep(self) -> None:
         """What must be done now and then, a bounded piece at a time."""
-        self._write_later()
         self._keep_snapshot()
         now = self.clock()
         if now >= self._beat_at:
-            self._beat_at = now + 1.0
-            self.store.heartbeat()
+            self._beat_at = now + BEAT
+            self._make_sure()
         if now >= self._keep_at:
             self._keep_at = now + HOUSEKEEPING
             self.store.touch_tokens(self.tokens.uses())
             self._forget_silent(now)
             if self.store.prune(self.wall()):
-                self._keep_at = now
-
-    def _write_later(self) -> None:
-        later, self._later = self._later, []
-        for desk in later:
-            self._write(desk)
-            self._deliver(desk)
+                self._keep_at = now + BEAT
 
     def _keep_snapshot(self) -> None:
         if self._snapshot is None and (self._since_snapshot > CHECKPOINT or self._rows_since > CHECKPOINT_ROWS):
@@ -403,27 +513,37 @@ class Host:
                 return
 
     def _forget_silent(self, now: float) -> None:
+        """Sessions that were not heard for a week go with the next drain."""
         silent = [member for member in self.members.values() if now - member.seen > SILENT][:DRAIN]
-        if not silent:
-            return
-        desk = self._desk()
-        for member in silent:
-            desk.handle(m.Bye(member.id))
-            work.leave(desk, member)
-        self._write(desk)
-        self._deliver(desk)
+        if silent:
+            desk = self._carried = self._carried or self._desk()
+            for member in silent:
+                desk.handle(m.Bye(member.id))
+                work.leave(desk, member)
 
     # -- the end
 
     def _dismiss(self) -> None:
         """Answer held claims with what there is: their workers ask elsewhere, or again later."""
-        desk = self._desk()
-        for member in list(self._parked.values()):
-            member.deadline = -math.inf
-            work.claim_again(desk, member)
-        self._write(desk)
-        self._deliver(desk)
-        self._refuse_all(Refusal("not-ready", "the server stops", retry_after=1.0))
+        loop = self._loop
+        if self.failed is not None or loop is None:
+            self._closed.set()
+        elif self._committing and not self._is_full:
+            loop.call_later(0.01, self._dismiss)
+        else:
+            try:
+                desk, self._carried = self._carried or self._desk(), None
+                for member in list(self._parked.values()):
+                    member.deadline = -math.inf
+                    work.claim_again(desk, member)
+                batch = self._batch(desk)
+                if batch is not None and not self._is_full:
+                    self.store.commit(batch)
+                self._deliver(desk)
+            except BaseException as error:
+                self._fail(error)
+            self._refuse_all(Refusal("not-ready", "the server stops", retry_after=1.0))
+            self._closed.set()
 
     def _refuse_all(self, cause: BaseException) -> None:
         refusal = cause if isinstance(cause, SchedulerError) else Refusal("internal", "the server has ended")

@@ -26,17 +26,16 @@ T = TypeVar("T", bound=Sized)
 
 
 class Mailbox(Generic[T]):
-    """Calls by lane. ``put`` and ``ring`` from any thread; the rest from the host's."""
+    """Calls by lane. ``put`` from any thread; the rest from the host's."""
 
     def __init__(self) -> None:
         self._lanes: dict[Lane, deque[T]] = {lane: deque() for lane in (Lane.URGENT, Lane.WORK, Lane.READ)}
         self._bytes = 0
-        self._bell = threading.Condition()
-        self._rung = False
+        self._lock = threading.Lock()
 
     def put(self, lane: Lane, call: T) -> None:
         """Raises Refusal ``busy`` when there is no room."""
-        with self._bell:
+        with self._lock:
             queue = self._lanes[lane]
             if len(queue) >= COMMANDS or self._bytes + call.size > BYTES:
                 raise Refusal(
@@ -47,29 +46,13 @@ class Mailbox(Generic[T]):
                 )
             queue.append(call)
             self._bytes += call.size
-            self._bell.notify()
-
-    def ring(self) -> None:
-        """Wake whoever waits."""
-        with self._bell:
-            self._rung = True
-            self._bell.notify()
-
-    def wait(self, seconds: float, *, urgent_only: bool = False) -> None:
-        """Until something comes (for ``take`` with the same lanes), somebody rings, or so many seconds are over."""
-        with self._bell:
-            self._bell.wait_for(lambda: self._rung or self._has(urgent_only), max(0.0, seconds))
-            self._rung = False
-
-    def _has(self, urgent_only: bool) -> bool:
-        return bool(self._lanes[Lane.URGENT]) or (not urgent_only and (bool(self._lanes[Lane.WORK]) or bool(self._lanes[Lane.READ])))
 
     def take(self, lane: Lane, most: int) -> list[T]:
         """The oldest calls of a lane."""
         queue = self._lanes[lane]
         if not queue:
             return []
-        with self._bell:
+        with self._lock:
             taken = [queue.popleft() for _ in range(min(most, len(queue)))]
             self._bytes -= sum(call.size for call in taken)
         return taken

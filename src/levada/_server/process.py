@@ -61,6 +61,7 @@ class Server:
             Rules(lease=plan.lease, failed_pause=plan.failed_pause),
             version=plan.version,
             namespace_key=namespace_key(plan.folder),
+            contested="://" in place,
         )
         self.host.on_end(self._end.set)
         token, self.new_token = own_token(plan.folder)
@@ -83,8 +84,8 @@ class Server:
                     ready()
                     self._end.wait()
             finally:
-                self.web.stop()
                 self.host.stop()
+                self.web.stop()
         return _exit_code(self.host.failed)
 
     def _begin(self) -> bool:
@@ -93,7 +94,7 @@ class Server:
         wait = None if self.plan.standby else 0.0
         if self.plan.standby:
             log.warning("standing by", extra={"addresses": self.web.addresses})
-        self.host.start(owner, wait=wait, stopped=self._end.is_set, own_token=self._own)
+        self.host.start(owner, wait=wait, stopped=self._end.is_set, own_token=self._own, loop=self.web.loop)
         return not self._end.is_set()
 
     @contextmanager

@@ -81,7 +81,7 @@ def _refuse_stranger(member: Member, call: Call) -> None:
 def _member(desk: Desk, call: Call, session: str) -> Member:
     member = desk.host.members.get(SessionId(session))
     if member is None:
-        raise Refusal("unknown-session", f"session {session} is not known here", hint="Say Hello first.")
+        raise Refusal("out-of-step", f"session {session} is not known here", hint="Say Hello first.")
     _refuse_stranger(member, call)
     member.seen = desk.host.clock()
     return member
@@ -242,7 +242,7 @@ def sync(desk: Desk, call: Call) -> Done:
         if len(desk.changes) > before or asked.attempts:
             desk.touch(member)
     member.room = asked.room
-    if asked.wait and not lost and not _says(reply) and (reply.active or member.about.get("modules")):
+    if answered is None and asked.wait and not lost and not _says(reply) and (reply.active or member.about.get("modules")):
         member.call, member.deadline = call, desk.host.clock() + asked.wait
         desk.host.park(member)
         return None
@@ -291,12 +291,18 @@ def answer_claim(desk: Desk, member: Member, reply: m.SyncReply, lost: list[str]
             texts(reply.resumed),
             [*lost, *texts(reply.lost)],
             texts(reply.cancel),
-            reply.ask_again_after,
+            _next_retry(desk),
             reply.unfinished,
             reply.active,
         )
     )
     return member.answer
+
+
+def _next_retry(desk: Desk) -> float | None:
+    """Seconds until the next retry is due; ends of leases are nothing to ask for."""
+    first = desk.host.brain.state.retries.earliest()
+    return None if first is None else max(0.0, first - desk.now)
 
 
 def _grant_row(registry: Registry, grant: m.Grant) -> w.GrantRow:
