@@ -165,7 +165,7 @@ def test_an_assistant_hears_of_modules_whose_tasks_come_later() -> None:
     house.add({0: []}, "w1")
     house.specs[1] = TaskSpec(1, ETL)
     house.add({1: []}, "w2")
-    assert house.claim("helper", room=5) == [0, 1]
+    assert house.claim("helper") + house.claim("helper") == [0, 1]
 
 
 def test_an_assistant_that_changes_what_it_offers_loses_the_rest() -> None:
@@ -242,7 +242,7 @@ def test_urgent_work_of_another_group_comes_first() -> None:
     house = House({0: [], 1: []})
     house.add({1: []}, "w2")
     house.do(m.SetPriority(1, 1))
-    assert house.claim(room=2) == [1, 0]
+    assert house.claim() + house.claim() == [1, 0]
 
 
 def test_a_draining_session_gets_nothing_more() -> None:
@@ -268,7 +268,7 @@ def test_a_paused_scheduler_grants_nothing_and_says_why() -> None:
 def test_bye_hands_back_what_the_session_runs() -> None:
     house = House({0: [], 1: []}, lease=10.0)
     house.add({0: [], 1: []}, "w2")
-    assert house.claim(room=2) == [0, 1]
+    assert house.claim() + house.claim() == [0, 1]
     house.do(m.Cancel(1))
     house.do(m.Bye(SessionId("w1")))
     assert (house.status(0), house.status(1)) == (Status.READY, Status.CANCELLED)
@@ -602,3 +602,29 @@ def test_timers_hold_no_more_than_twice_what_is_set() -> None:
     assert timers.earliest() == SLACK * 3 - 1
     assert timers.pop_due(1e9) == [7]
     assert timers.earliest() is None
+
+
+def test_the_tail_is_not_hoarded_by_whoever_asks_first() -> None:
+    house = House({index: [] for index in range(40)})
+    house.add({index: [] for index in range(40)}, "w2")
+    assert len(house.claim("w1", room=100)) == 10
+    assert len(house.claim("w2", room=100)) == 8
+    while house.claim("w1", room=100):
+        pass
+    assert house.brain.progress().counts[Status.READY] == 0
+
+
+def test_a_session_alone_gets_all_that_it_has_room_for() -> None:
+    house = House({index: [] for index in range(40)})
+    house.add({40: []}, "w2")
+    assert len(house.claim("w1", room=100)) == 40
+
+
+def test_a_task_that_asks_for_more_than_there_is_does_not_keep_a_run_waiting() -> None:
+    house = House(specs={0: TaskSpec(0, DB._replace(resources=(("db", 2),))), 1: TaskSpec(1, DB)})
+    house.add({0: [], 1: []})
+    assert house.sync(room=5)[-2:] == (2, 1)
+    house.done(1)
+    assert house.sync(room=5)[-2:] == (1, 0)
+    house.do(m.SetResource("db", 2))
+    assert house.claim() == [0]

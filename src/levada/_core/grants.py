@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from .._model.messages import Fence, Grant, SessionId
 from .._model.spec import Index
+from .._model.status import Status
 from . import changes as ch
 from .ready import Draft, pick, pick_crew, pick_plain
 from .state import Decision, Session, State
 
 _new = tuple.__new__
+READY = int(Status.READY)
 
 
 def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tuple[list[Index], list[Grant]]]:
@@ -26,6 +28,7 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
         room -= len(resumed)
     if room <= 0 or state.paused or session.draining:
         return resumed, []
+    room = fair(state, session, room)
     if state.is_plain and (plain := pick_plain(state, session, room)):
         yield ch.Granted(name, plain, now + state.rules.lease)
         return resumed, _letters(state, plain, [])
@@ -35,6 +38,23 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
         return resumed, []
     yield ch.Granted(name, list(draft.chosen), now + state.rules.lease, crews)
     return resumed, _letters(state, leaders, crews)
+
+
+def fair(state: State, session: Session, room: int) -> int:
+    """How much of a room is filled, so that the tail of a graph is not hoarded by whoever asks first.
+
+    Where several sessions may run a group's tasks, one gets at most half of its share of what is ready; at least one task.
+    """
+    if room == 1 or (not state.is_split and len(state.sessions) == 1):
+        return room
+    groups = [state.groups[number] for number in session.groups]
+    others = max((len(group.sessions) for group in groups), default=1)
+    if any(group.module for group in groups):
+        others = max(others, len(state.sessions))
+    if others < 2:
+        return room
+    ready = sum(group.counts[READY] for group in groups) if state.is_split else state.counts[READY]
+    return min(room, max(1, -(-ready // (2 * others))))
 
 
 def _resumable(state: State, name: SessionId, room: int, draft: Draft) -> list[Index]:

@@ -15,6 +15,7 @@ from .._model.spec import Index
 from .._model.status import Status
 from . import changes as ch
 from .apply import apply
+from .grants import fair
 from .ready import pick_plain
 from .reports import next_timer, outlook
 from .state import State
@@ -40,7 +41,7 @@ def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], Sy
             return None
         _finish(state, tasks, changes)
     letters: list[Grant] = []
-    if room and (picked := pick_plain(state, session, room)):
+    if room and (picked := pick_plain(state, session, fair(state, session, room))):
         letters = _grant(state, name, picked, now, changes)
     timer = next_timer(state, now) if state.until or state.at else None
     return changes, _new(SyncReply, (letters, [], [], [], timer, *outlook(state, name)))

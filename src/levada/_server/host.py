@@ -42,7 +42,7 @@ CHECKPOINT = 64 << 20  # bytes of journal after which the snapshot is made anew
 CHECKPOINT_ROWS = 50_000
 STEPS = 4  # pieces of a snapshot that are written between two drains
 SILENT = 7 * 86_400.0  # seconds after which a silent session is forgotten
-QUICK_COMMIT = 0.0005  # seconds that others may wait for a commit; where it takes longer it is made in another thread
+SLOW_COMMIT = 0.02  # seconds that others may wait for a commit; where one takes longer the next are made in another thread
 SURE = 5.0  # seconds after the last word with a store that others may take over, for which renewals are answered from memory
 BEAT = 1.0  # seconds
 FULL_PAUSE = 5.0  # seconds between two tries to commit to a full store
@@ -62,6 +62,7 @@ class Host:
 
     ``submit`` and what else the HTTP layer calls is thread-safe. ``failed`` tells why the host ended by itself: the store was
     taken over by another server (Deposed), or broke. contested: another server may depose this one while it lives.
+    quick_disk: commits wait for no disk (``synchronous="normal"``), so they need no thread of their own.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Host:
         version: str = "",
         namespace_key: str | None = None,
         contested: bool = False,
+        quick_disk: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -89,7 +91,7 @@ class Host:
         self._answers = self._drains = self._commits = 0
         self._ready = self._stopping = False
         self._ended: Callable[[], None] = lambda: None
-        self._contested = contested
+        self._contested, self._quick_disk = contested, quick_disk
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._thread: threading.Thread | None = None
@@ -411,7 +413,7 @@ class Host:
         batch = self._batch(desk)
         if batch is None:
             self._written(desk)
-        elif self._commit_takes < QUICK_COMMIT:
+        elif self._quick_disk and self._commit_takes < SLOW_COMMIT:
             self._commit_here(desk, batch)
         else:
             self._commit_aside(desk, batch)
@@ -427,8 +429,9 @@ class Host:
         self._written(desk)
 
     def _took(self, began: float) -> None:
+        """A slow commit is remembered for some dozens of quick ones."""
         self._sure_at = self.clock()
-        self._commit_takes += (self._sure_at - began - self._commit_takes) / 8
+        self._commit_takes = max(self._sure_at - began, self._commit_takes * 0.95)
         self._commits += 1
 
     def _commit_aside(self, desk: Desk, batch: Batch) -> None:

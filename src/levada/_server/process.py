@@ -62,6 +62,7 @@ class Server:
             version=plan.version,
             namespace_key=namespace_key(plan.folder),
             contested="://" in place,
+            quick_disk="://" not in place and plan.synchronous == "normal",
         )
         self.host.on_end(self._end.set)
         token, self.new_token = own_token(plan.folder)

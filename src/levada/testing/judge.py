@@ -287,7 +287,8 @@ class Judge:
             return
         fitting = [index for index, status in enumerate(after) if status == Status.READY and self._fits(command.session, index)]
         if len(reply.granted) + len(reply.resumed) < command.room:
-            self._demand(not fitting, f"{command.session} has room, {fitting} could run")
+            shared = any(len(sessions) > 1 for sessions in self.owners.values())
+            self._demand(not fitting or (shared and bool(reply.granted)), f"{command.session} has room, {fitting} could run")
             for index in self.asleep:
                 awake = self.holder.get(index) == command.session and self.needs[index] <= self.done
                 self._demand(not (awake and self._has_resources(index)), f"{command.session} has room, {index} sleeps on")
