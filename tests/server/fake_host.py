@@ -57,6 +57,7 @@ class FakeHost:
         self.answers: dict[type, Callable[[Any], Answer | bytes | LevadaError]] = {}
         self.held: list[Call] = []
         self.full = False
+        self.holds = True  # whether a wait is kept
         self.state = Health(True, True)
         self.delay = 0.0
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -95,7 +96,7 @@ class FakeHost:
             self.calls.append(call)
             if call.route.changes:
                 self.changed.append(call)
-            if isinstance(call.request, m.Sync) and call.request.wait:
+            if self.holds and isinstance(call.request, m.Sync) and call.request.wait:
                 self.held.append(call)
             else:
                 call.answer(self._answer(call))

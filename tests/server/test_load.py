@@ -181,6 +181,11 @@ def test_a_long_poll_ends_when_there_is_something_to_say(start: Start, host: Fak
     assert not host.held[0].gone
 
 
+def test_a_question_may_wait_too(start: Start, host: FakeHost) -> None:
+    """A GET has a body, too, which is empty; its end is not the client's."""
+    assert start(Limits()).call("GET", f"/v1/log/{KEY}?wait=5").status == 200
+
+
 def test_a_client_that_goes_while_it_waits_is_told_to_the_host(start: Start, host: FakeHost) -> None:
     raw = start(Limits())
     with raw.open() as sock:

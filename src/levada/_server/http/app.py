@@ -21,7 +21,7 @@ from ..._wire.problems import Refusal, problem_of
 from ..._wire.routes import ANYBODY, PAGES, Lane, Route, Table
 from ...errors import LevadaError
 from .answers import GOOD, Header, Receive, Send, encoded, headers_of, send_json, send_page, send_problem
-from .bodies import Bodies, ClientGone, drain, is_long
+from .bodies import Bodies, ClientGone, drain, is_long, until_gone
 from .events import Hub
 from .figures import Figures, metrics_page
 from .guards import Guards, one_time_code
@@ -39,6 +39,7 @@ Page = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 REPEAT_KEY = 255  # characters of an Idempotency-Key
 LINES = 20.0  # log lines a second about refusals
 NOBODY = Identity("", "", "", "")
+AT_ONCE = 3  # turns of the loop
 
 
 class Exchange:
@@ -168,7 +169,7 @@ class App:
 
     async def _held(self, call: Waiting, future: asyncio.Future[Result], receive: Receive) -> Result:
         """The answer of a long poll, or ClientGone. The host may hold it for as long as the client asked."""
-        left = asyncio.ensure_future(receive())
+        left = asyncio.ensure_future(until_gone(receive))
         self._polls += 1
         try:
             await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)

@@ -82,3 +82,9 @@ async def drain(receive: Receive) -> None:
                 seen += len(message["body"])
     except TimeoutError:
         pass
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client closed its connection. What it still sends of this request is forgotten."""
+    while (await receive())["type"] == "http.request":
+        pass

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from ..._wire.operators import Event
 from ..._wire.problems import Refusal
 from .answers import GUARD, NO_STORE, Header, Receive, Send, encoded
+from .bodies import until_gone
 from .port import Host
 
 ALIVE_SECONDS = 15.0
@@ -99,7 +100,7 @@ class Hub:
             raise Refusal("too-many-waiting", f"{self._streams_limit:,} streams are open, no more are served", retry_after=30)
         stream = Stream(family, self._queue)
         self._streams.add(stream)
-        left = asyncio.ensure_future(_until_gone(receive, stream))
+        left = asyncio.ensure_future(_close_when_gone(receive, stream))
         try:
             headers = [*GUARD, NO_STORE, (b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"), *more]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -117,9 +118,8 @@ class Hub:
             stream.close()
 
 
-async def _until_gone(receive: Receive, stream: Stream) -> None:
-    while (await receive())["type"] == "http.request":
-        pass
+async def _close_when_gone(receive: Receive, stream: Stream) -> None:
+    await until_gone(receive)
     stream.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Iterator
 
@@ -28,6 +29,7 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._thread = threading.get_ident()
         self._left: deque[tuple[Call, Result]] = deque()
         self._woken = False
         self._waiting: set[Waiting] = set()
@@ -48,7 +50,12 @@ class Outbox:
         self._waiting.discard(call)
 
     def deliver(self, call: Call, result: Result) -> None:
-        """Hand an answer over. From any thread."""
+        """Hand an answer over. From any thread; in the loop's own it is there at once."""
+        if threading.get_ident() == self._thread:
+            future: asyncio.Future[Result] = call.future  # type: ignore[attr-defined]  # only Waiting comes here
+            if not future.done():
+                future.set_result(result)
+            return
         self._left.append((call, result))
         if not self._woken:
             self._woken = True
