@@ -154,6 +154,8 @@ EVENTS: dict[str, Callable[[House], str]] = {
     "suspend": lambda made: report(made, suspended=[m.Suspended(0, made.fence(0), ())]),
     "cancel": lambda made: plainly(made, m.Cancel(0)),
     "retry": lambda made: plainly(made, m.RetryTask(0)),
+    "forgive": lambda made: plainly(made, m.Forgive(0)),
+    "mark done": lambda made: plainly(made, m.MarkDone(0)),
     "invalidate": lambda made: plainly(made, m.Invalidate(0)),
     "bye": lambda made: plainly(made, m.Bye(SessionId("w1"))),
 }
@@ -194,6 +196,8 @@ handed back for later | W! R! T  T  T  D  F  X  C! T  R  C  X
 suspend               | W! R! U  U  T! D! F! X! C! T! R! C! X!
 cancel                | C  C  U  U  C  D  F  X  C  C  C  C  X
 retry                 | W  R  U  U  T  D  R  R  R  T  R  R  R
+forgive               | W  R  U  U  T  D  R  R  C  T  R  C  R
+mark done             | D  D  U  U  D  D  D  D  D  D  D  D  D
 invalidate            | W  R  U  U  T  R  R  R  R  T  R  R  R
 bye                   | W  R  R  W  T  D  F  X  C  T  R  C  X
 """

@@ -298,10 +298,15 @@ def _judge_use(state: State, name: str) -> None:
 
 def _finished(state: State, change: ch.Finished) -> None:
     tasks, holder = change.tasks, state.holder
-    if not state.is_plain or state.until or state.wishes or state.suspended:  # else there is nothing to let go
+    if not state.is_plain or state.wishes or state.suspended:
         for index in tasks:
             if state.status[index] == RUNNING:
                 _let_go(state, index)
+    elif state.until:  # plain tasks have nothing to let go but their leases
+        ends, clear = state.until, state.expiries.clear
+        for index in tasks:
+            if ends.pop(index, None) is not None:
+                clear(index)
     for index in tasks:
         holder.pop(index, None)
     if state.at or state.reason or state.trouble:
@@ -406,6 +411,10 @@ def _started_over(state: State, change: ch.StartedOver) -> None:
         state.freed.append(index)
 
 
+def _forgiven(state: State, change: ch.Forgiven) -> None:
+    state.trouble.pop(change.task, None)
+
+
 _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.EpochBegan: _epoch_began,
     ch.SessionOpened: _session_opened,
@@ -428,6 +437,7 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.CancelWished: _cancel_wished,
     ch.BecameCancelled: _became_cancelled,
     ch.StartedOver: _started_over,
+    ch.Forgiven: _forgiven,
     ch.PrioritySet: _priority_set,
     ch.ResourceSet: _resource_set,
     ch.PauseSet: _pause_set,

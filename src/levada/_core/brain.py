@@ -54,7 +54,9 @@ class Brain:
     @overload
     def handle(self, command: m.Confirm, now: float) -> tuple[list[Change], bool]: ...
     @overload
-    def handle(self, command: m.Cancel | m.RetryTask | m.Invalidate, now: float) -> tuple[list[Change], Status]: ...
+    def handle(
+        self, command: m.Cancel | m.RetryTask | m.Forgive | m.Invalidate | m.MarkDone, now: float
+    ) -> tuple[list[Change], Status]: ...
     @overload
     def handle(
         self, command: m.AddTasks | m.Bye | m.Drain | m.Tick | m.SetPriority | m.SetResource | m.Pause, now: float
@@ -139,6 +141,12 @@ class Brain:
             raise InvalidCommand(f"task {index!r} is not known, known are {len(self.state.status)}")
         return views.view(self.state, index, now)
 
+    def chain(self, index: Index) -> list[Index]:
+        """From a task down to what keeps it waiting, or waits itself for something else than a task (``views.chain``)."""
+        if not 0 <= index < len(self.state.status):
+            raise InvalidCommand(f"task {index!r} is not known, known are {len(self.state.status)}")
+        return views.chain(self.state, index)
+
     def having(self, *statuses: Status) -> Iterator[Index]:
         """Indices of the tasks that stand so, ascending. Looks at all tasks: for summaries."""
         return views.having(self.state, statuses)
@@ -154,7 +162,9 @@ _DECISIONS: dict[type, Callable[[State, Any, float], Decision[Any]]] = {
     m.Confirm: reports.confirm,
     m.Cancel: operators.cancel,
     m.RetryTask: operators.retry_task,
+    m.Forgive: operators.forgive,
     m.Invalidate: operators.invalidate,
+    m.MarkDone: operators.mark_done,
     m.SetPriority: operators.set_priority,
     m.SetResource: operators.set_resource,
     m.Pause: operators.pause,

@@ -170,6 +170,12 @@ class StartedOver(NamedTuple):
     invalid: bool
 
 
+class Forgiven(NamedTuple):
+    """The failures of a task that has not come to an end count no more."""
+
+    task: Index
+
+
 class PrioritySet(NamedTuple):
     task: Index
     priority: int
@@ -206,6 +212,7 @@ Change = (
     | CancelWished
     | BecameCancelled
     | StartedOver
+    | Forgiven
     | PrioritySet
     | ResourceSet
     | PauseSet

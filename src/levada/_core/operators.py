@@ -1,4 +1,4 @@
-"""Decisions of people: cancel, retry, invalidate, priorities, resources, pause."""
+"""Decisions of people: cancel, retry, forgive, invalidate, done, priorities, resources, pause."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def invalidate(state: State, command: m.Invalidate, now: float) -> Decision[Stat
     """What has come to an end starts over in a new generation: late reports of the old one are void."""
     if state.status[command.index] in (Status.DONE, *_RETRIABLE):
         yield ch.StartedOver(command.index, invalid=True)
+    return Status(state.status[command.index])
+
+
+def forgive(state: State, command: m.Forgive, now: float) -> Decision[Status]:
+    """Failed and disabled start over; of what has not come to an end the failures so far count no more."""
+    if state.status[command.index] in (Status.FAILED, Status.DISABLED):
+        yield ch.StartedOver(command.index, invalid=False)
+    elif command.index in state.trouble and state.status[command.index] != Status.CANCELLED:
+        yield ch.Forgiven(command.index)
+    return Status(state.status[command.index])
+
+
+def mark_done(state: State, command: m.MarkDone, now: float) -> Decision[Status]:
+    """What does not run becomes done. What runs is left alone: its attempt says soon how it ended."""
+    if state.status[command.index] not in (Status.RUNNING, Status.DONE):
+        yield ch.Finished([command.index])
     return Status(state.status[command.index])
 
 

@@ -17,7 +17,7 @@ from . import changes as ch
 from .grants import claim
 from .passing import retries_due
 from .retry import after_failure
-from .state import DEFAULT_TOTAL, INDEX_MASK, Decision, State
+from .state import DEFAULT_TOTAL, Decision, Group, State
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each round passes
 WAITING, READY, RUNNING, RETRYING, DONE = map(int, (Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING, Status.DONE))
@@ -84,27 +84,27 @@ def next_timer(state: State, now: float) -> float | None:
 def outlook(state: State, name: SessionId) -> tuple[int, int]:
     """How many tasks that the session may run are unfinished, and how many of them can move without a further report.
 
-    Ready tasks that ask for more of a resource than there is cannot: somebody must say that there is more.
+    Nothing can where all that is ready asks for more of a resource than there is: somebody must say that there is more.
     """
+    groups = [state.groups[number] for number in state.sessions[name].groups]
     if not state.is_split:
         counts = state.counts
     else:
-        counts = [sum(column) for column in zip(*(state.groups[number].counts for number in state.sessions[name].groups), strict=True)]
+        counts = [sum(column) for column in zip(*(group.counts for group in groups), strict=True)]
         if not counts:
             return 0, 0
     active = counts[READY] + counts[RUNNING] + counts[RETRYING]
-    stuck = _stuck(state, name) if state.parked else 0
-    return counts[WAITING] + active, active - stuck
+    if state.parked and active == counts[READY] and all(_is_stuck(state, group) for group in groups):
+        return counts[WAITING] + active, 0
+    return counts[WAITING] + active, active
 
 
-def _stuck(state: State, name: SessionId) -> int:
-    """Ready tasks of the session in lines that no end of an attempt can move."""
-    groups, found = frozenset(state.sessions[name].groups), 0
-    for number, resources in {line for lines in state.parked.values() for line in lines}:
-        if number in groups and any(amount > state.total.get(each, DEFAULT_TOTAL) for each, amount in resources):
-            line = set(state.groups[number].lines.get(resources, ()))
-            found += sum(state.status[key & INDEX_MASK] == READY and state.key(key & INDEX_MASK) == key for key in line)
-    return found
+def _is_stuck(state: State, group: Group) -> bool:
+    """No end of an attempt can move what is ready here. Looks at each line, not at each task."""
+    if group.front:
+        return False
+    totals = state.total
+    return all(any(amount > totals.get(name, DEFAULT_TOTAL) for name, amount in resources) for resources in group.lines)
 
 
 # -- successes ---------------------------------------------------------------------------------

@@ -273,7 +273,9 @@ class State:
             self.by_family[old][family] -= count
             self.by_family[new][family] += count
         if self.is_split:
-            for number, count in Counter(map(self.group.__getitem__, tasks)).items():
+            numbers = set(map(self.group.__getitem__, tasks))
+            by_group = {numbers.pop(): len(tasks)} if len(numbers) == 1 else Counter(map(self.group.__getitem__, tasks))
+            for number, count in by_group.items():
                 counts = self.groups[number].counts
                 counts[old] -= count
                 counts[new] += count

@@ -178,7 +178,7 @@ def _bye_or_drain(state: State, command: m.Bye | m.Drain) -> None:
     _session(state, command.session)
 
 
-def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Invalidate) -> None:
+def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Forgive | m.Invalidate | m.MarkDone) -> None:
     _check_index(command.index, len(state.status))
 
 
@@ -210,7 +210,9 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     m.Drain: _bye_or_drain,
     m.Cancel: _one_task,
     m.RetryTask: _one_task,
+    m.Forgive: _one_task,
     m.Invalidate: _one_task,
+    m.MarkDone: _one_task,
     m.SetPriority: _set_priority,
     m.SetResource: _set_resource,
     m.Pause: _pause,

@@ -1,13 +1,20 @@
-"""What people ask: counters, one task, tasks of a status. Reads only."""
+"""What people ask: counters, one task, tasks of a status, what keeps a task waiting. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from .._model.messages import Progress, TaskView
+from .._model.messages import Progress, SessionId, TaskView
 from .._model.spec import Index
 from .._model.status import Status
-from .state import DEFAULT_TOTAL, State
+from .state import DEFAULT_TOTAL, INDEX_MASK, State
+
+LINKS = 100
+"""Tasks in a chain, at most."""
+LOOKED_AT = 10_000
+"""Requirements, or entries of queues, that one question looks at."""
+_STUCK = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
 
 
 def progress(state: State) -> Progress:
@@ -81,3 +88,90 @@ def _why_ready(state: State, index: Index, short: str | None) -> str:
 
 def _amount(state: State, name: str) -> str:
     return f"short of {name}: {state.used.get(name, 0)} of {state.total.get(name, DEFAULT_TOTAL)} in use"
+
+
+# -- what keeps a task waiting -------------------------------------------------------------------
+
+
+def chain(state: State, index: Index) -> list[Index]:
+    """From a task down to the nearest one that came to a bad end and keeps it waiting; else to one that does not wait for others.
+
+    Each task waits for the next. The last one waits for others too where nothing else was found among the nearest
+    LOOKED_AT requirements (they wait for each other, or their requirements are still being discovered).
+    """
+    came_from: dict[Index, Index] = {index: index}
+    layer, moving, looked = [index], None, 0
+    while layer:
+        below: list[Index] = []
+        for one, required in _undone(state, layer):
+            looked += 1
+            if looked > LOOKED_AT:
+                break
+            if state.status[required] == Status.DONE or required in came_from:
+                continue
+            came_from[required] = one
+            if state.status[required] in _STUCK:
+                return _path(came_from, required)
+            if moving is None and state.status[required] != Status.WAITING and required not in state.suspended:
+                moving = required
+            below.append(required)
+        layer = below if looked <= LOOKED_AT else []
+    return _path(came_from, next(reversed(came_from)) if moving is None else moving)
+
+
+def _undone(state: State, tasks: list[Index]) -> Iterator[tuple[Index, Index]]:
+    """(task, requirement) of those tasks that wait for requirements, the requirements that are done among them."""
+    for index in tasks:
+        if state.status[index] == Status.WAITING or index in state.suspended:
+            for required in state.edges.requirements(index):
+                yield index, required
+
+
+def _path(came_from: dict[Index, Index], last: Index) -> list[Index]:
+    """At most LINKS tasks; of a longer way the beginning and the end."""
+    path = [last]
+    while came_from[path[-1]] != path[-1]:
+        path.append(came_from[path[-1]])
+    path.reverse()
+    return path if len(path) <= LINKS else [*path[: LINKS // 2], *path[-LINKS // 2 :]]
+
+
+# -- counts for pages ----------------------------------------------------------------------------
+
+
+def short(state: State) -> dict[str, int]:
+    """By resource: ready tasks that wait in line because too little of it is left.
+
+    Where lines hold more than LOOKED_AT entries together, a task that changed its place may count twice.
+    """
+    found: dict[str, int] = {}
+    looked = 0
+    for name, lines in state.parked.items():
+        for number, resources in lines:
+            group = state.groups[number]
+            line = group.lines.get(resources, ()) if resources in group.parked else ()
+            looked += len(line)
+            count = _standing_in(state, number, line) if looked <= LOOKED_AT else len(line)
+            if count:
+                found[name] = found.get(name, 0) + count
+    return found
+
+
+def _standing_in(state: State, group: int, line: Sequence[int]) -> int:
+    """Tasks in a line, without the places that they left."""
+    places = {(key & INDEX_MASK, key) for key in line}
+    return sum(state.status[index] == Status.READY and state.group[index] == group and state.key(index) == key for index, key in places)
+
+
+def running(state: State) -> Counter[SessionId]:
+    """How many tasks each session runs; costs a look at all that run, in one step of the interpreter's."""
+    counted = Counter(state.holder.values())
+    if len(state.holder) != state.counts[Status.RUNNING]:  # leases lapsed, and their tasks are nobody else's yet
+        counted.subtract(holder for index, holder in state.holder.items() if state.status[index] != Status.RUNNING)
+    return counted
+
+
+def resources(state: State) -> list[str]:
+    """Names of all resources that were set or that a task needs."""
+    names = {name for policy in state.policies[:LOOKED_AT] for name, _ in policy.resources}
+    return sorted(names.union(state.total, state.used))

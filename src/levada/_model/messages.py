@@ -166,6 +166,18 @@ class Invalidate(NamedTuple):
     index: Index  # type: ignore[assignment]
 
 
+class Forgive(NamedTuple):
+    """Forget the failures of a task; failed or disabled becomes waiting. Answer: Status."""
+
+    index: Index  # type: ignore[assignment]
+
+
+class MarkDone(NamedTuple):
+    """What does not run is done, since somebody says so. Answer: Status."""
+
+    index: Index  # type: ignore[assignment]
+
+
 class SetPriority(NamedTuple):
     """Change a priority; what the task needs becomes as urgent. Answer: None."""
 

@@ -43,6 +43,7 @@ CHECKPOINT_ROWS = 50_000
 STEPS = 4  # pieces of a snapshot that are written between two drains
 SILENT = 7 * 86_400.0  # seconds after which a silent session is forgotten
 SLOW_COMMIT = 0.02  # seconds that others may wait for a commit; where one takes longer the next are made in another thread
+ASIDE_SLOW = 0.2  # the same for those: they wait for this thread, too
 SURE = 5.0  # seconds after the last word with a store that others may take over, for which renewals are answered from memory
 BEAT = 1.0  # seconds
 FULL_PAUSE = 5.0  # seconds between two tries to commit to a full store
@@ -428,10 +429,11 @@ class Host:
         self._took(began)
         self._written(desk)
 
-    def _took(self, began: float) -> None:
+    def _took(self, began: float, slow: float = SLOW_COMMIT) -> None:
         """A slow commit is remembered for some dozens of quick ones."""
         self._sure_at = self.clock()
-        self._commit_takes = max(self._sure_at - began, self._commit_takes * 0.95)
+        took = self._sure_at - began
+        self._commit_takes = max(took if took > slow else 0.0, self._commit_takes * 0.95)
         self._commits += 1
 
     def _commit_aside(self, desk: Desk, batch: Batch) -> None:
@@ -450,7 +452,7 @@ class Host:
         try:
             future.result()
             self._is_full = False
-            self._took(began)
+            self._took(began, ASIDE_SLOW)
             self._written(desk)
         except StoreFull as cause:
             self._full(desk, batch, cause)
