@@ -22,7 +22,7 @@ OPEN = b""
 class Member:
     """One session. ``fresh``: read from the store, so that numbers without effect may be missing."""
 
-    __slots__ = ("about", "answer", "call", "deadline", "draining", "fresh", "id", "number", "room", "seen", "token")
+    __slots__ = ("about", "about_text", "answer", "call", "deadline", "draining", "fresh", "id", "number", "room", "seen", "token")
 
     def __init__(self, id: SessionId, token: str) -> None:
         self.id = id
@@ -30,6 +30,7 @@ class Member:
         self.number = 0
         self.answer = OPEN
         self.about: dict[str, Any] = {}
+        self.about_text = ""  # as the store keeps it
         self.seen = 0.0  # monotonic seconds
         self.fresh = False
         self.draining = False
@@ -56,13 +57,18 @@ class Member:
 
     def row(self, now: float) -> SessionRow:
         """As the store keeps it. now: wall clock."""
-        about = json.dumps({**self.about, "token": self.token}, ensure_ascii=False)
-        return SessionRow(unhexlify(self.id), self.number, self.answer, now, about)
+        return SessionRow(unhexlify(self.id), self.number, self.answer, now, self.about_text)
+
+    def tell(self, about: dict[str, Any]) -> None:
+        """What the session said of itself."""
+        self.about = about
+        self.about_text = json.dumps({**about, "token": self.token}, ensure_ascii=False)
 
 
 def member_of(row: SessionRow, now: float) -> Member:
     """From the store. now: monotonic clock."""
     about = json.loads(row.about or "{}")
     member = Member(SessionId(hexlify(row.id).decode()), about.pop("token", ""))
-    member.number, member.answer, member.about, member.seen, member.fresh = row.number, row.answer, about, now, True
+    member.tell(about)
+    member.number, member.answer, member.seen, member.fresh = row.number, row.answer, now, True
     return member

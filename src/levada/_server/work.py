@@ -51,9 +51,7 @@ def hello(desk: Desk, call: Call) -> Done:
         member = host.members[session] = Member(session, call.identity.token)
     _refuse_stranger(member, call)
     member.seen = host.clock()
-    member.about = {
-        "host": asked.host, "pid": asked.pid, "levada": asked.levada, "code": asked.code, "modules": asked.modules,
-    }  # fmt: skip
+    member.tell({"host": asked.host, "pid": asked.pid, "levada": asked.levada, "code": asked.code, "modules": asked.modules})
     reply: m.HelloReply = desk.handle(m.Hello(session, tuple(asked.modules), asked.goal or ""))
     desk.touch(member)
     return w.HelloAnswer(

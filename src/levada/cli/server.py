@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from .._model import exit_codes
 from ..errors import UsageError
 from .options import Option, Scanner
-from .tasks import COMMON, Request, prepare, state_of
+from .tasks import COMMON, Request, override, prepare, state_of
 
 if TYPE_CHECKING:
     from .._server.http.settings import Settings
@@ -44,6 +44,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         return exit_codes.OK
     request = prepare(arguments, OPTIONS, environ)
     Scanner(request.parsed.rest, OPTIONS).parse(request.parsed)
+    override(request, OPTIONS)
     if request.parsed.words:
         raise UsageError(f"levada server takes no {request.parsed.words[0]!r}", hint="See `levada server --help`.")
     from .logs import set_up

@@ -125,7 +125,7 @@ def understand(
         return None
     if request.parsed.values.get("param_file"):
         _read_param_file(request, str(request.parsed.text("param_file")))
-    _override(request, options)
+    override(request, options)
     _connect(request.settings)
     _refuse_strange_parameters(request.settings)
     return request
@@ -167,7 +167,7 @@ def _recalled(request: Request, word: str, recall: Recall) -> bool:
     return True
 
 
-def _override(request: Request, options: Sequence[Option]) -> None:
+def override(request: Request, options: Sequence[Option]) -> None:
     """Options that stand for a setting are stronger than where else it is set."""
     for option in options:
         if option.setting is not None and plain(option.name) in request.parsed.values:
