@@ -139,7 +139,7 @@ class Retry(TaskCommand, frozen=True):
 
 
 class Forgive(TaskCommand, frozen=True):
-    """Forget the failures of a task; disabled becomes waiting."""
+    """Forget the failures of a task; failed or disabled becomes waiting."""
 
 
 class Invalidate(TaskCommand, frozen=True):
@@ -147,7 +147,7 @@ class Invalidate(TaskCommand, frozen=True):
 
 
 class MarkDone(TaskCommand, frozen=True):
-    """Say that a task is complete without a run of ours."""
+    """Say that a task is complete without a run of ours; what runs is left alone."""
 
 
 class SetPriority(Request, frozen=True):
