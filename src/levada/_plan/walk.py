@@ -98,6 +98,7 @@ class Discovery:
         self._parents = array("q", [-1] * first_index)
         self._index: dict[Any, Index] = {}
         self._alias: dict[bytes, Any] = {}
+        self._plain: set[type] = set()  # classes of tasks each of which stands for itself alone
         self._stack: list[Index | _Open] = []
         self._writers: dict[Any, Index] = {}
         self._wanted: list[Any] = flatten(list(wanted))
@@ -117,33 +118,39 @@ class Discovery:
         self._listen()
         specs: list[TaskSpec] = []
         growth: list[Growth] = []
-        while len(specs) < SLICE and len(growth) < SLICE and (self._stack or self._wanted):
+        while self._wanted and len(specs) < SLICE:
+            self._begin(specs)
+        stack = self._stack
+        while stack and len(growth) < SLICE and len(specs) < SLICE:
             self._wave(specs, growth)
         return self._slice(specs, growth)
 
+    def _begin(self, specs: list[TaskSpec]) -> None:
+        """Take some of the wanted tasks."""
+        wanted, self._wanted = self._wanted[:SLICE], self._wanted[SLICE:]
+        wanted = self._standing(-1, wanted)
+        index = self._index
+        self._classify({task: -1 for task in wanted if task not in index}, specs)
+        self.roots.extend(index[task] for task in wanted)
+
     def _wave(self, specs: list[TaskSpec], growth: list[Growth]) -> None:
-        if self._wanted:
-            wanted, self._wanted = self._wanted[:SLICE], self._wanted[SLICE:]
-            wanted = self._checked(-1, wanted)
-            fresh: dict[Any, Index] = {}
-            self._collect(wanted, -1, fresh)
-            specs += self._classify(fresh)
-            self.roots.extend(self._index[task] for task in wanted)
-            return
+        """Take requirements of the newest tasks and look at those that were never seen; often it is one of each."""
         pulled = self._pull()
-        fresh = {}
+        index, fresh = self._index, dict[Any, Index]()
         for parent, children, _ in pulled:
-            self._collect(children, parent, fresh)
+            for task in children:
+                if task not in index and task not in fresh:
+                    fresh[task] = parent
         if fresh:
-            specs += self._classify(fresh)
-        index, kinds = self._index, self.kinds
+            self._classify(fresh, specs)
+        kinds, at = self.kinds, index.__getitem__
         for parent, children, closed in pulled:
-            incomplete = list(map(index.__getitem__, children))
-            if COMPLETE in incomplete:
-                incomplete = [at for at in incomplete if at != COMPLETE]
-            if parent in incomplete:
-                incomplete = self._without_itself(parent, incomplete)
-            growth.append(_new(Growth, (parent, incomplete, closed and kinds[parent] != BROKEN)))
+            needs = list(map(at, children))
+            if COMPLETE in needs:
+                needs = [need for need in needs if need != COMPLETE]
+            if parent in needs:
+                needs = self._without_itself(parent, needs)
+            growth.append(_new(Growth, (parent, needs, closed and kinds[parent] != BROKEN)))
 
     def _slice(self, specs: list[TaskSpec], growth: list[Growth]) -> Slice:
         newly = self.complete - self._seen_complete
@@ -161,10 +168,10 @@ class Discovery:
         The growth of ``parent`` is left to the scheduler's ``Suspended`` message; see ``indices``.
         """
         self._listen()
-        children = self._checked(parent, flatten(yielded))
-        fresh: dict[Any, Index] = {}
-        self._collect(children, parent, fresh)
-        return self._slice(self._classify(fresh), [])
+        children = self._standing(parent, flatten(yielded))
+        specs: list[TaskSpec] = []
+        self._classify({task: parent for task in children if task not in self._index}, specs)
+        return self._slice(specs, [])
 
     def indices(self, yielded: Any) -> list[Index]:
         """Indices of the incomplete ones among tasks that were walked."""
@@ -174,23 +181,21 @@ class Discovery:
     def _pull(self) -> list[tuple[Index, list[Any], bool]]:
         """Take up to a slice of requirements off the newest incomplete tasks."""
         pulled: list[tuple[Index, list[Any], bool]] = []
-        room = SLICE
-        stack = self._stack
-        tasks = self.tasks
+        room, stack, tasks = SLICE, self._stack, self.tasks
         while stack and room > 0:
             entry = stack.pop()
-            if isinstance(entry, int):
+            if type(entry) is int:
                 required = self._required(entry, tasks[entry])
-                if required is None:
-                    continue
-                if type(required) is list and len(required) <= SLICE:
+                if type(required) is list:
                     room -= len(required) + 1
                     pulled.append((entry, required, True))
                     continue
-                entry = _Open(entry, iter(required))
-            chunk, closed = self._chunk(entry, room)
+                if required is None:
+                    continue
+                entry = _Open(entry, required)
+            chunk, closed = self._chunk(entry, room)  # type: ignore[arg-type]  # what is no number is open
             room -= len(chunk) + 1
-            pulled.append((entry.index, chunk, closed))
+            pulled.append((entry.index, chunk, closed))  # type: ignore[union-attr]
             if not closed:
                 stack.append(entry)
                 break
@@ -202,26 +207,37 @@ class Discovery:
         except FROM_USERS as cause:
             self._fault("requires", entry.index, cause)
             return [], True
-        closed = len(chunk) < room
-        if _all_tasks(chunk):
-            return chunk, closed
-        return self._checked(entry.index, flatten(chunk)), closed
+        return self._standing(entry.index, chunk), len(chunk) < room
 
     def _required(self, index: Index, task: Any) -> Any:
-        """The task's requirements: a list of tasks, or an iterator when they come from a generator."""
+        """The task's requirements: a list of tasks that stand for themselves, or an iterator over many that nobody has looked at."""
         try:
             required = task.requires()
-            if isinstance(required, Task):
-                return [required]
-            if type(required) is list or type(required) is tuple:
-                if _all_tasks(required) or len(required) > SLICE:
-                    return required if type(required) is list else list(required)
-            elif hasattr(required, "__next__"):
+            if type(required) is list and len(required) <= SLICE and self._plain.issuperset(map(type, required)):
                 return required
-            return self._checked(index, flatten(required))
+            if hasattr(required, "__next__"):
+                return required
+            if (type(required) is list or type(required) is tuple) and len(required) > SLICE:
+                return iter(required)
+            return self._standing(index, [required] if isinstance(required, Task) else required)
         except FROM_USERS as cause:
             self._fault("requires", index, cause)
             return None
+
+    def _standing(self, index: Index, required: Any) -> list[Any]:
+        """The tasks of a structure, each the one that stands for it in the plan; nonsense becomes a fault."""
+        tasks = (
+            required
+            if type(required) is list and all(isinstance(one, Task) for one in required)
+            else self._checked(index, flatten(required))
+        )
+        classes = set(map(type, tasks))
+        alike = {cls for cls in classes if info_of(cls).insignificant}
+        self._plain |= classes - alike
+        if alike:
+            known = self._index
+            return [task if task in known else self._same(task) for task in tasks]
+        return tasks
 
     def _checked(self, index: Index, leaves: list[Any]) -> list[Any]:
         """The leaves that are tasks; nonsense becomes a fault that names it."""
@@ -240,28 +256,6 @@ class Discovery:
         self._fault("cycle", parent, None, f"waits for itself: {name} > {name}")
         return [at for at in incomplete if at != parent]
 
-    def _collect(self, children: list[Any], parent: Index, fresh: dict[Any, Index]) -> None:
-        """Put tasks that were never seen into ``fresh``, with who asked first."""
-        index = self._index
-        cls: Any = None
-        for task in [task for task in children if task not in index]:
-            if type(task) is not cls:
-                cls = type(task)
-                if info_of(cls).insignificant:
-                    self._collect_alike(children, parent, fresh)
-                    return
-            if task not in fresh:
-                fresh[task] = parent
-
-    def _collect_alike(self, children: list[Any], parent: Index, fresh: dict[Any, Index]) -> None:
-        """The same where some tasks stand for others that differ in what is not significant."""
-        for at, task in enumerate(children):
-            if task in self._index:
-                continue
-            children[at] = task = self._same(task)
-            if task not in self._index and task not in fresh:
-                fresh[task] = parent
-
     def _same(self, task: Any) -> Any:
         """The task that stands for this one in the plan: parameters that are not significant do not count."""
         if not info_of(type(task)).insignificant:
@@ -270,30 +264,22 @@ class Discovery:
 
     # -- completeness
 
-    def _classify(self, fresh: dict[Any, Index]) -> list[TaskSpec]:
-        """Ask for completeness, number the incomplete tasks, push them, return their specs."""
-        kinds = self._ask(list(fresh))
-        specs: list[TaskSpec] = []
-        index, tasks, stack = self._index, self.tasks, self._stack
-        present_heard, missing_heard = self._heard
-        cls: Any = None
-        info: Any = None
-        for (task, parent), kind in zip(fresh.items(), kinds, strict=True):
+    def _classify(self, fresh: dict[Any, Index], specs: list[TaskSpec]) -> None:
+        """Ask for completeness, number the incomplete tasks, push them, add their specs."""
+        index, tasks = self._index, self.tasks
+        for (task, parent), kind in zip(fresh.items(), self._ask(fresh), strict=True):
             if kind == COMPLETE:
                 index[task] = COMPLETE
                 self.complete += 1
-                if present_heard:
+                if self._heard[0]:
                     task.trigger_event(Event.DEPENDENCY_PRESENT, task)
                 continue
-            at = len(tasks)
-            index[task] = at
+            at = index[task] = len(tasks)
             tasks.append(task)
+            self._parents.append(parent)
             known = type(kind) is int  # else it is what its code raised
             self.kinds.append(kind if known else BROKEN)
-            self._parents.append(parent)
-            if type(task) is not cls:
-                cls = type(task)
-                info = info_of(cls)
+            info = type(task)._info or info_of(type(task))
             try:
                 policy = info.policy or policy_of(task)
                 priority = info.priority if info.priority is not None else priority_of(task)
@@ -305,46 +291,39 @@ class Discovery:
             if not known:
                 self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
             elif kind != EXTERNAL:
-                stack.append(at)
-            elif missing_heard:
+                self._stack.append(at)
+            elif self._heard[1]:
                 task.trigger_event(Event.DEPENDENCY_MISSING, task)
-        return specs
 
-    def _ask(self, tasks: list[Any]) -> list[Any]:
+    def _ask(self, fresh: Iterable[Any]) -> list[Any]:
         """For each task: COMPLETE, its kind when incomplete, or the exception that its code raised."""
-        answers: list[Any] = [None] * len(tasks)
+        answers: list[Any] = []
         targets: list[Any] = []
         owners: list[int] = []
         far: list[int] = []
-        cls: Any = None
-        info: Any = None
-        for at, task in enumerate(tasks):
-            if type(task) is not cls:
-                cls = type(task)
-                info = info_of(cls)
+        for task in fresh:
+            info = type(task)._info or info_of(type(task))
+            answer: Any = None
             try:
                 if info.complete_is_own:
                     if info.remote:
-                        far.append(at)
+                        far.append(len(answers))
                     else:
-                        answers[at] = COMPLETE if task.complete() else EXTERNAL if info.external else RUN
-                    continue
-                output = task.output()
-                if output.__class__ is not list and hasattr(output, "exists"):
-                    targets.append(output)
-                    owners.append(at)
+                        answer = COMPLETE if task.complete() else EXTERNAL if info.external else RUN
                 else:
-                    leaves = _checked_targets(task, output)
-                    targets.extend(leaves)
-                    owners.extend([at] * len(leaves))
+                    output = task.output()
+                    leaves = [output] if output.__class__ is not list and hasattr(output, "exists") else _checked_targets(task, output)
+                    targets += leaves
+                    owners += [len(answers)] * len(leaves)
                     if not leaves:
-                        answers[at] = _kind_without_output(info)
+                        answer = _kind_without_output(info)
             except FROM_USERS as cause:
-                answers[at] = cause
+                answer = cause
+            answers.append(answer)
         if targets:
-            self._ask_targets(tasks, targets, owners, answers)
+            self._ask_targets(list(fresh), targets, owners, answers)
         if far:
-            self._ask_far(tasks, far, answers)
+            self._ask_far(list(fresh), far, answers)
         return answers
 
     def _ask_targets(self, tasks: list[Any], targets: list[Any], owners: list[int], answers: list[Any]) -> None:
