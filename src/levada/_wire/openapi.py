@@ -81,7 +81,7 @@ def _operation(route: Route, components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(name: str, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
-    of_value = dict(schema["properties"][name])
+    of_value: dict[str, Any] = dict(schema["properties"][name])
     if "anyOf" in of_value:  # a query cannot say null: it leaves the field out
         kinds = [kind for kind in of_value.pop("anyOf") if kind != {"type": "null"}]
         of_value = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
@@ -89,7 +89,7 @@ def _parameter(name: str, schema: Mapping[str, Any], where: str) -> dict[str, An
         of_value["enum"] = [each for each in of_value["enum"] if each is not None]
     of_value.pop("default", None)
     if where == "path" and of_value.get("type") == "string":
-        of_value.setdefault("minLength", 1)
+        of_value = {"minLength": 1, **of_value}
     return {"name": name, "in": where, "required": where == "path" or name in schema.get("required", ()), "schema": of_value}
 
 
