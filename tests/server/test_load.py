@@ -217,10 +217,15 @@ def listening(raw: Raw, path: str = "/v1/events") -> socket.socket:
     sock = raw.open()
     sock.sendall(request("GET", path, token="viewer"))
     text = b""
-    while b"event: open" not in text:
-        piece = sock.recv(65_536)
-        assert piece, text
-        text += piece
+    try:
+        while b"event: open" not in text:
+            piece = sock.recv(65_536)
+            text += piece
+            assert piece, text
+            assert text.startswith(b"HTTP/1.1 200"), text
+    except BaseException:
+        sock.close()
+        raise
     assert b"content-type: text/event-stream" in text
     return sock
 
