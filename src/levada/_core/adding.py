@@ -48,8 +48,11 @@ def add_tasks(state: State, command: m.AddTasks, now: float) -> Decision[None]:
     """Register a slice of a plan: new tasks, tasks added again, and requirements."""
     yield from open_session(state, command.session)
     known = len(state.status)
-    again = [spec for spec in command.tasks if spec.index < known]
-    new = [spec for spec in command.tasks if spec.index >= known] if again else command.tasks
+    free = state.free
+    again = [spec for spec in command.tasks if spec.index < known and spec.index not in free]
+    new = command.tasks
+    if again or free:
+        new = [spec for spec in command.tasks if spec.index in free] + [spec for spec in command.tasks if spec.index >= known]
     if new:
         yield ch.TasksAdded(command.session, new)
     if again:

@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .._model.spec import Growth, Index
+from .._model.messages import SessionId
+from .._model.spec import Growth, Index, TaskSpec
 from .._model.status import Status
 from . import changes as ch
 from . import priorities, ready
-from .state import DEFAULT_TOTAL, Resources, Session, State
+from .state import DEFAULT_TOTAL, FREE, Resources, Session, State
 
 WAITING, READY, RUNNING, RETRYING = int(Status.WAITING), int(Status.READY), int(Status.RUNNING), int(Status.RETRYING)
 DONE = int(Status.DONE)
@@ -74,12 +75,18 @@ def _found_while_planning(state: State, change: ch.FoundWhilePlanning) -> None:
 
 def _tasks_added(state: State, change: ch.TasksAdded) -> None:
     """New tasks are open: they keep one extra unmet count until a Growth closes them."""
+    if state.free and (reused := [spec for spec in change.tasks if spec.index in state.free]):
+        _tasks_reused(state, change.session, reused)
+        change = change._replace(tasks=change.tasks[len(reused) :])
+        if not change.tasks:
+            return
     first, count = len(state.status), len(change.tasks)
     _join_groups(state, change, count)
     state.policy.extend(map(state.intern_policy, [spec.policy for spec in change.tasks]))
     state.status.extend(bytes(count))  # WAITING is 0
-    for column in (state.number, state.fence_epoch):
-        column.extend([0] * count)
+    state.fence_epoch.extend([0] * count)
+    for column in (state.number, state.floor):
+        column.extend([state.next_floor] * count)
     state.unmet.extend([1] * count)
     state.edges.add_nodes(count)
     added = range(first, first + count)
@@ -90,6 +97,42 @@ def _tasks_added(state: State, change: ch.TasksAdded) -> None:
     for spec in change.tasks:
         if spec.priority or spec.batch is not None or spec.policy.disabled:
             _add_rarities(state, spec.index, spec.priority, spec.batch, disabled=spec.policy.disabled)
+
+
+def _tasks_reused(state: State, session: SessionId, specs: list[TaskSpec]) -> None:
+    """New tasks in the places of forgotten ones."""
+    for spec in specs:
+        index, policy = spec.index, state.intern_policy(spec.policy)
+        del state.free[index]
+        group = state.intern_group(frozenset((session,)), spec.policy.module)
+        state.status[index], state.unmet[index], state.policy[index], state.group[index] = WAITING, 1, policy, group
+        state.number[index] = state.floor[index] = state.next_floor
+        state.fence_epoch[index] = 0
+        state.open.add(index)
+        state.counts[WAITING] += 1
+        state.by_family[WAITING][state.family_of[policy]] += 1
+        if state.is_split:
+            state.groups[group].counts[WAITING] += 1
+        _add_rarities(state, index, spec.priority, spec.batch, disabled=spec.policy.disabled)
+
+
+def _forgotten(state: State, change: ch.Forgotten) -> None:
+    for index in change.tasks:
+        status, policy = state.status[index], state.policy[index]
+        _forget_troubles(state, index)
+        for few in (state.own_priority, state.priority, state.batch, state.uncounted, state.generation, state.holder):
+            few.pop(index, None)
+        state.open.discard(index)
+        state.counts[status] -= 1
+        state.by_family[status][state.family_of[policy]] -= 1
+        if state.is_split:
+            state.groups[state.group[index]].counts[status] -= 1
+        state.next_floor = max(state.next_floor, state.number[index])
+        state.status[index], state.unmet[index], state.fence_epoch[index] = FREE, 0, 0
+        state.free[index] = None
+    touched = state.edges.forget(change.tasks)
+    if state.priority:
+        priorities.lower(state, touched)
 
 
 def _join_groups(state: State, change: ch.TasksAdded, count: int) -> None:
@@ -437,6 +480,7 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.CancelWished: _cancel_wished,
     ch.BecameCancelled: _became_cancelled,
     ch.StartedOver: _started_over,
+    ch.Forgotten: _forgotten,
     ch.Forgiven: _forgiven,
     ch.PrioritySet: _priority_set,
     ch.ResourceSet: _resource_set,

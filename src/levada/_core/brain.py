@@ -14,11 +14,11 @@ from .._model import messages as m
 from .._model.spec import Index
 from .._model.status import Status
 from ..errors import InvalidCommand
-from . import adding, operators, passing, reports, snapshot, swift, views
+from . import adding, forgetting, operators, passing, reports, snapshot, swift, views
 from .apply import apply
 from .changes import Change
 from .retry import EXCUSED_LIMIT
-from .state import Decision, Rules, State
+from .state import FREE, Decision, Rules, State
 from .validate import validate
 
 
@@ -139,6 +139,8 @@ class Brain:
         """One task, with why it stands where it stands. Raises InvalidCommand for an unknown one."""
         if not 0 <= index < len(self.state.status):
             raise InvalidCommand(f"task {index!r} is not known, known are {len(self.state.status)}")
+        if self.state.status[index] == FREE:
+            raise InvalidCommand(f"task {index!r} was forgotten")
         return views.view(self.state, index, now)
 
     def chain(self, index: Index) -> list[Index]:
@@ -169,4 +171,5 @@ _DECISIONS: dict[type, Callable[[State, Any, float], Decision[Any]]] = {
     m.SetResource: operators.set_resource,
     m.Pause: operators.pause,
     m.Tick: passing.tick,
+    m.Forget: forgetting.forget,
 }

@@ -46,7 +46,7 @@ class SessionClosed(NamedTuple):
 
 
 class TasksAdded(NamedTuple):
-    """New tasks; the first has the index that follows the last known one."""
+    """New tasks: first those that take the index of one that was forgotten, then those whose indices follow the last known one."""
 
     session: SessionId
     tasks: Sequence[TaskSpec]
@@ -176,6 +176,12 @@ class Forgiven(NamedTuple):
     task: Index
 
 
+class Forgotten(NamedTuple):
+    """Tasks that are no more: nothing needs them. Their indices are free for others."""
+
+    tasks: Sequence[Index]
+
+
 class PrioritySet(NamedTuple):
     task: Index
     priority: int
@@ -212,6 +218,7 @@ Change = (
     | CancelWished
     | BecameCancelled
     | StartedOver
+    | Forgotten
     | Forgiven
     | PrioritySet
     | ResourceSet

@@ -14,16 +14,18 @@ from collections.abc import Sequence
 from .._model.spec import Index
 
 _NONE: array[int] = array("i")
+SLACK = 100_000  # entries that may be dead in any case
 
 
 class Edges:
     """Edges are added, never removed: 4 bytes on the side of the task that needs, about 5 on the other."""
 
-    __slots__ = ("_column", "_length", "more", "_start", "dependants")
+    __slots__ = ("_column", "_dead", "_length", "more", "_start", "dependants")
 
     def __init__(self) -> None:
         self.dependants: list[array[int] | None] = []  # read by apply's inner loop; None: none yet
         self._column = array("i")
+        self._dead = 0  # entries of the column that belong to nobody any more
         self._start = array("i")
         self._length = array("i")
         self.more: dict[Index, list[tuple[int, int]]] = {}  # later runs: (start, length)
@@ -57,6 +59,34 @@ class Edges:
         for start, length in self.more.get(index, ()):
             found.extend(self._column[start : start + length])
         return found
+
+    def forget(self, tasks: Sequence[Index]) -> set[Index]:
+        """Take tasks out that only each other need; what they needed and stays. Costs a look at all that need the latter."""
+        gone, touched = set(tasks), set[Index]()
+        for index in tasks:
+            touched.update(self.requirements(index))
+            self.dependants[index] = None
+            self.more.pop(index, None)
+            self._dead += self._length[index]
+            self._length[index] = 0
+        touched -= gone
+        for required in touched:
+            left = array("i", [one for one in self.dependants_of(required) if one not in gone])
+            self.dependants[required] = left or None
+        if self._dead > SLACK + len(self._column) // 2:
+            self._compact()
+        return touched
+
+    def _compact(self) -> None:
+        """Write the flat column anew, without what nobody reads."""
+        column, start, length = array("i"), self._start, self._length
+        for index, runs in enumerate(length):
+            if runs:
+                found = self.requirements(index)
+                start[index], length[index] = len(column), len(found)
+                column.extend(found)
+        self._column, self._dead = column, 0
+        self.more.clear()
 
     # -- keeping
 

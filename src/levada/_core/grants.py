@@ -82,10 +82,11 @@ def _choose(state: State, session: Session, room: int, draft: Draft) -> tuple[li
 def _letters(state: State, leaders: Sequence[Index], crews: list[tuple[Index, tuple[Index, ...]]]) -> list[Grant]:
     """What the worker gets. ``tuple.__new__`` saves half of what two NamedTuples a task cost."""
     number, uncounted, epoch, lease = state.number, state.uncounted, state.epoch, state.rules.lease
+    plain = not uncounted and not state.next_floor
     letters: list[Grant] = []
     for index in leaders:
         newest = number[index]
-        attempt = newest - uncounted.get(index, 0) if uncounted else newest
+        attempt = newest if plain else state.attempts(index)
         letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, ())))
     if crews:
         members = dict(crews)

@@ -14,9 +14,9 @@ from .._model.spec import Index
 from .._model.status import Status
 from ..errors import LevadaError
 from .brain import Brain
-from .changes import Change, StartedOver
+from .changes import Change, Forgotten, StartedOver
 from .ready import SLACK
-from .state import DEFAULT_TOTAL, INDEX_MASK, Group, State
+from .state import DEFAULT_TOTAL, FREE, INDEX_MASK, Group, State
 
 
 class LawBroken(LevadaError):
@@ -47,6 +47,10 @@ class Watch:
         """The laws that were broken since the last look."""
         state = brain.state
         reopened = {change.task for change in changes if isinstance(change, StartedOver) and change.invalid}
+        for index in (index for change in changes if isinstance(change, Forgotten) for index in change.tasks):
+            self._done.pop(index, None)
+            before = self._fences.pop(index, (0, 0))
+            self._fences[index] = (0, before[1])  # who gets the index begins above it
         return [*self._rising(state), *self._staying(state, reopened)]
 
     def _rising(self, state: State) -> Iterator[str]:
@@ -63,6 +67,11 @@ class Watch:
         self._done = {index: state.generation.get(index, 1) for index in _having(state, Status.DONE)}
 
 
+def _tasks(state: State) -> Iterator[Index]:
+    """All but the free places of forgotten ones."""
+    return (index for index, status in enumerate(state.status) if status != FREE)
+
+
 def _having(state: State, *statuses: Status) -> list[Index]:
     return [index for index, status in enumerate(state.status) if status in statuses]
 
@@ -72,15 +81,28 @@ def _having(state: State, *statuses: Status) -> list[Index]:
 
 def _columns_are_even(state: State) -> Iterator[str]:
     size = len(state.status)
-    for name in ("unmet", "policy", "group", "number", "fence_epoch"):
+    for name in ("unmet", "policy", "group", "number", "fence_epoch", "floor"):
         if len(getattr(state, name)) != size:
             yield f"{name} has {len(getattr(state, name))} rows, status {size}"
     if state.freed or state.stalled:
         yield f"something is left to follow: {state.freed} {state.stalled}"
 
 
-def _unmet_is_what_is_undone(state: State) -> Iterator[str]:
+def _forgotten_tasks_are_named_by_nothing(state: State) -> Iterator[str]:
+    free = {index for index, status in enumerate(state.status) if status == FREE}
+    if free != set(state.free):
+        yield f"free are {free}, kept {set(state.free)}"
+    few = (state.open, state.own_priority, state.priority, state.batch, state.uncounted, state.generation, state.trouble, state.reason,
+           state.at, state.again, state.seen_by, state.holder, state.until, state.wishes, state.suspended, state.crew)  # fmt: skip
     for index in range(len(state.status)):
+        if index in free and (any(index in one for one in few) or state.edges.requirements(index) or state.edges.dependants_of(index)):
+            yield f"task {index} was forgotten and something is left of it"
+        if state.number[index] < state.floor[index]:
+            yield f"task {index} has fence {state.number[index]}, it began at {state.floor[index]}"
+
+
+def _unmet_is_what_is_undone(state: State) -> Iterator[str]:
+    for index in _tasks(state):
         undone = sum(state.status[one] != Status.DONE for one in state.edges.requirements(index))
         if state.unmet[index] != undone + (index in state.open):
             yield f"task {index} counts {state.unmet[index]}, {undone} are undone, open: {index in state.open}"
@@ -97,7 +119,8 @@ def _edges_have_two_ends(state: State) -> Iterator[str]:
 def _counters_are_right(state: State) -> Iterator[str]:
     counted = [0] * len(Status)
     by_family = [[0] * len(state.families) for _ in Status]
-    for index, status in enumerate(state.status):
+    for index in _tasks(state):
+        status = state.status[index]
         counted[status] += 1
         by_family[status][state.family_of[state.policy[index]]] += 1
     if counted != state.counts or by_family != state.by_family:
@@ -105,7 +128,7 @@ def _counters_are_right(state: State) -> Iterator[str]:
     if state.is_split != (len(state.groups) > 1):
         yield f"split is {state.is_split} with {len(state.groups)} groups"
     for group in state.groups if state.is_split else ():
-        own = Counter(status for index, status in enumerate(state.status) if state.group[index] == group.number)
+        own = Counter(state.status[index] for index in _tasks(state) if state.group[index] == group.number)
         if [own[status] for status in range(len(Status))] != group.counts:
             yield f"group {group.number} counted {own}, kept {group.counts}"
 
@@ -142,7 +165,7 @@ def _running_is_held(state: State) -> Iterator[str]:
         if state.status[index] != Status.RUNNING:
             yield f"task {index} is {Status(state.status[index])} and has what only running tasks have"
     for index in state.holder:
-        if state.status[index] == Status.DONE or not state.number[index]:
+        if state.status[index] == Status.DONE or not state.fence_epoch[index]:
             yield f"task {index} has a holder and is done or was never granted"
 
 
@@ -242,6 +265,7 @@ def _priorities_pass_upstream(state: State) -> Iterator[str]:
 
 _LAWS: tuple[Callable[[State], Iterator[str]], ...] = (
     _columns_are_even,
+    _forgotten_tasks_are_named_by_nothing,
     _unmet_is_what_is_undone,
     _edges_have_two_ends,
     _counters_are_right,

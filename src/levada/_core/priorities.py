@@ -6,6 +6,8 @@ priorities are 0 nothing here runs. Raising visits what is raised; lowering visi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .._model.spec import Index
 from .._model.status import Status
 from . import ready
@@ -43,14 +45,19 @@ def raise_requirements(state: State, index: Index) -> None:
 
 
 def _lower_requirements(state: State, index: Index) -> None:
-    """Compute anew what had its priority from the task; a value only ever falls here, so this ends."""
-    stack = [index]
+    """Compute anew what had its priority from the task."""
+    lower(state, state.edges.requirements(index))
+
+
+def lower(state: State, tasks: Iterable[Index]) -> None:
+    """Compute anew what may be less urgent by now, and what had its priority from that; a value only falls here, so this ends."""
+    stack = list(tasks)
     while stack:
-        for required in state.edges.requirements(stack.pop()):
-            priority = _due(state, required)
-            if priority < state.priority.get(required, 0):
-                _put(state, required, priority)
-                stack.append(required)
+        one = stack.pop()
+        priority = _due(state, one)
+        if priority < state.priority.get(one, 0):
+            _put(state, one, priority)
+            stack.extend(state.edges.requirements(one))
 
 
 def _due(state: State, index: Index) -> int:

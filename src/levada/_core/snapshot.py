@@ -14,12 +14,12 @@ from .._model.spec import Policy, Retry
 from .._model.status import Status
 from . import ready
 from .changes import Trouble
-from .state import Group, Session, State
+from .state import FREE, Group, Session, State
 
-INTS = ("unmet", "policy", "group", "number", "fence_epoch")
+INTS = ("unmet", "policy", "group", "number", "fence_epoch", "floor")
 PLAIN = (
     "epoch", "own_priority", "priority", "batch", "uncounted", "generation", "reason", "at", "again", "holder", "until", "wishes",
-    "crew", "crews_made", "complete", "used", "total", "is_plain", "paused", "forgiven",
+    "crew", "crews_made", "complete", "used", "total", "is_plain", "paused", "forgiven", "next_floor",
 )  # fmt: skip
 """Attributes that are kept as they are."""
 
@@ -29,6 +29,7 @@ def save(state: State) -> dict[str, Any]:
     edges = state.edges
     few: dict[str, Any] = {name: _copied(getattr(state, name)) for name in PLAIN}
     few["open"] = sorted(state.open)
+    few["free"] = list(state.free)
     few["seen_by"] = {index: sorted(goals) for index, goals in state.seen_by.items()}
     few["trouble"] = {index: tuple(trouble) for index, trouble in state.trouble.items()}
     few["suspended"] = list(state.suspended)
@@ -78,6 +79,7 @@ def _load_plain(state: State, few: dict[str, Any]) -> None:
     for name in PLAIN:
         setattr(state, name, few[name])
     state.open = set(few["open"])
+    state.free = dict.fromkeys(few["free"])
     state.seen_by = {index: frozenset(goals) for index, goals in few["seen_by"].items()}
     state.trouble = {index: trouble_from_plain(trouble) for index, trouble in few["trouble"].items()}
     state.suspended = dict.fromkeys(few["suspended"])
@@ -97,10 +99,14 @@ def _load_groups(state: State, few: dict[str, Any]) -> None:
 
 def _recount(state: State) -> None:
     for (status, policy), count in Counter(zip(state.status, state.policy, strict=True)).items():
+        if status == FREE:
+            continue
         state.counts[status] += count
         state.by_family[status][state.family_of[policy]] += count
     if state.is_split:
         for (status, group), count in Counter(zip(state.status, state.group, strict=True)).items():
+            if status == FREE:
+                continue
             state.groups[group].counts[status] += count
 
 

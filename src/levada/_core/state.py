@@ -21,6 +21,7 @@ from .edges import Edges
 from .timers import Timers
 
 Resources = tuple[tuple[str, int], ...]
+FREE = 255  # in place of a status: the index of a task that was forgotten
 INDEX_BITS = 32
 INDEX_MASK = (1 << INDEX_BITS) - 1
 DEFAULT_TOTAL = 1  # of a resource that nobody has set: as with luigid, one at a time
@@ -106,8 +107,9 @@ class State:
         self.unmet = array("i")  # requirements that are not done, and one while the task is open
         self.policy = array("i")
         self.group = array("i")
-        self.number = array("i")  # of the newest fence; 0: never granted
-        self.fence_epoch = array("i")
+        self.number = array("i")  # of the newest fence
+        self.fence_epoch = array("i")  # 0: never granted
+        self.floor = array("i")  # where the numbers of its fences began: above those of whoever had the index before
         self.edges = Edges()
         # -- what few tasks have
         self.open: set[Index] = set()
@@ -138,6 +140,8 @@ class State:
         self.lowered: set[str] = set()  # more in use than there is, since the total was lowered
         self.is_plain = True  # no task ever had a priority, a resource or a batch: claims take a shorter way
         self.paused = False
+        self.free: dict[Index, None] = {}  # indices of forgotten tasks
+        self.next_floor = 0  # the highest number of a fence of a forgotten task
         self.forgiven = 0.0  # seconds of the server's own absence
         # -- caches and scratch, not part of what is equal after a replay
         self.parked: dict[str, list[tuple[int, Resources]]] = {}
@@ -158,16 +162,16 @@ class State:
 
     def fence(self, index: Index) -> Fence | None:
         """The newest one; None before the first grant."""
-        number = self.number[index]
-        return Fence(self.fence_epoch[index], number) if number else None
+        epoch = self.fence_epoch[index]
+        return Fence(epoch, self.number[index]) if epoch else None
 
     def is_newest(self, index: Index, fence: Fence) -> bool:
         """Was this fence given, and none since?"""
-        return 0 < fence[1] == self.number[index] and fence[0] == self.fence_epoch[index]
+        return 0 < fence[0] == self.fence_epoch[index] and fence[1] == self.number[index]
 
     def attempts(self, index: Index) -> int:
         """Grants that count as attempts, the current one included."""
-        return self.number[index] - self.uncounted.get(index, 0)
+        return self.number[index] - self.floor[index] - self.uncounted.get(index, 0)
 
     def lease_end(self, index: Index) -> float | None:
         until = self.until.get(index)

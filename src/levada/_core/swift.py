@@ -84,13 +84,14 @@ def _finish(state: State, tasks: list[Index], changes: list[ch.Change]) -> None:
 
 
 def _grant(state: State, name: m.SessionId, picked: list[Index], now: float, changes: list[ch.Change]) -> list[Grant]:
-    lease, epoch, number, uncounted = state.rules.lease, state.epoch, state.number, state.uncounted
+    lease, epoch, number = state.rules.lease, state.epoch, state.number
+    plain = not state.uncounted and not state.next_floor
     change = _new(ch.Granted, (name, picked, now + lease, ()))
     apply(state, change)
     changes.append(change)
     letters: list[Grant] = []
     for index in picked:
         newest = number[index]
-        attempt = newest - uncounted.get(index, 0) if uncounted else newest
+        attempt = newest if plain else state.attempts(index)
         letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, ())))
     return letters

@@ -57,6 +57,19 @@ def _add_tasks(state: State, command: m.AddTasks) -> None:
     known = len(state.status)
     end = _check_specs(state, command.tasks, known)
     _check_growth(command.growth, end)
+    if state.free:
+        _check_free(state, command)
+
+
+def _check_free(state: State, command: m.AddTasks) -> None:
+    """Indices of forgotten tasks are taken by new tasks of the message, each once, and named by nothing else."""
+    added = [spec.index for spec in command.tasks if spec.index in state.free]
+    if len(set(added)) != len(added):
+        raise InvalidCommand("a message adds a task twice")
+    free = state.free.keys() - added
+    for index, requires, _ in command.growth:
+        if index in free or not free.isdisjoint(requires):
+            raise InvalidCommand(f"task {index} or one that it requires is not known: it was forgotten")
 
 
 def _check_specs(state: State, specs: Iterable[TaskSpec], known: int) -> int:
@@ -182,6 +195,11 @@ def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Forgive | m.Inva
     _check_index(command.index, len(state.status))
 
 
+def _forget(state: State, command: m.Forget) -> None:
+    for index in command.tasks:
+        _check_index(index, len(state.status))
+
+
 def _set_priority(state: State, command: m.SetPriority) -> None:
     _check_index(command.index, len(state.status))
     _check_priority(command.priority)
@@ -217,4 +235,5 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     m.SetResource: _set_resource,
     m.Pause: _pause,
     m.Tick: _tick,
+    m.Forget: _forget,
 }

@@ -175,3 +175,15 @@ def resources(state: State) -> list[str]:
     """Names of all resources that were set or that a task needs."""
     names = {name for policy in state.policies[:LOOKED_AT] for name, _ in policy.resources}
     return sorted(names.union(state.total, state.used))
+
+
+def brief(state: State, index: Index, now: float) -> tuple[str, float | None]:
+    """Why a task stands where it stands, and the seconds until it may run again; never looks at its requirements one by one."""
+    status = Status(state.status[index])
+    if status is Status.WAITING:
+        undone = state.unmet[index] - (index in state.open)
+        reason = f"waits for {undone} of its requirements" if undone else "its requirements are still being discovered"
+    else:
+        reason = _reason(state, index, status, _short_of(state, index, status))
+    at = state.at.get(index, state.again.get(index))
+    return reason, None if at is None else max(0.0, at - now)

@@ -204,6 +204,15 @@ class Drain(NamedTuple):
     session: SessionId
 
 
+class Forget(NamedTuple):
+    """Let go of tasks that came to an end long ago, or that nobody is here for. Answer: list of those that were let go.
+
+    What a task that stays needs, stays. Their indices may be given to new tasks.
+    """
+
+    tasks: list[Index]
+
+
 class Tick(NamedTuple):
     """Let time pass: due retries become ready, lapsed leases are taken back. Answer: None.
 

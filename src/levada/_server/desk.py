@@ -30,8 +30,10 @@ class Desk:
         self.logs: list[ports.LogChunk] = []
         self.cuts: list[ports.LogCut] = []
         self.audit: list[ports.AuditRow] = []
-        self.idempotency: list[tuple[str, bytes]] = []
+        self.idempotency: dict[str, bytes] = {}
+        self.tokens: list[ports.TokenRow] = []
         self.closed: list[bytes] = []
+        self.forgotten: list[int] = []
         self._touched: dict[str, Member] = {}
         self.stirred = False  # somebody's wish may concern claims that wait
 
@@ -53,18 +55,20 @@ class Desk:
         """What the store writes; None where there is nothing to write."""
         changes = journal.to_bytes(self.changes, self.now) if self.changes else None
         sessions = [member.row(self.wall) for member in self._touched.values()]
-        if changes is None and not (sessions or self.attempts or self.logs or self.cuts or self.audit or self.idempotency or self.closed):
+        if changes is None and not (sessions or self.attempts or self.logs or self.audit or self.idempotency or self.closed):
             return None
         return ports.Batch(
             at=self.wall,
             seq=seq if changes is not None else 0,
             changes=changes,
             tasks=self.tasks,
+            forgotten=self.forgotten,
             sessions=sessions,
             closed=self.closed,
             attempts=self.attempts,
             logs=self.logs,
             cuts=self.cuts,
             audit=self.audit,
-            idempotency=self.idempotency,
+            idempotency=list(self.idempotency.items()),
+            tokens=self.tokens,
         )

@@ -27,6 +27,7 @@ from .._wire.problems import Refusal
 from .._wire.routes import Lane
 from ..errors import Deposed, LevadaError, SchedulerError, StoreError, StoreFull
 from . import journal, operating, work
+from .ages import AGES, Ages
 from .desk import Desk
 from .http.port import Call, Health, Sample
 from .http.tokens import TokenTable
@@ -40,6 +41,7 @@ LOOKS = 500  # held claims that are looked at again in one drain
 TICK = 0.25  # seconds between two judgements of leases and retries
 CHECKPOINT = 64 << 20  # bytes of journal after which the snapshot is made anew
 CHECKPOINT_ROWS = 50_000
+OLD = 20_000  # tasks that are looked at in one go, whether they are old
 STEPS = 4  # pieces of a snapshot that are written between two drains
 SILENT = 7 * 86_400.0  # seconds after which a silent session is forgotten
 SLOW_COMMIT = 0.02  # seconds that others may wait for a commit; where one takes longer the next are made in another thread
@@ -54,8 +56,17 @@ log = logging.getLogger("levada.server")
 class Rules:
     """What an operator sets at start. Seconds."""
 
-    def __init__(self, lease: float = 60.0, lock_delay: float = 0.0, cancel_grace: float = 30.0, failed_pause: float = 900.0) -> None:
+    def __init__(
+        self,
+        lease: float = 60.0,
+        lock_delay: float = 0.0,
+        cancel_grace: float = 30.0,
+        failed_pause: float = 900.0,
+        keep: float = 8 * 86_400.0,
+    ) -> None:
+        """keep: how long a task is remembered after it was last touched."""
         self.lease, self.lock_delay, self.cancel_grace, self.failed_pause = lease, lock_delay, cancel_grace, failed_pause
+        self.keep = keep
 
 
 class Host:
@@ -183,16 +194,18 @@ class Host:
             self._rows_since += 1
         self._base = now - self.clock()  # the brain's time goes on where it stood: while the server is away it stands still
         self._seq = loaded.seq
-        self.registry.add([row.key for row in loaded.tasks])
-        self._match()
+        self.ages = Ages(loaded.parts.get(AGES), self.wall(), len(self.brain.state.status))
+        named = self.registry.load(loaded.tasks, len(self.brain.state.status))
+        self._match(named)
         for session in loaded.sessions:
             member = member_of(session, self.clock())
             self.members[member.id] = member
 
-    def _match(self) -> None:
-        if len(self.registry) != len(self.brain.state.status):
+    def _match(self, named: int) -> None:
+        told = len(self.brain.state.status) - len(self.brain.state.free)
+        if named != told:
             raise StoreError(
-                f"the store names {len(self.registry):,} tasks and tells of {len(self.brain.state.status):,}",
+                f"the store names {named:,} tasks and tells of {told:,}",
                 hint="It was damaged. Restore a backup (`levada backup restore`).",
             )
 
@@ -474,6 +487,7 @@ class Host:
     def _written(self, desk: Desk) -> None:
         """What the desk holds is durable: answer, then whatever need not be done before that."""
         self._deliver(desk)
+        self.ages.note(desk.changes, desk.wall)
         if desk.changes and self._listeners:
             self._tell(desk)
         self._read(self._mailbox.take(Lane.READ, READS))
@@ -505,12 +519,14 @@ class Host:
             self._keep_at = now + HOUSEKEEPING
             self.store.touch_tokens(self.tokens.uses())
             self._forget_silent(now)
+            self._forget_old()
             if self.store.prune(self.wall()):
                 self._keep_at = now + BEAT
 
     def _keep_snapshot(self) -> None:
         if self._snapshot is None and (self._since_snapshot > CHECKPOINT or self._rows_since > CHECKPOINT_ROWS):
-            self._snapshot = self.store.checkpoint(self._seq, journal.parts_of(self.brain.save(), self.clock() + self._base))
+            parts = [*journal.parts_of(self.brain.save(), self.clock() + self._base), (AGES, self.ages.to_bytes())]
+            self._snapshot = self.store.checkpoint(self._seq, parts)
             self._since_snapshot = self._rows_since = 0
         for _ in range(STEPS if self._snapshot is not None else 0):
             if self._snapshot is None or next(self._snapshot, None) is None:
@@ -525,6 +541,16 @@ class Host:
             for member in silent:
                 desk.handle(m.Bye(member.id))
                 work.leave(desk, member)
+
+    def _forget_old(self) -> None:
+        """Some of the tasks that nobody has touched for long; the next look begins where this one ended."""
+        old = self.ages.older_than(self.wall() - self.rules.keep, OLD)
+        if not old:
+            return
+        desk = self._carried = self._carried or self._desk()
+        gone: list[int] = desk.handle(m.Forget(old))
+        self.registry.forget(gone)
+        desk.forgotten += gone
 
     # -- the end
 

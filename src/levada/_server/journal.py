@@ -21,7 +21,7 @@ KINDS: tuple[type, ...] = (
     ch.EpochBegan, ch.SessionOpened, ch.SessionDrained, ch.SessionClosed, ch.TasksAdded, ch.TasksShared, ch.Grown,
     ch.FoundWhilePlanning, ch.BecameReady, ch.WaitsAgain, ch.Granted, ch.LeasesExtended, ch.LeasesForgiven, ch.Reinstated,
     ch.Finished, ch.Ended, ch.Slept, ch.Resumed, ch.CancelWished, ch.BecameCancelled, ch.StartedOver, ch.PrioritySet,
-    ch.ResourceSet, ch.PauseSet, ch.Forgiven,
+    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten,
 )  # fmt: skip
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _UNWRITTEN = (ch.LeasesExtended,)  # ends of leases live in memory: a restart gives everything that runs a whole lease
@@ -99,7 +99,7 @@ def saved_of(parts: dict[str, bytes]) -> tuple[float, dict[str, Any] | None]:
     """The brain's time and what ``Brain.resume`` takes; (0, None) where there is no snapshot."""
     if not parts:
         return 0.0, None
-    saved: dict[str, Any] = dict(parts)
+    saved: dict[str, Any] = {name: value for name, value in parts.items() if not name.startswith("host.")}
     now = float(_decode(saved.pop("now")))
     saved["few"] = msgpack.decode(parts["few"], strict=False)
     return now, saved

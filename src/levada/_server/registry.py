@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from binascii import Error, hexlify, unhexlify
+from collections.abc import Iterable
 
 from .._model.spec import Index
+from .._store.ports import TaskRow
 from .._wire.problems import Refusal
 
 
@@ -18,11 +20,34 @@ class Registry:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def add(self, keys: list[bytes]) -> None:
-        """New keys; their indices follow those that are known."""
-        first = len(self.keys)
-        self.keys += keys
-        self.index_of.update(zip(keys, range(first, first + len(keys)), strict=True))
+    def load(self, rows: Iterable[TaskRow], size: int) -> int:
+        """Take what a store names, by index, into places for so many; how many it named."""
+        keys = self.keys
+        for row in rows:
+            if row.index >= len(keys):
+                keys.extend([b""] * (row.index - len(keys)))
+                keys.append(row.key)
+            else:
+                keys[row.index] = row.key
+            self.index_of[row.key] = row.index
+        keys.extend([b""] * (size - len(keys)))
+        return len(self.index_of)
+
+    def add(self, fresh: dict[bytes, Index]) -> None:
+        """New keys with their indices: places that are free, then those that follow."""
+        keys = self.keys
+        for key, index in fresh.items():
+            if index == len(keys):
+                keys.append(key)
+            else:
+                keys[index] = key
+        self.index_of.update(fresh)
+
+    def forget(self, indices: Iterable[Index]) -> None:
+        """These places are free."""
+        for index in indices:
+            del self.index_of[self.keys[index]]
+            self.keys[index] = b""
 
     def find(self, text: str) -> Index | None:
         """The index for 32 hex digits."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from binascii import hexlify, unhexlify
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -118,17 +119,22 @@ def add_tasks(desk: Desk, call: Call) -> Done:
         return answered
     known = len(host.registry)
     policies = _Policies(asked.policies)
-    specs, fresh = _specs(host.registry, asked, policies)
+    specs, fresh = _specs(host.registry, asked, policies, list(islice(host.brain.state.free, len(asked.tasks))))
     growth = _growth(host.registry, asked, fresh)
     reply = m.AddTasks(member.id, specs, growth, asked.complete, asked.reopen)
     desk.handle(reply)
-    host.registry.add(list(fresh))
+    host.registry.add(fresh)
     desk.tasks += [
         ports.TaskRow(fresh[key], key, asked.policies[item.policy].family, item.params, item.module)
         for item, key in ((item, unhexlify(item.key)) for item in asked.tasks)
         if key in fresh
     ]
-    answer = _encode(w.AddTasksAnswer(host.brain.state.epoch, _told(desk, [spec.index for spec in specs if spec.index < known])))
+    answer = _encode(
+        w.AddTasksAnswer(
+            host.brain.state.epoch,
+            _told(desk, [spec.index for spec in specs if spec.index < known and host.registry.keys[spec.index] not in fresh]),
+        )
+    )
     _settle(desk, member, asked.seq, answer)
     desk.stirred = True
     return answer
@@ -166,8 +172,8 @@ def _policy(spec: w.PolicySpec, module: str | None) -> Policy:
     )  # fmt: skip
 
 
-def _specs(registry: Registry, asked: w.AddTasks, policies: _Policies) -> tuple[list[TaskSpec], dict[bytes, Index]]:
-    """Specs in the order that the brain wants, and the new keys with their indices."""
+def _specs(registry: Registry, asked: w.AddTasks, policies: _Policies, free: list[Index]) -> tuple[list[TaskSpec], dict[bytes, Index]]:
+    """Specs in the order that the brain wants, and the new keys with their indices. free: places that forgotten tasks left."""
     index_of, following = registry.index_of, len(registry)
     fresh: dict[bytes, Index] = {}
     specs: list[TaskSpec] = []
@@ -177,8 +183,11 @@ def _specs(registry: Registry, asked: w.AddTasks, policies: _Policies) -> tuple[
         if index is None:
             if key in fresh:
                 raise Refusal("invalid-message", f"task {item.key} stands twice in one message")
-            index = fresh[key] = following
-            following += 1
+            if free:
+                index = fresh[key] = free.pop()
+            else:
+                index = fresh[key] = following
+                following += 1
         specs.append(TaskSpec(index, policies.get(item.policy, item.module), item.priority, item.batch))
     return specs, fresh
 
