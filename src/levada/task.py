@@ -1075,7 +1075,7 @@ def repr_of(task: Any) -> str:
 
 def policy_of(task: Any) -> Policy:
     """What the scheduler is told of resources, retries and timeouts; shared by tasks that agree."""
-    info = info_of(type(task))
+    info = type(task)._info or info_of(type(task))
     if info.policy is not None:
         return info.policy
     policy = _policy(task, type(task).get_task_family())

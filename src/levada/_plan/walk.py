@@ -103,6 +103,7 @@ class Discovery:
         self._writers: dict[Any, Index] = {}
         self._wanted: list[Any] = flatten(list(wanted))
         self._seen_complete = 0
+        self.finished = not self._wanted  # whether everything that the wanted tasks need is known
         self._listen()
 
     def _listen(self) -> None:
@@ -153,14 +154,10 @@ class Discovery:
             growth.append(_new(Growth, (parent, needs, closed and kinds[parent] != BROKEN)))
 
     def _slice(self, specs: list[TaskSpec], growth: list[Growth]) -> Slice:
+        self.finished = not self._stack and not self._wanted
         newly = self.complete - self._seen_complete
         self._seen_complete = self.complete
         return Slice(specs, growth, newly)
-
-    @property
-    def finished(self) -> bool:
-        """Whether everything that the wanted tasks need is known."""
-        return not self._stack and not self._wanted
 
     def grow(self, parent: Index, yielded: Any) -> Slice:
         """Add what a running task yielded: the first slice; go on with ``step``.

@@ -77,26 +77,28 @@ class Embedded:
         reply: SyncReply = self._brain.handle(command, self._clock())[1]
         if not self._exclusive:
             return reply
-        if command.done or command.failed or command.handed_back:
-            self._release(command)
-        for at, grant in enumerate(reply.granted):
-            if grant.batch or not self._take_one(grant):
+        self._release(command)
+        held, take, key_of = self._held, self._locks.take, self.key_of
+        for at, (index, _, _, _, batch) in enumerate(reply.granted):
+            if batch or not take(key := key_of(index)):
                 return self._locked(reply, at)
+            held[index] = key
         return reply
 
     def _release(self, command: Sync) -> None:
         """Give back the locks of what has ended: many at once where nothing else is held (the kernel walks its lists)."""
-        held = self._held
-        freed = [held.pop(index, None) for index, _ in command.done]
-        if command.failed or command.handed_back:
-            freed += [held.pop(failed.index, None) for failed in command.failed]
-            freed += [held.pop(back.index, None) for back in command.handed_back]
-        if len(freed) > MANY and not held:
+        _, done, failed, handed_back, _, _, _ = command
+        freed: list[bytes] = []
+        for ended in (done, failed, handed_back) if failed or handed_back else (done,):
+            for one in ended:
+                key = self._held.pop(one[0], None)
+                if key is not None:
+                    freed.append(key)
+        if len(freed) > MANY and not self._held:
             self._locks.give_all()
             return
         for key in freed:
-            if key is not None:
-                self._locks.give(key)
+            self._locks.give(key)
 
     def _locked(self, reply: SyncReply, taken: int) -> SyncReply:
         """The reply without tasks that run elsewhere; a batch is taken whole or not at all. taken: so many are ours already."""

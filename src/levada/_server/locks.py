@@ -38,7 +38,8 @@ NETWORK = frozenset(
 )
 FILES = 4096
 RANGES = 8
-_pack, from_bytes = FLOCK.pack, int.from_bytes
+_pack = FLOCK.pack
+_place = Struct(">Q7xB").unpack  # of a key: what its offset is made of, and what its file
 _SET, _WRITE, _NONE = getattr(fcntl, "F_OFD_SETLK", 0), fcntl.F_WRLCK, fcntl.F_UNLCK
 
 
@@ -88,8 +89,9 @@ class RangeLocks:
         ]
 
     def take(self, key: bytes) -> bool:
+        start, last = _place(key)
         try:
-            fcntl.fcntl(self._files[key[15] % RANGES], _SET, _pack(_WRITE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
+            fcntl.fcntl(self._files[last % RANGES], _SET, _pack(_WRITE, 0, start >> 2, 1, 0))
         except OSError as cause:
             if cause.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -97,7 +99,8 @@ class RangeLocks:
         return True
 
     def give(self, key: bytes) -> None:
-        fcntl.fcntl(self._files[key[15] % RANGES], _SET, _pack(_NONE, 0, from_bytes(key[:8], "big") >> 2, 1, 0))
+        start, last = _place(key)
+        fcntl.fcntl(self._files[last % RANGES], _SET, _pack(_NONE, 0, start >> 2, 1, 0))
 
     def give_all(self) -> None:
         for file in self._files:

@@ -139,10 +139,11 @@ class Attempts:
         since = monotonic()
         if since - self._cpu_at > WORTH_MEASURING:
             self._cpu, self._cpu_at = self._usage()[0], since
-        hooks, task = self.hooks, job.task
+        hooks = self.hooks
+        index, task, _, _, _, _, batch = job
         try:
             try:
-                self.running = job.index
+                self.running = index
                 started = time()
                 if hooks.begin is not None:
                     hooks.begin(job)
@@ -151,12 +152,13 @@ class Attempts:
                     return self._guarded(_Run(job, body), since, begun=True)
                 if _forks[0] != self._forks:
                     self._leave_if_forked(0)
-                if job.batch or not hooks.is_complete(task):
+                if batch or not hooks.is_complete(task):
                     return self._seen(_Run(job), since)
                 self.running = None
                 _call_on_success(task)
-                seconds, cpu, rss = self._used(since)
-                return _new(Ended, (job.index, _OK, "", (), "", started, seconds, cpu, rss, "", self._worker))
+                now = self.ended_at = monotonic()
+                seconds, cpu, rss = (now - since, 0.0, 0) if now - since < WORTH_MEASURING else self._used(since)
+                return _new(Ended, (index, _OK, "", (), "", started, seconds, cpu, rss, "", self._worker))
             except KeyboardInterrupt:
                 self._leave_if_forked(1)
                 raise

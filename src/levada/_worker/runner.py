@@ -337,7 +337,7 @@ class Runner:
             for index, fence, _, _, _ in members:
                 self._done.append((index, fence))
                 self._settle(index)
-            self.done += len(members)
+                self.done += 1
             self.done_by_family[family] = self.done_by_family.get(family, 0) + len(members)
         elif ended.exit is ExitClass.CANCELLED and self._signals:
             self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
