@@ -35,7 +35,7 @@ env: $(VENV)/.levada-dev
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock"
 lock:
 	$(COMPILE) --upgrade --group build -o requirements/run.lock
-	$(COMPILE) --upgrade --group dev --extra schema --extra zstd -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --upgrade --group dev --extra schema --extra zstd --extra server --extra postgres -c requirements/run.lock -o requirements/dev.lock
 
 # -- what people do -----------------------------------------------------------------------------
 
