@@ -48,10 +48,11 @@ def the_fence_of_a_success_is_not_checked(patch: Patch) -> None:
 
 @mutant
 def the_short_way_wakes_nobody(patch: Patch) -> None:
-    def finish(state: State, tasks: list[int], changes: list[ch.Change]) -> None:
+    def finish(state: State, tasks: list[int], changes: list[ch.Change]) -> list[int]:
         changes.append(ch.Finished(tasks))
         apply.apply(state, changes[-1])
         state.freed.clear()
+        return []
 
     patch.setattr(swift, "_finish", finish)
 

@@ -56,3 +56,21 @@ def test_a_report_twice_in_one_message_counts_once() -> None:
     house.claim()
     house.done(0, 0)
     assert house.brain.progress().counts[Status.DONE] == 1
+
+
+def test_what_became_ready_does_not_overtake_what_stands_in_the_queue() -> None:
+    house = House({0: [], 1: [], 2: [0], 3: [0]})
+    assert house.claim() == [0]
+    reply = house.sync(done=[(0, house.fence(0))], room=2)
+    assert [grant.index for grant in reply.granted] == [1, 2]
+    assert house.claim() == [3]
+
+
+def test_what_became_ready_is_granted_at_once_and_recorded_in_full() -> None:
+    house = House({0: [], 1: [0], 2: [0]})
+    house.claim()
+    before = len(house.changes)
+    reply = house.sync(done=[(0, house.fence(0))], room=2)
+    assert [grant.index for grant in reply.granted] == [1, 2]
+    assert [type(change).__name__ for change in house.changes[before:]] == ["Finished", "BecameReady", "Granted"]
+    assert house.replayed().state.dump() == house.brain.state.dump()

@@ -8,7 +8,7 @@ from .._model.messages import Fence, Grant, SessionId
 from .._model.spec import Index
 from .._model.status import Status
 from . import changes as ch
-from .ready import Draft, pick, pick_crew, pick_plain
+from .ready import Draft, fair, pick, pick_crew, pick_plain
 from .state import Decision, Session, State
 
 _new = tuple.__new__
@@ -38,23 +38,6 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
         return resumed, []
     yield ch.Granted(name, list(draft.chosen), now + state.rules.lease, crews)
     return resumed, _letters(state, leaders, crews)
-
-
-def fair(state: State, session: Session, room: int) -> int:
-    """How much of a room is filled, so that the tail of a graph is not hoarded by whoever asks first.
-
-    Where several sessions may run a group's tasks, one gets at most half of its share of what is ready; at least one task.
-    """
-    if room == 1 or (not state.is_split and len(state.sessions) == 1):
-        return room
-    groups = [state.groups[number] for number in session.groups]
-    others = max((len(group.sessions) for group in groups), default=1)
-    if any(group.module for group in groups):
-        others = max(others, len(state.sessions))
-    if others < 2:
-        return room
-    ready = sum(group.counts[READY] for group in groups) if state.is_split else state.counts[READY]
-    return min(room, max(1, -(-ready // (2 * others))))
 
 
 def _resumable(state: State, name: SessionId, room: int, draft: Draft) -> list[Index]:

@@ -8,7 +8,6 @@ from .._model import messages as m
 from .._model.spec import Index
 from .._model.status import ExitClass, Status
 from . import changes as ch
-from .retry import after_failure
 from .state import Decision, State
 
 
@@ -27,6 +26,8 @@ def tick(state: State, command: m.Tick, now: float) -> Decision[None]:
 def _lapse(state: State, index: Index, now: float) -> ch.Ended:
     if index in state.wishes:
         return ch.Ended(index, Status.CANCELLED, "cancelled by an operator while it ran", lapsed=True)
+    from .retry import after_failure
+
     verdict = after_failure(state.policy_of(index).retry, state.trouble.get(index), ExitClass.LOST_WORKER, (), 0.5, now)
     delay = state.rules.lock_delay if verdict.status is Status.RETRYING else 0.0
     at = None if verdict.at is None else verdict.at + delay

@@ -91,6 +91,23 @@ def wake(state: State, resource: str) -> None:
 # -- picking (for decide)
 
 
+def fair(state: State, session: Session, room: int) -> int:
+    """How much of a room is filled, so that the tail of a graph is not hoarded by whoever asks first.
+
+    Where several sessions may run a group's tasks, one gets at most half of its share of what is ready; at least one task.
+    """
+    if room == 1 or (not state.is_split and len(state.sessions) == 1):
+        return room
+    groups = [state.groups[number] for number in session.groups]
+    others = max((len(group.sessions) for group in groups), default=1)
+    if any(group.module for group in groups):
+        others = max(others, len(state.sessions))
+    if others < 2:
+        return room
+    ready = sum(group.counts[READY] for group in groups) if state.is_split else state.counts[READY]
+    return min(room, max(1, -(-ready // (2 * others))))
+
+
 def pick_plain(state: State, session: Session, room: int) -> list[Index]:
     """Take up to ``room`` tasks, first discovered first: what ``pick`` would find in a plain graph."""
     if len(session.groups) != 1:

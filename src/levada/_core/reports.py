@@ -17,7 +17,8 @@ from . import changes as ch
 from .grants import claim
 from .passing import retries_due
 from .retry import after_failure
-from .state import DEFAULT_TOTAL, Decision, Group, State
+from .state import Decision, State
+from .views import next_timer, outlook
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each round passes
 WAITING, READY, RUNNING, RETRYING, DONE = map(int, (Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING, Status.DONE))
@@ -68,43 +69,6 @@ def _other_ends(state: State, command: m.Sync, answer: Answer, now: float) -> It
     for nap in command.suspended:
         if _may_sleep(state, session, nap, answer):
             yield ch.Slept(nap.index, nap.requires)
-
-
-def next_timer(state: State, now: float) -> float | None:
-    """Seconds until the first retry is due or lease may lapse; None: no timer runs."""
-    if not state.at and not state.until:
-        return None
-    retry, expiry = state.retries.earliest(), state.expiries.earliest()
-    if retry is None and expiry is None:
-        return None
-    first = min(math.inf if retry is None else retry, math.inf if expiry is None else expiry + state.forgiven)
-    return max(0.0, first - now)
-
-
-def outlook(state: State, name: SessionId) -> tuple[int, int]:
-    """How many tasks that the session may run are unfinished, and how many of them can move without a further report.
-
-    Nothing can where all that is ready asks for more of a resource than there is: somebody must say that there is more.
-    """
-    groups = [state.groups[number] for number in state.sessions[name].groups]
-    if not state.is_split:
-        counts = state.counts
-    else:
-        counts = [sum(column) for column in zip(*(group.counts for group in groups), strict=True)]
-        if not counts:
-            return 0, 0
-    active = counts[READY] + counts[RUNNING] + counts[RETRYING]
-    if state.parked and active == counts[READY] and all(_is_stuck(state, group) for group in groups):
-        return counts[WAITING] + active, 0
-    return counts[WAITING] + active, active
-
-
-def _is_stuck(state: State, group: Group) -> bool:
-    """No end of an attempt can move what is ready here. Looks at each line, not at each task."""
-    if group.front:
-        return False
-    totals = state.total
-    return all(any(amount > totals.get(name, DEFAULT_TOTAL) for name, amount in resources) for resources in group.lines)
 
 
 # -- successes ---------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from .._model.spec import Retry
 from .._model.status import POISON, ExitClass, Status
 from .._model.values import NamedTuple
 from .changes import Trouble
+from .state import EXCUSED_LIMIT
 
 EXCUSED = frozenset({ExitClass.INFRA, ExitClass.CANCELLED})
-EXCUSED_LIMIT = 20  # in a row, unless the host says otherwise
 POISON_LIMIT = 3
 POISON_WINDOW = 86_400.0  # seconds
 

@@ -24,6 +24,7 @@ Resources = tuple[tuple[str, int], ...]
 FREE = 255  # in place of a status: the index of a task that was forgotten
 INDEX_BITS = 32
 INDEX_MASK = (1 << INDEX_BITS) - 1
+EXCUSED_LIMIT = 20  # failures in a row that count nothing and yet fail a task, unless the host says otherwise
 DEFAULT_TOTAL = 1  # of a resource that nobody has set: as with luigid, one at a time
 
 

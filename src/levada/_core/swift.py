@@ -15,10 +15,9 @@ from .._model.spec import Index
 from .._model.status import Status
 from . import changes as ch
 from .apply import apply
-from .grants import fair
-from .ready import pick_plain
-from .reports import next_timer, outlook
-from .state import State
+from .ready import fair, pick_plain
+from .state import Session, State
+from .views import next_timer, outlook
 
 _new = tuple.__new__
 WAITING, RUNNING = int(Status.WAITING), int(Status.RUNNING)
@@ -35,14 +34,20 @@ def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], Sy
     if session is None or session.draining or len(session.groups) > 1:
         return None
     changes: list[ch.Change] = []
+    ready: list[Index] = []
     if done:
         tasks = _reported(state, name, done)
         if tasks is None:
             return None
-        _finish(state, tasks, changes)
+        ready = _finish(state, tasks, changes)
     letters: list[Grant] = []
-    if room and (picked := pick_plain(state, session, fair(state, session, room))):
-        letters = _grant(state, name, picked, now, changes)
+    if ready and _are_next(state, session, ready, room):
+        letters = _grant(state, name, sorted(ready), now, changes)
+    else:
+        if ready:
+            apply(state, changes[-1])
+        if room and (picked := pick_plain(state, session, fair(state, session, room))):
+            letters = _grant(state, name, picked, now, changes)
     timer = next_timer(state, now) if state.until or state.at else None
     return changes, _new(SyncReply, (letters, [], [], [], timer, *outlook(state, name)))
 
@@ -60,7 +65,7 @@ def _reported(state: State, name: str, done: Any) -> list[Index] | None:
     for index, fence in done:
         if type(index) is not int or not 0 <= index < end or status[index] != RUNNING:
             return None
-        if fence[1] != number[index] or fence[0] != epoch[index] or holder[index] != name:
+        if fence != (epoch[index], number[index]) or holder[index] != name:
             return None
         tasks.append(index)
     if len(tasks) > 1 and len(set(tasks)) != len(tasks):
@@ -68,19 +73,28 @@ def _reported(state: State, name: str, done: Any) -> list[Index] | None:
     return tasks
 
 
-def _finish(state: State, tasks: list[Index], changes: list[ch.Change]) -> None:
+def _finish(state: State, tasks: list[Index], changes: list[ch.Change]) -> list[Index]:
+    """Tasks that became ready thereby: the last change says so, and is still to be applied."""
     change = _new(ch.Finished, (tasks,))
     apply(state, change)
     changes.append(change)
     if not state.freed:
-        return
+        return []
     freed, state.freed = state.freed, []
     status, unmet = state.status, state.unmet
     ready = [index for index in freed if status[index] == WAITING and not unmet[index]]
+    if len(ready) > 1:
+        ready = list(dict.fromkeys(ready))
     if ready:
-        brought = _new(ch.BecameReady, (ready if len(ready) == 1 else list(dict.fromkeys(ready)),))
-        apply(state, brought)
-        changes.append(brought)
+        changes.append(_new(ch.BecameReady, (ready,)))
+    return ready
+
+
+def _are_next(state: State, session: Session, ready: list[Index], room: int) -> bool:
+    """Would all of these be granted now, and nothing else? Then they need not stand in the queue: their grant writes all that counts."""
+    if len(ready) > room or state.is_split or len(state.sessions) != 1 or state.at:
+        return False
+    return len(session.groups) == 1 and not state.groups[0].front
 
 
 def _grant(state: State, name: m.SessionId, picked: list[Index], now: float, changes: list[ch.Change]) -> list[Grant]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .._model.messages import Progress, SessionId, TaskView
 from .._model.spec import Index
 from .._model.status import Status
-from .state import DEFAULT_TOTAL, INDEX_MASK, State
+from .state import DEFAULT_TOTAL, INDEX_MASK, Group, State
 
 LINKS = 100
 """Tasks in a chain, at most."""
 LOOKED_AT = 10_000
 """Requirements, or entries of queues, that one question looks at."""
+WAITING, READY, RUNNING, RETRYING = map(int, (Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING))
 _STUCK = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
 
 
@@ -27,6 +29,43 @@ def having(state: State, statuses: tuple[Status, ...]) -> Iterator[Index]:
     """Indices of the tasks that stand so, ascending. Looks at all tasks: for summaries."""
     wanted = bytes(sorted(statuses))
     return (index for index, status in enumerate(bytes(state.status)) if status in wanted)
+
+
+def next_timer(state: State, now: float) -> float | None:
+    """Seconds until the first retry is due or lease may lapse; None: no timer runs."""
+    if not state.at and not state.until:
+        return None
+    retry, expiry = state.retries.earliest(), state.expiries.earliest()
+    if retry is None and expiry is None:
+        return None
+    first = min(math.inf if retry is None else retry, math.inf if expiry is None else expiry + state.forgiven)
+    return max(0.0, first - now)
+
+
+def outlook(state: State, name: SessionId) -> tuple[int, int]:
+    """How many tasks that the session may run are unfinished, and how many of them can move without a further report.
+
+    Nothing can where all that is ready asks for more of a resource than there is: somebody must say that there is more.
+    """
+    counts = state.counts if not state.is_split else [sum(column) for column in zip(*(g.counts for g in _groups(state, name)), strict=True)]
+    if not counts:
+        return 0, 0
+    active = counts[READY] + counts[RUNNING] + counts[RETRYING]
+    if state.parked and active == counts[READY] and all(_is_stuck(state, group) for group in _groups(state, name)):
+        return counts[WAITING] + active, 0
+    return counts[WAITING] + active, active
+
+
+def _groups(state: State, name: SessionId) -> list[Group]:
+    return [state.groups[number] for number in state.sessions[name].groups]
+
+
+def _is_stuck(state: State, group: Group) -> bool:
+    """No end of an attempt can move what is ready here. Looks at each line, not at each task."""
+    if group.front:
+        return False
+    totals = state.total
+    return all(any(amount > totals.get(name, DEFAULT_TOTAL) for name, amount in resources) for resources in group.lines)
 
 
 def view(state: State, index: Index, now: float) -> TaskView:
