@@ -26,13 +26,14 @@ from .._wire.operators import Event
 from .._wire.problems import Refusal
 from .._wire.routes import Lane
 from ..errors import Deposed, LevadaError, SchedulerError, StoreError, StoreFull
-from . import journal, operating, work
+from . import journal, logs, operating, work
 from .ages import AGES, Ages
 from .desk import Desk
 from .http.port import Call, Health, Sample
 from .http.tokens import TokenTable
 from .mailbox import Mailbox
 from .members import Member, member_of
+from .office import Office
 from .registry import Registry
 
 DRAIN = 2_000  # calls of work in one drain
@@ -97,6 +98,7 @@ class Host:
         self.members: dict[SessionId, Member] = {}
         self.failed: BaseException | None = None
         self.started = wall()
+        self.office = Office(self)
         self._parked: dict[SessionId, Member] = {}
         self._mailbox: Mailbox[Call] = Mailbox()
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -145,6 +147,7 @@ class Host:
         self._load(self.store.load())
         self.tokens.replace(self.store.tokens())
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="levada-commit")
+        self.office.open()
         self._restart(epoch)
         self._tick_at = self._slept_at = self._sure_at = self.clock()
         self._beat_at, self._keep_at = self.clock() + BEAT, self.clock() + BEAT
@@ -222,6 +225,7 @@ class Host:
                 loop.call_soon_threadsafe(loop.stop)
             self._thread.join(grace)
             self._thread = None
+        self.office.close()
         if loop is not None:
             self._committer.shutdown(wait=self.failed is None)
         self._loop = None
@@ -487,6 +491,7 @@ class Host:
     def _written(self, desk: Desk) -> None:
         """What the desk holds is durable: answer, then whatever need not be done before that."""
         self._deliver(desk)
+        logs.look(desk)
         self.ages.note(desk.changes, desk.wall)
         if desk.changes and self._listeners:
             self._tell(desk)
@@ -586,3 +591,4 @@ class Host:
             if member.call is not None:
                 member.call.answer(refusal)
             self.unpark(member)
+        self.office.refuse(refusal)

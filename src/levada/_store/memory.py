@@ -280,6 +280,7 @@ def _write_trails(disk: Disk, batch: Batch) -> None:
         disk.audit.append(StoredAudit(disk.given[1], row))
     for name, given in batch.idempotency:
         disk.idempotency.setdefault(name, (batch.at, given))
+    disk.tokens.update((token.id, token) for token in batch.tokens)
 
 
 def _expired(rows: Sequence[tuple[float, int]], oldest: float, floor: int, most: int) -> int:

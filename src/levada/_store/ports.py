@@ -105,7 +105,7 @@ class Batch(NamedTuple):
     seq: the number of this drain; with ``changes`` it is higher than any before, without it is not looked at.
     tasks: new rows, or rows whose text changed (an index that is there is replaced). answers: kept with
     ``seen = at``; a session that is not there is made. closed: sessions to forget, after the answers.
-    idempotency: (key, answer) of operators' commands; the first answer of a key stays.
+    idempotency: (key, answer) of operators' commands; the first answer of a key stays. tokens: new ones, or ones that changed.
     """
 
     at: float
@@ -121,6 +121,7 @@ class Batch(NamedTuple):
     cuts: Sequence[LogCut] = ()
     audit: Sequence[AuditRow] = ()
     idempotency: Sequence[tuple[str, bytes]] = ()
+    tokens: Sequence[TokenRow] = ()
 
 
 class Loaded(NamedTuple):

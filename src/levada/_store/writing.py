@@ -293,6 +293,8 @@ def _write_trails(link: Link, batch: Batch, counters: Counters) -> None:
     if batch.idempotency:
         link.many(PUT_IDEMPOTENCY, [(number, batch.at, *pair) for number, pair in enumerate(batch.idempotency, counters.answer + 1)])
         counters.answer += len(batch.idempotency)
+    if batch.tokens:
+        link.many(SAVE_CREDENTIAL, batch.tokens)
 
 
 def pieced(parts: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:

@@ -472,7 +472,10 @@ class Events(Request, frozen=True):
 
 
 class Event(Answer, frozen=True, omit_defaults=True):
-    """One change. kind: ``task``, ``worker``, ``resource``, ``server``, or ``gap``: some were left out, look anew."""
+    """One change. kind: ``task``, ``family``, ``worker``, ``resource``, ``server``, or ``gap``: some were left out, look anew.
+
+    Of a change of many tasks only the families are told: text is a JSON object, how many of its tasks stand in each status.
+    """
 
     kind: str
     key: str = ""
