@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_WORKERS ?= auto
 COUNT ?= 200
 
-.PHONY: help demo test test-all check typecheck format bench bench-quick bench-long worlds env lock clean
+.PHONY: help demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean
 
 help:
 	@echo "make demo     a real pipeline, planned and run, found complete, repaired"
@@ -14,6 +14,7 @@ help:
 	@echo "make check    format, lint, types, floors, docstrings"
 	@echo "make bench    the figures, with Luigi beside us (bench-quick: a minute; bench-long: more)"
 	@echo "make worlds   simulated worlds, all laws checked after each step (COUNT=$(COUNT))"
+	@echo "make proofs   the model of the lease protocol, searched by spin (proofs-quick: a minute)"
 	@echo "make env      the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make format   let ruff format and repair what it can"
 	@echo "make lock     choose versions anew, within pyproject.toml (needs uv)"
@@ -78,6 +79,13 @@ bench-long: $(VENV)/.levada-dev
 
 worlds: $(VENV)/.levada-dev
 	$(BIN)/python -m levada.testing.worlds --count $(COUNT)
+
+# Exit status 77: skipped, for spin or a C compiler is not there.
+proofs: $(VENV)/.levada-run
+	$(BIN)/python proofs/check.py $(ARGS)
+
+proofs-quick: $(VENV)/.levada-run
+	$(BIN)/python proofs/check.py --quick $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache demo-data demo-out bench/out
