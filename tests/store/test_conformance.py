@@ -354,6 +354,14 @@ def test_tokens_are_kept_revoked_and_touched(place: Place, store: Store) -> None
     ]
 
 
+def test_tokens_of_a_batch_are_written_with_it(place: Place, store: Store) -> None:
+    store.commit(Batch(1.0, audit=[audit(1)], tokens=[token("a", 2.0)]))
+    store.commit(Batch(2.0, audit=[audit(2)], tokens=[token("a", 2.0)._replace(revoked=2.0), token("b", 3.0)]))
+    store = again(place, store)
+    assert store.tokens() == [token("a", 2.0)._replace(revoked=2.0), token("b", 3.0)]
+    assert len(store.audit()) == 2
+
+
 # -- retention
 
 

@@ -64,6 +64,7 @@ class Server:
             contested="://" in place,
             quick_disk="://" not in place and plan.synchronous == "normal",
         )
+        self.host.office.folder = os.path.join(plan.folder, "backups")
         self.host.on_end(self._end.set)
         token, self.new_token = own_token(plan.folder)
         self._own = TokenRow(OWN, digest_of(token), "admin", "", "of the state folder", time.time(), None, None, None)
