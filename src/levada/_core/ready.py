@@ -9,8 +9,8 @@ lacked a resource when some of it comes back.
 
 from __future__ import annotations
 
+from _heapq import heappop, heappush  # the C part alone: a run pays for each module that it loads
 from collections.abc import Sequence
-from heapq import heappop, heappush
 
 from .._model.spec import Index
 from .._model.status import Status

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _heapq import heappop, heappush
 from collections import deque
-from heapq import heappop, heappush
 
 from .._model.spec import Index
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from struct import Struct
+from _struct import Struct
 from typing import Protocol
 
 from ..errors import StateFolderError

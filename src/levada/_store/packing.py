@@ -7,9 +7,9 @@ its lengths in characters (4 bytes each; one alone where all texts are the same)
 
 from __future__ import annotations
 
+from _struct import Struct, pack, unpack_from  # all that there is in struct
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from struct import Struct, pack, unpack_from
 
 from .._model.ports import Attempt, AttemptRow
 

@@ -12,9 +12,9 @@ import errno
 import io
 import os
 import re
+from _contextvars import ContextVar  # all that there is in contextvars
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING
 
 from levada._model.values import NamedTuple
