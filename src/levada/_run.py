@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ._model import exit_codes
@@ -19,10 +19,13 @@ from .errors import LevadaError, RunError
 from .task import Task, flatten, repr_of, set_default_attempts
 
 if TYPE_CHECKING:
+    from ._model.ports import Scheduler
+    from ._served import Connection
+    from ._server.embedded import Embedded
     from ._server.history import Remembered
-    from ._server.locks import TaskLocks
     from ._server.trail import Trail
-    from ._worker.executor import Executor
+    from ._worker.executor import Executor, Hooks
+    from ._worker.process import Spawning
     from ._worker.runner import Failure, Observer, Runner
 
 MOST_WORKERS = 1024
@@ -45,15 +48,19 @@ class Blocked:
         return {"by": self.by, "why": self.why, "tasks": self.tasks}
 
 
-COUNTS = ("status", "exit_code", "seconds", "done", "already", "failed", "blocked", "missing", "faulty", "attempts", "wanted")
+COUNTS = (
+    "status", "exit_code", "seconds", "done", "already", "elsewhere", "failed", "blocked", "missing", "faulty", "lost", "attempts",
+    "wanted",
+)  # fmt: skip
 
 
 class RunResult:
     """What a run did and what it left. ``status``: ok, failed, waiting, faults or interrupted.
 
     done: tasks that this run made. already: complete before it looked, or made by another process
-    meanwhile. missing: external and not there. faulty: faults of the plan. wanted: the wanted tasks as text. Lists hold at most 20
-    examples, counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
+    meanwhile. elsewhere: made by other workers of the same server meanwhile. lost: attempts that lost their lease. missing:
+    external and not there. faulty: faults of the plan. wanted: the wanted tasks as text. Lists hold at most 20 examples, counts
+    are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
     """
 
     __slots__ = (*COUNTS, "blocked_by", "done_by_family", "external", "failures", "faults")
@@ -67,10 +74,12 @@ class RunResult:
         *,
         done: int = 0,
         already: int = 0,
+        elsewhere: int = 0,
         failed: int = 0,
         blocked: int = 0,
         missing: int = 0,
         faulty: int = 0,
+        lost: int = 0,
         attempts: int = 0,
         done_by_family: dict[str, int] | None = None,
         failures: tuple[Failure, ...] = (),
@@ -80,6 +89,7 @@ class RunResult:
     ) -> None:
         self.status, self.exit_code, self.seconds, self.wanted = status, exit_code, seconds, wanted
         self.done, self.already, self.failed, self.blocked = done, already, failed, blocked
+        self.elsewhere, self.lost = elsewhere, lost
         self.missing, self.faulty, self.attempts = missing, faulty, attempts
         self.done_by_family: dict[str, int] = done_by_family or {}
         self.failures, self.blocked_by, self.external, self.faults = failures, blocked_by, external, faults
@@ -117,6 +127,9 @@ def run(
     exclusive: bool = True,
     history: bool = True,
     listing: bool = True,
+    scheduler: str | None = None,
+    cut_off: str | None = None,
+    patience: float | None = None,
 ) -> RunResult:
     """Make the wanted tasks, and what they need, in this process; returns when nothing more can be done.
 
@@ -124,26 +137,102 @@ def run(
     "threads" or "processes" (default with more). attempts: in all, for tasks that say nothing of
     retries. grace: seconds that running attempts get after a signal. state: the state folder.
     exclusive=False drops the locks against other runs of this host, history=False keeps no attempts.
-    Raises LevadaError for what the caller got wrong; failures of tasks are in the result.
+    scheduler: addresses of a server that says who runs what, with commas between them ("none": no server; None: what is
+    configured, or LEVADA_SCHEDULER); then resources, exclusive and history are its business. cut_off: what becomes of an
+    attempt whose lease may have lapsed while no answer comes: "freeze", "continue" or "stop". patience: seconds without an answer,
+    and with nothing that runs, until such a run ends. Raises LevadaError for what the caller got wrong, and when the
+    server does not answer; failures of tasks are in the result.
     """
     started = time.perf_counter()
+    options = Options(
+        workers, executor, pdb, grace, observer, state, resources, exclusive, history, scheduler_of(scheduler), cut_off, patience
+    )
     wanted = flatten(tasks)
     for task in wanted:
         if not isinstance(task, Task):
             raise RunError(
                 f"cannot run {task!r:.200}, a {type(task).__name__}", hint="Give instances of tasks, as in levada.run(MyTask(day=...))."
             )
-    give_secrets_a_key(state)
     from ._plan.existence import Existence
 
-    with _Attempts(attempts):
-        discovery = Discovery(wanted, Existence(listing=listing))
-        with Growing():
-            slices = _first_work(discovery)
-        if slices is None:
-            settle()
-            return _nothing_to_do(discovery, wanted, started)
-        return _Work(discovery, slices, wanted, started, workers, executor, pdb, grace, observer, state, resources, exclusive, history).go()
+    connection = Lazily(options, wanted)
+    give_secrets_a_key(state, connection.secret_key if options.scheduler else None)
+    try:
+        with _Attempts(attempts):
+            discovery = Discovery(wanted, Existence(listing=listing))
+            with Growing():
+                slices = _first_work(discovery)
+            if slices is None:
+                settle()
+                return _nothing_to_do(discovery, wanted, started)
+            if not options.scheduler:
+                return Work(discovery, slices, wanted, started, options).go()
+            from ._served import SharedWork
+
+            return SharedWork(discovery, slices, wanted, started, options, connection.get()).go()
+    finally:
+        connection.close()
+
+
+class Options:
+    """How a run is to be made; see ``run``. scheduler: addresses, "" for none."""
+
+    __slots__ = (
+        "cut_off", "exclusive", "executor", "grace", "history", "observer", "patience", "pdb", "resources", "scheduler", "state", "workers",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        workers: int,
+        executor: str | None,
+        pdb: bool,
+        grace: float | None,
+        observer: Observer | None,
+        state: str | None,
+        resources: Mapping[str, int] | None,
+        exclusive: bool,
+        history: bool,
+        scheduler: str,
+        cut_off: str | None,
+        patience: float | None,
+    ) -> None:
+        self.workers, self.executor, self.pdb, self.grace, self.observer = workers, executor, pdb, grace, observer
+        self.state, self.resources, self.exclusive, self.history = state, resources, exclusive, history
+        self.scheduler, self.cut_off, self.patience = scheduler, cut_off, patience
+
+
+class Lazily:
+    """The connection to a server, made when it is needed: to run something, or to know the key for secrets."""
+
+    def __init__(self, options: Options, wanted: list[Any]) -> None:
+        self._options, self._wanted = options, wanted
+        self._made: Connection | None = None
+
+    def get(self) -> Connection:
+        """It, opened. Raises what opening it raises."""
+        if self._made is None:
+            from ._served import Connection
+
+            self._made = Connection(self._options, self._wanted)
+        return self._made
+
+    def secret_key(self) -> bytes:
+        """Under which secret parameters enter the identity of tasks."""
+        return self.get().secret_key()
+
+    def close(self) -> None:
+        """End the session, if there is one."""
+        if self._made is not None:
+            self._made.close()
+
+
+def scheduler_of(given: str | None) -> str:
+    """Addresses of the server: given, else configured, else LEVADA_SCHEDULER; "" for none."""
+    if given is None:
+        from .config import current, setting
+
+        given = str(setting("levada", "scheduler") or "") if current() is not None else os.environ.get("LEVADA_SCHEDULER", "")
+    return "" if given.strip().lower() == "none" else given.strip()
 
 
 def build(tasks: Any, worker_scheduler_factory: Any = None, detailed_summary: bool = False, **options: Any) -> Any:
@@ -200,76 +289,71 @@ def _first_work(discovery: Discovery) -> list[Slice] | None:
 
 def _nothing_to_do(discovery: Discovery, wanted: list[Any], started: float) -> RunResult:
     already = discovery.complete + len(discovery.tasks)
-    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, _names(wanted), already=already)
+    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, names_of(wanted), already=already)
 
 
-def _names(wanted: list[Any]) -> str:
+def names_of(wanted: list[Any]) -> str:
+    """The wanted tasks as text, at most three of them."""
     names = [repr_of(task) for task in wanted[:3]]
     return ", ".join(names) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
 
 
-class _Work:
-    """A run that has something to do."""
+class Work:
+    """A run that has something to do, alone on its host's state folder."""
 
-    def __init__(
-        self,
-        discovery: Discovery,
-        slices: list[Slice],
-        wanted: list[Any],
-        started: float,
-        workers: int,
-        executor: str | None,
-        pdb: bool,
-        grace: float | None,
-        observer: Observer | None,
-        state: str | None,
-        resources: Mapping[str, int] | None,
-        exclusive: bool,
-        history: bool,
-    ) -> None:
+    def __init__(self, discovery: Discovery, slices: list[Slice], wanted: list[Any], started: float, options: Options) -> None:
+        self._discovery, self._wanted, self._started, self._options = discovery, wanted, started, options
+        self._observer = options.observer
+        self._history: Remembered | None = None
+        self._trail: Trail | None = None
+        self._scheduler: Scheduler
+        self._runner: Runner
+        self._open(slices)
+
+    def _open(self, slices: list[Slice]) -> None:
+        """Make scheduler, executor and runner."""
         from ._model.messages import SessionId
         from ._server.embedded import Embedded
         from ._worker.runner import Runner
 
-        self._discovery, self._wanted, self._started, self._observer = discovery, wanted, started, observer
-        self._history: Remembered | None = None
-        self._trail: Trail | None = None
-        locks: TaskLocks | None = None
-        folder = _state(state) if exclusive or history else ""
-        if exclusive:
+        options, discovery = self._options, self._discovery
+        folder = state_of(options.state) if options.exclusive or options.history else ""
+        locks = None
+        if options.exclusive:
             from ._server.locks import open_locks
 
             locks = open_locks(folder)
-        self._executor = _executor(executor, workers, pdb, discovery, grace)
+        self._executor = executor_of(options, discovery)
         if folder:
             from ._server.trail import Trail
 
             self._trail = Trail(folder)
-        if history:
+        if options.history:
             from ._server.history import Remembered
 
             self._history = Remembered(folder)
-            self._history.begin(_names(wanted))
+            self._history.begin(names_of(self._wanted))
         session = SessionId(f"{os.getpid():x}")
-        self._scheduler = Embedded(
-            session, key_of=lambda index: self._runner.key(index), locks=locks, resources=_resources(resources),
+        self._scheduler = embedded = Embedded(
+            session, key_of=lambda index: self._runner.key(index), locks=locks, resources=_resources(options.resources),
             epoch=self._trail.epoch if self._trail is not None else 1,
         )  # fmt: skip
-        self._runner: Runner = Runner(
-            self._scheduler,
+        self._runner = Runner(
+            embedded,
             session,
             discovery,
             self._executor,
             slices=slices,
-            observer=observer,
+            observer=self._observer,
             remember=self._history.add if self._history is not None else None,
-            look_after_lock=exclusive,
-            grace=grace,
+            look_after_lock=options.exclusive,
+            grace=options.grace,
             name=f"pid {os.getpid()}",
         )
-        self._scheduler.key_of = self._runner.key
+        embedded.key_of = self._runner.key
 
     def go(self) -> RunResult:
+        """Run it to its end."""
         try:
             self._runner.go()
             result = self._result()
@@ -280,11 +364,15 @@ class _Work:
             return result
         finally:
             settle()
-            self._scheduler.close()
+            self._close()
             if self._history is not None:
                 self._history.close()
             if self._trail is not None:
                 self._trail.close(untidy=getattr(self._executor, "untidy", False))
+
+    def _close(self) -> None:
+        """Give back what the scheduler holds."""
+        cast("Embedded", self._scheduler).close()
 
     def _result(self) -> RunResult:
         from ._model.status import Status
@@ -300,7 +388,7 @@ class _Work:
             status,
             code,
             time.perf_counter() - self._started,
-            _names(self._wanted),
+            names_of(self._wanted),
             done=runner.done,
             already=runner.already + discovery.complete,
             failed=failed,
@@ -408,13 +496,25 @@ def _last_line(error: str) -> str:
     return lines[-1] if lines else "no error text"
 
 
-def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, grace: float | None) -> Executor:
-    """The executor by name. Raises RunError for a name or number that there is not."""
+def executor_of(
+    options: Options,
+    discovery: Discovery,
+    hooks: Hooks | None = None,
+    spawning: Spawning | None = None,
+    frozen: Callable[[int, Any], float] | None = None,
+) -> Executor:
+    """The executor by name. Raises RunError for a name or number that there is not.
+
+    hooks: what stands before and after an attempt; spawning: how a spawned child finds them; frozen: as ``Processes`` has it.
+    """
+    kind, workers, pdb = options.executor, options.workers, options.pdb
     if not 1 <= workers <= MOST_WORKERS:
         raise RunError(f"workers must be from 1 to {MOST_WORKERS:,}, got {workers:,}")
     kind = kind or ("inline" if workers == 1 or pdb else "processes")
-    from ._worker.hooks import HOOKS as hooks
+    if hooks is None:
+        from ._worker.hooks import HOOKS
 
+        hooks = HOOKS
     if kind == "inline":
         from ._worker.inline import Inline
 
@@ -428,7 +528,8 @@ def _executor(kind: str | None, workers: int, pdb: bool, discovery: Discovery, g
     if kind == "processes":
         from ._worker.pool import Processes
 
-        return Processes(workers, hooks, lambda index: discovery.tasks[index], lambda: len(discovery.tasks))
+        more: dict[str, Any] = {} if spawning is None else {"spawning": spawning, "frozen": frozen}
+        return Processes(workers, hooks, lambda index: discovery.tasks[index], lambda: len(discovery.tasks), **more)
     raise RunError(f"there is no executor {kind!r}", hint="inline, threads or processes.")
 
 
@@ -442,7 +543,7 @@ def _resources(given: Mapping[str, int] | None) -> dict[str, int]:
     return {name: int(cast(int, total)) for name, total in settings.section("resources").items()} if settings is not None else {}
 
 
-def _state(given: str | None) -> str:
+def state_of(given: str | None) -> str:
     """The state folder, made when it is not there; only the roof reads the environment."""
     from .config import setting
     from .config.state import state_folder
@@ -454,8 +555,11 @@ def _state(given: str | None) -> str:
     return state_folder(environ, str(configured) if configured else None)
 
 
-def give_secrets_a_key(state: str | None) -> None:
-    """Secret parameters enter an identity as an HMAC under a key that stands in the state folder (docs/promises.md, section 9)."""
+def give_secrets_a_key(state: str | None, of_server: Callable[[], bytes] | None = None) -> None:
+    """Secret parameters enter an identity as an HMAC under a key that stands in the state folder (docs/promises.md, section 9).
+
+    of_server: asks the server for the key in its place; called when a secret is met.
+    """
     from . import task
 
     key: list[bytes] = []
@@ -464,7 +568,7 @@ def give_secrets_a_key(state: str | None) -> None:
         import hmac
 
         if not key:
-            key.append(_secret_key(_state(state)))
+            key.append(of_server() if of_server is not None else _secret_key(state_of(state)))
         return "hmac:" + hmac.new(key[0], text.encode(), "sha256").hexdigest()[:32]
 
     task.set_secret_mac(mac)

@@ -78,8 +78,9 @@ class Served:
 
     describe: what the server may know of a task, asked once for each. still_done: whether a task that the server
     has as done is complete; asked for tasks that were found incomplete before. adopt: takes tasks that others
-    registered (for assistants) and gives their indices. patience: seconds without a server, and with nothing
-    that runs, until ServerUnreachable is raised. margin: seconds that a lease is taken to be shorter.
+    registered (for assistants) and gives what they are here, None for those that it will not have. patience: seconds
+    without a server, and with nothing that runs, until ServerUnreachable is raised; opening: the same for the first
+    answer. margin: seconds that a lease is taken to be shorter.
     """
 
     def __init__(
@@ -90,9 +91,10 @@ class Served:
         *,
         holder: Holder | None = None,
         still_done: Callable[[Index], bool] = lambda index: True,
-        adopt: Callable[[Sequence[w.SpecRow]], Sequence[Index | None]] | None = None,
+        adopt: Callable[[Sequence[w.SpecRow]], Sequence[TaskSpec | None]] | None = None,
         hello: dict[str, Any] | None = None,
         patience: float = 600.0,
+        opening: float | None = None,
         wait: float = WAIT,
         margin: float | None = None,
         folder: str | None = None,
@@ -116,7 +118,6 @@ class Served:
         self._counts: tuple[int, ...] | None = None
         self._counted_at = -math.inf
         self._unfinished = self._active = 0
-        self._ask_again: float | None = None
         self._asked_for = 0  # room of the question that was left with the server
         self._known = True  # the last answer told how things stand after all that we have said
         self._clear_reports()
@@ -124,7 +125,7 @@ class Served:
         self._renews = holder is None
         self._renew_at = self._busy_at = math.inf
         self._link = Session(link, str(session), hello=hello, rejoined=self._compare, dice=dice)
-        answer = self._link.open(patience)
+        answer = self._link.open(patience if opening is None else opening)
         self.lease, self.namespace_key, self.server = answer.lease, answer.namespace_key, answer.server
         self._margin = margin_of(self.lease) if margin is None else margin
         self._busy_at = time.monotonic()
@@ -146,6 +147,16 @@ class Served:
         self._resumed: list[Index] = []
         self._lost: list[Index] = []
         self._cancel: list[Index] = []
+
+    @property
+    def away(self) -> float:
+        """Seconds since the server was found away; 0 while it answers."""
+        return self._link.away
+
+    @property
+    def unfinished(self) -> int:
+        """Tasks of this session that were waiting, ready, running or retrying at the last answer."""
+        return self._unfinished
 
     # -- the port: plans
 
@@ -219,11 +230,11 @@ class Served:
 
     def _ask_again_after(self) -> float | None:
         """Seconds until a further call makes sense; None when only a report of ours can move anything."""
-        if not self._known or self._outbox or self._has_reports():
+        if not self._known or self._outbox or self._has_reports() or self._link.away:
             return LOOK
         if self._active > len(self._held):
             return LOOK if self._held else 0.0  # with nothing to run, the call itself waits for the answer
-        return self._ask_again
+        return None  # timers of the server concern others: a task of ours that is to be tried again is active
 
     def remember(self, rows: Iterable[AttemptRow]) -> None:
         """Send what is remembered of attempts with the next reports."""
@@ -372,7 +383,7 @@ class Served:
             return 0
         if not isinstance(answer, w.SyncAnswer):
             return 0
-        self._unfinished, self._active, self._ask_again = answer.unfinished, answer.active, answer.ask_again
+        self._unfinished, self._active = answer.unfinished, answer.active
         valid_until = flight.first_sent - self._margin
         for row in answer.granted:
             self._take(row, valid_until)
@@ -425,11 +436,11 @@ class Served:
         except SchedulerError as fault:
             log.warning("what was granted could not be learned: %s", fault.message)
             return False
-        indices = self._adopt(answer.tasks)
-        for row, index in zip(answer.tasks, indices, strict=True):
-            if index is not None:
-                self._keys.put(index, bytes.fromhex(row.key))
-                self._note_status(index, row.family, Status.READY)
+        for row, spec in zip(answer.tasks, self._adopt(answer.tasks), strict=True):
+            if spec is not None:
+                self._keys.put(spec.index, bytes.fromhex(row.key))
+                self._policies[spec.index] = spec.policy
+                self._note_status(spec.index, spec.policy.family, Status.READY)
         return all(self._keys.index(key) is not None for key in keys)
 
     def _heed(self, told: Sequence[w.Told]) -> None:
@@ -494,6 +505,11 @@ class Served:
         self._weigh(120)
 
     # -- the port: leases
+
+    def is_lost(self, index: Index, fence: Fence) -> bool:
+        """Whether an attempt is known to have lost its lease: nothing that it did is to be reported."""
+        hold = self._held.get(index)
+        return hold is None or hold.fence != fence or self._holder.is_lost(hold.slot)
 
     def renew(self, command: Renew) -> RenewReply:
         """Extend leases now; the keeper does it by itself."""

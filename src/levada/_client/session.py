@@ -268,7 +268,9 @@ class Session:
         else:
             later = fault.retry_after if isinstance(fault, Refused) else None
             self._retry_at = now + max(backoff(self._failures + 1, self._dice()), later or 0.0)
-        if self._failures == 1:  # the first may be chance
+        if not self._failures and not self.epoch:
+            log.warning("no answer yet, trying again: %s", fault.message, extra={"code": fault.code})
+        elif self._failures == 1 and self.epoch:  # the first may be chance
             log.warning("the server is away; going on with what is held: %s", fault.message, extra={"code": fault.code})
         self._failures += 1
         self.failed_at = boottime()
@@ -276,9 +278,9 @@ class Session:
         self.last_error = fault
 
     def _note_success(self, epoch: int) -> None:
+        if self._failures > (1 if self.epoch else 0):
+            log.warning("the server answers, after %.0f s", self.away)
         self.epoch = max(self.epoch, epoch)
-        if self._failures > 1:
-            log.warning("the server answers again, after %.0f s", self.away)
         self._failures, self.away_since, self._retry_at = 0, None, 0.0
 
     def close(self) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ..errors import FROM_USERS
 from ..task import flatten, info_of
+from .existence import Existence
+
+ONE_BY_ONE = 16
+"""So many tasks are asked for one after the other; more together."""
 
 
 def missing(task: Any) -> list[str]:
@@ -26,6 +32,39 @@ def is_complete(task: Any) -> bool:
     if (type(task)._info or info_of(type(task))).complete_is_own:
         return bool(task.complete())
     return not missing(task)
+
+
+def are_complete(tasks: Sequence[Any]) -> list[bool]:
+    """For each task whether it is complete now, nothing remembered; False also where that could not be asked.
+
+    Many are asked for together, so that listings answer for targets of one folder.
+    """
+    if len(tasks) <= ONE_BY_ONE:
+        return [_is_there(task) for task in tasks]
+    answers = [True] * len(tasks)
+    targets: list[Any] = []
+    owners: list[int] = []
+    for at, task in enumerate(tasks):
+        try:
+            if info_of(type(task)).complete_is_own:
+                answers[at] = bool(task.complete())
+                continue
+            outputs = flatten(task.output())
+        except FROM_USERS:
+            answers[at] = False
+            continue
+        targets += outputs
+        owners += [at] * len(outputs)
+    for at, there in zip(owners, Existence().ask(targets), strict=True):
+        answers[at] = answers[at] and there is True
+    return answers
+
+
+def _is_there(task: Any) -> bool:
+    try:
+        return is_complete(task)
+    except FROM_USERS:
+        return False
 
 
 def is_leftover(task: Any, path: str) -> bool:

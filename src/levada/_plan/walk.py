@@ -170,6 +170,22 @@ class Discovery:
         self._classify({task: parent for task in children if task not in self._index}, specs)
         return self._slice(specs, [])
 
+    def adopt(self, task: Any) -> Index | None:
+        """Number a task that another process walked to; None for one that this process cannot run. Raises what its code raises."""
+        task = self._same(task)
+        index = self._index.get(task)
+        if index is not None and index >= 0:
+            return index
+        info = info_of(type(task))
+        kind = RUN if info.complete_is_own or flatten(task.output()) else _kind_without_output(info)
+        if info.external or kind == EXTERNAL:
+            return None
+        index = self._index[task] = len(self.tasks)
+        self.tasks.append(task)
+        self._parents.append(-1)
+        self.kinds.append(kind)
+        return index
+
     def indices(self, yielded: Any) -> list[Index]:
         """Indices of the incomplete ones among tasks that were walked."""
         found = (self._index.get(self._same(task), COMPLETE) for task in flatten(yielded))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from .._model.messages import AddTasks, Failed, Fence, Grant, HandedBack, SessionId, Suspended, Sync, SyncReply
 from .._model.ports import Attempt, AttemptRow, Scheduler
 from .._model.spec import Index, Policy
-from .._model.status import ExitClass
+from .._model.status import ExitClass, Status
 from .._model.values import NamedTuple
 from .._plan.complete import is_complete
 from .._plan.quiet import Growing
@@ -51,10 +51,10 @@ class Observer(Protocol):
 
 
 class Failure(NamedTuple):
-    """The last attempt of a task that did not end well."""
+    """The last attempt of a task that did not end well; of one that failed elsewhere, its status."""
 
     task: str
-    exit: ExitClass
+    exit: ExitClass | Status
     error: str
     attempt: int
 
@@ -177,6 +177,8 @@ class Runner:
             self._discover()
 
     def _discover(self) -> None:
+        if getattr(self.scheduler, "behind", False):
+            return  # a server that is away, or slow: what was found waits for it
         with Growing():
             if not self._slices and (step := self.discovery.step()) is not None:
                 self._slices.append(step)
@@ -194,7 +196,7 @@ class Runner:
 
     def _exchange(self) -> SyncReply:
         """Report what is known and take what is granted."""
-        room = 0 if self._signals else self.executor.free()
+        room = 0 if self._signals else self._room()
         command = _new(Sync, (self.session, self._done, self._failed, self._back, self._waiting, self._found, room))
         if self._failed or self._back or self._waiting or self._found:
             self._clear()
@@ -206,6 +208,10 @@ class Runner:
         if reply.resumed or reply.cancel or reply.lost:
             self._obey(reply)
         return reply
+
+    def _room(self) -> int:
+        """How many more tasks are asked for."""
+        return self.executor.free()
 
     def _obey(self, reply: SyncReply) -> None:
         for index in reply.resumed:

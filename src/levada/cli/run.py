@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .._model import exit_codes
 from ..errors import LevadaError
 from .options import Option
-from .tasks import OF_TASK, Request, state_of, understand
+from .tasks import CUT_OFF, OF_TASK, PATIENCE, SCHEDULER, Request, state_of, understand
 
 if TYPE_CHECKING:
     from .console import Console
@@ -31,6 +31,9 @@ OPTIONS = (
     Option("--log-level", "LEVEL", "debug, info, warning (default) or error", setting=("run", "log_level")),
     Option("--log-json", "", "log lines as JSON"),
     Option("--state", "FOLDER", "the state folder (locks, attempt history)", setting=("levada", "state")),
+    SCHEDULER,
+    CUT_OFF,
+    PATIENCE,
     *OF_TASK,
 )
 
@@ -93,6 +96,9 @@ def _run(task: Any, request: Request, console: Console) -> Any:
         observer=console,
         state=state_of(settings),
         resources=cast("dict[str, int]", settings.section("resources")),
+        scheduler=cast(str, settings.get("levada", "scheduler", "")),
+        cut_off=cast("str | None", settings.get("run", "cut_off")),
+        patience=cast("float | None", settings.get("run", "patience")),
     )
 
 

@@ -33,7 +33,7 @@ HEADS = {
 
 def summary(result: RunResult, log: str = "levada log") -> list[str]:
     """The lines of the summary, without line ends. log: the command that has the errors of this run."""
-    if result.status == "ok" and not result.done:
+    if result.status == "ok" and not result.done and not result.elsewhere:
         looked = f", {count(result.already, 'task')} complete" if result.already > 1 else ""
         return [f"levada: {one_line(result.wanted)}: nothing to do{looked} ({duration(result.seconds)})"]
     lines = [f"levada: {one_line(result.wanted)}: {HEADS.get(result.status, result.status)} ({duration(result.seconds)})"]
@@ -52,8 +52,12 @@ def _made(result: RunResult) -> list[str]:
         named = ", ".join(f"{escape(family)} {number:,}" for family, number in families[:FAMILIES])
         more = f" and {len(families) - FAMILIES} more" if len(families) > FAMILIES else ""
         lines.append(f"  made      {count(result.done, 'task')}: {named}{more}")
+    if result.elsewhere:
+        lines.append(f"  others    {count(result.elsewhere, 'task')} made by other workers meanwhile")
     if result.already:
         lines.append(f"  complete  {count(result.already, 'task')} before")
+    if result.lost:
+        lines.append(f"  lost      {count(result.lost, 'attempt')} whose lease was lost: the server granted the task to another worker")
     return lines
 
 

@@ -19,6 +19,21 @@ from .options import Option, Parsed, Scanner, plain, split
 
 MODULE = Option("--module", "MODULE", "module that defines tasks, or path of a .py file; may be repeated", short="-m", many=True)
 CONFIG = Option("--config", "FILE", "configuration file instead of levada.toml and pyproject.toml")
+SCHEDULER = Option(
+    "--scheduler", "URL[,URL...]", "addresses of the server that says who runs what; none: no server", setting=("levada", "scheduler")
+)
+CUT_OFF = Option(
+    "--cut-off",
+    "WHAT",
+    "while the server does not answer, an attempt whose lease may have lapsed: freeze (default), continue, or stop",
+    setting=("run", "cut_off"),
+)
+PATIENCE = Option(
+    "--patience",
+    "SECONDS",
+    "how long a run that can do nothing waits for the server (default 600; 30 at its start)",
+    setting=("run", "patience"),
+)
 PARAM_FILE = Option("--param-file", "FILE", "TOML or JSON file with parameter values (the place for secrets)")
 
 NO_MODULE = "no module was named: use --module, or modules = [...] in levada.toml"

@@ -85,12 +85,17 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "levada": {
         "modules": Key(_texts, "modules that define tasks; imported when no --module is given"),
         "state": Key(_text, "the state folder (locks, attempt history)", is_path=True),
+        "scheduler": Key(_text, "addresses of a server, with commas between them: it says who runs what; none: no server"),
+        "token_file": Key(_text, "file with the token for the server", is_path=True),
+        "ca": Key(_text, "certificates to trust for https, instead of the system's (PEM)", is_path=True),
     },
     "run": {
         "workers": Key(_whole(1), "slots: so many tasks at once"),
         "executor": Key(_one_of("inline", "threads", "processes"), "where tasks run"),
         "attempts": Key(_whole(1), "attempts of a task in all, for tasks that do not say it themselves"),
         "grace": Key(_seconds, "seconds that running tasks are given when the run is stopped"),
+        "cut_off": Key(_one_of("freeze", "continue", "stop"), "what becomes of an attempt whose lease may have lapsed"),
+        "patience": Key(_seconds, "seconds without an answer of the server, and with nothing that runs, until a run ends"),
         "console": Key(_yes_or_no, "show progress while running"),
         "log_level": Key(_one_of("debug", "info", "warning", "error"), "least level of log lines that are shown"),
     },

@@ -169,7 +169,7 @@ class Settings:
         self._values[section, key] = Value(value, where)
 
     def add_environment(self) -> None:
-        """Take what the environment says: LEVADA_<SECTION>__<KEY>, LEVADA_PARAM__<Family>__<param>, LEVADA_STATE."""
+        """Take what the environment says: LEVADA_<SECTION>__<KEY>, LEVADA_PARAM__<Family>__<param>, LEVADA_STATE, LEVADA_SCHEDULER."""
         for name, text in self._environ.items():
             if not name.startswith(SETTING_PREFIX) or "__" not in name:
                 continue
@@ -177,8 +177,9 @@ class Settings:
                 self._add_env_parameter(name, text)
             else:
                 self._add_env_setting(name, text)
-        if self._environ.get("LEVADA_STATE"):
-            self._values["levada", "state"] = Value(self._environ["LEVADA_STATE"], "environment LEVADA_STATE")
+        for key, name in (("state", "LEVADA_STATE"), ("scheduler", "LEVADA_SCHEDULER")):
+            if self._environ.get(name):
+                self._values["levada", key] = Value(self._environ[name], f"environment {name}")
 
     def _add_env_parameter(self, name: str, text: str) -> None:
         rest = name[len(PARAM_PREFIX) :]

@@ -1,0 +1,330 @@
+"""Runs and assistants whose scheduler is a server: session, leases, keeper, executor and runner put together.
+
+Loaded when there is something to run, or a secret whose key only the server knows. The order matters: the keeper
+is forked before any thread and any child, and after what it must share with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ._client.address import find_token, parse_addresses
+from ._client.scheduler import Served
+from ._client.session import Link
+from ._client.translate import Described
+from ._model import exit_codes
+from ._model.messages import SessionId
+from ._model.status import Status
+from ._plan.walk import BLIND, RUN, Discovery, Slice
+from ._run import EXAMPLES, Options, RunResult, Work, executor_of, names_of, state_of
+from ._server.trail import Trail
+from ._worker.guard import CALL, Guard
+from ._worker.keeper import FREEZE, Keeper, Keeping
+from ._worker.leases import Leases
+from ._worker.process import Spawning
+from ._worker.runner import Failure
+from ._worker.together import Resident, Together
+from .errors import ConfigError, Refused, SchedulerError
+from .task import identity_of, info_of, repr_of
+
+PATIENCE = 600.0  # seconds without an answer, and with nothing that runs, until a run ends
+OPENING = 30.0  # seconds for the first answer: somebody, or cron, waits
+SETTLE = 10.0  # seconds that the last reports may take
+GOODBYE = 5.0
+log = logging.getLogger("levada")
+
+
+class Connection:
+    """A session with the server, and the leases that it holds. Opened by making it; raises what opening raises.
+
+    hello: what an assistant says of itself. opening: seconds for the first answer.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        wanted: Sequence[Any] = (),
+        *,
+        modules: Sequence[str] = (),
+        patience: float = PATIENCE,
+        opening: float = OPENING,
+    ) -> None:
+        self.folder = state_of(options.state)
+        self.link = link_of(options.scheduler, self.folder)
+        self.session = SessionId(os.urandom(16).hex())
+        self.runner: Together | None = None
+        self.discovery: Discovery | None = None
+        self.room: Room | None = None
+        patience = options.patience if options.patience is not None else patience
+        self.leases = Leases()
+        self._closed = False
+        hello = {"modules": list(modules)} if modules else {"goal": goal_of(wanted)}
+        try:
+            self.served = Served(
+                self.link,
+                self.session,
+                self._describe,
+                holder=self.leases,
+                still_done=self._still_done,
+                adopt=self._adopt if modules else None,
+                hello=hello,
+                patience=patience,
+                opening=min(opening, patience),
+                folder=self.folder,
+            )
+        except Refused as no:
+            self.leases.close()
+            raise _explained(no, self.link) from no
+        except BaseException:
+            self.leases.close()
+            raise
+
+    def secret_key(self) -> bytes:
+        """Under which secrets are replaced, the same for all workers of the server."""
+        key = self.served.namespace_key
+        if key is None:
+            raise ConfigError("the server gives no key for secret parameters", hint="It is older than this Levada, or another program.")
+        return bytes.fromhex(key)
+
+    def _describe(self, index: int) -> Described:
+        discovery = self.discovery
+        if discovery is None:
+            raise RuntimeError("nothing is planned yet")
+        task = discovery.tasks[index]
+        key, canonical = identity_of(task)
+        return Described(key, canonical, module_of(task))
+
+    def _still_done(self, index: int) -> bool:
+        return self.runner is None or self.runner.still_done(index)
+
+    def _adopt(self, rows: Sequence[Any]) -> Sequence[Any]:
+        return self.runner.adopt(rows) if isinstance(self.runner, Resident) else [None] * len(rows)
+
+    def close(self) -> None:
+        """Say goodbye; all attempts have ended before. Harmless to repeat."""
+        if self._closed:
+            return
+        self._closed = True
+        self.served.close(GOODBYE)
+        if self.room is not None:
+            self.room.close()
+        self.leases.close()
+
+
+def link_of(addresses: str, folder: str) -> Link:
+    """How to reach a server: its addresses as text, the token from where it stands. Raises ConfigError."""
+    from .config import setting
+
+    parsed = parse_addresses(addresses)
+    file, ca = setting("levada", "token_file"), setting("levada", "ca")
+    environ = dict(os.environ)
+
+    def token() -> str:
+        return find_token(environ, folder, parsed, file=None if file is None else str(file))
+
+    token()
+    return Link(parsed, token, None if ca is None else str(ca))
+
+
+def _explained(no: Refused, link: Link) -> Exception:
+    """What a refusal at the door means."""
+    if no.status not in (401, 403):
+        return no
+    server = ", ".join(map(str, link.addresses))
+    if not link.token():
+        return ConfigError(f"{server}: a token is needed", hint="Give it in LEVADA_TOKEN, or in the file that [levada] token_file names.")
+    return ConfigError(
+        f"{server}: the token is not accepted: {no.message}",
+        hint="Workers need one of the role worker: `levada token create --role worker`.",
+    )
+
+
+def goal_of(wanted: Sequence[Any]) -> str:
+    """A key for what is wanted, equal for two runs of one command. Secrets do not count."""
+    texts = sorted(json.dumps([type(task).get_task_family(), _without_secrets(task)], sort_keys=True) for task in wanted)
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+
+
+def _without_secrets(task: Any) -> dict[str, str]:
+    return {name: p.serialize(getattr(task, name)) for name, p in info_of(type(task)).params if p.significant and not p.secret}
+
+
+def module_of(task: Any) -> str | None:
+    """Where an assistant finds the class of a task; None when it could not build the task from what the server may know."""
+    module = type(task).__module__
+    if module in ("__main__", "__mp_main__"):
+        return None
+    for name, parameter in info_of(type(task)).params:
+        if parameter.secret:
+            return None
+        if not parameter.significant and not (parameter.has_default and parameter.default == getattr(task, name)):
+            return None
+    return module
+
+
+class Room:
+    """What runs attempts under leases: trail, keeper, guard and executor, made in this order."""
+
+    def __init__(self, connection: Connection, options: Options, discovery: Discovery) -> None:
+        connection.room = self
+        leases = connection.leases
+        self._keeper: Keeper | None = None
+        self._listens = False
+        self._trail = Trail(connection.folder)
+        keeping = Keeping(connection.link, str(connection.session), connection.served.lease, cut_off=options.cut_off or FREEZE)
+        self._keeper = Keeper(leases, keeping)
+        guard = Guard(leases)
+        self.executor = executor_of(options, discovery, guard.hooks(), Spawning(guard.spawning()), leases.frozen_seconds)
+        if threading.current_thread() is threading.main_thread():
+            self._listens = True
+            guard.listen(self.executor)
+
+    def close(self) -> None:
+        """End the keeper."""
+        if self._keeper is not None:
+            self._keeper.close()
+        if self._listens and CALL is not None:
+            signal.signal(CALL, signal.SIG_DFL)
+        self._trail.close(untidy=getattr(getattr(self, "executor", None), "untidy", False))
+
+
+class SharedWork(Work):
+    """A run that has something to do, and shares it with whoever else the server knows."""
+
+    def __init__(
+        self, discovery: Discovery, slices: list[Slice], wanted: list[Any], started: float, options: Options, connection: Connection
+    ) -> None:
+        self._connection = connection
+        super().__init__(discovery, slices, wanted, started, options)
+
+    def _open(self, slices: list[Slice]) -> None:
+        connection, options = self._connection, self._options
+        connection.discovery = self._discovery
+        self._executor = Room(connection, options, self._discovery).executor
+        self._scheduler = connection.served
+        self._runner = connection.runner = self._together = Together(
+            connection.served,
+            connection.session,
+            self._discovery,
+            self._executor,
+            slices=slices,
+            observer=self._observer,
+            remember=connection.served.remember,
+            look_after_lock=True,
+            grace=options.grace,
+            name=f"pid {os.getpid()}",
+        )
+
+    def _close(self) -> None:
+        self._connection.close()
+
+    # -- how it ended
+
+    def _result(self) -> RunResult:
+        served = self._connection.served
+        settled = served.settle(SETTLE)
+        try:
+            if not settled:
+                raise SchedulerError("the last reports have not reached the server")
+            return self._whole_result()
+        except SchedulerError as fault:
+            if self._runner.signum is None:
+                raise
+            log.warning("the run was stopped while the server is away: %s", fault.message)
+            return self._own_result()
+
+    def _whole_result(self) -> RunResult:
+        result = super()._result()
+        result.lost = self._together.lost
+        states = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
+        left = set(self._scheduler.having(Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING, *states))
+        result.elsewhere = self._elsewhere(left)
+        if result.failed > len(self._runner.failures):
+            result.failures = (*result.failures, *self._failed_elsewhere())[:EXAMPLES]
+        if result and (unseen := self._together.unseen(self._discovery.roots)):
+            self._doubt(result, unseen)
+        return result
+
+    def _elsewhere(self, left: set[int]) -> int:
+        """How many tasks of this plan others have made."""
+        ours = self._runner.done + self._runner.already
+        kinds = self._discovery.kinds
+        return max(0, sum(1 for index, kind in enumerate(kinds) if kind in (RUN, BLIND) and index not in left) - ours)
+
+    def _failed_elsewhere(self) -> list[Failure]:
+        """Tasks that failed in other workers, or before, with what the server knows of it."""
+        found: list[Failure] = []
+        for index in self._scheduler.having(Status.FAILED, Status.DISABLED):
+            if index not in self._runner.failures and len(found) < EXAMPLES:
+                view = self._scheduler.view(index)
+                again = "" if view.retry_in is None else f"; it may run again in {view.retry_in:.0f} s, or after `levada retry`"
+                found.append(
+                    Failure(repr_of(self._discovery.tasks[index]), view.status, f"{view.reason or view.status}{again}", view.attempts)
+                )
+        return found
+
+    def _doubt(self, result: RunResult, unseen: list[int]) -> None:
+        """All is done, others say; this process does not see it, so it cannot end with 0 (P9)."""
+        result.status, result.exit_code, result.failed = "failed", exit_codes.FAILED, len(unseen)
+        words = "done, as another worker said; not there for this process. Do both see the same files?"
+        result.failures = tuple(Failure(repr_of(self._discovery.tasks[index]), Status.DONE, words, 0) for index in unseen[:EXAMPLES])
+
+    def _own_result(self) -> RunResult:
+        """What this process knows by itself."""
+        runner, counts = self._runner, self._scheduler.progress().counts
+        return RunResult(
+            "interrupted",
+            exit_codes.INTERRUPTED if runner.signum == signal.SIGINT else exit_codes.TERMINATED,
+            time.perf_counter() - self._started,
+            names_of(self._wanted),
+            done=runner.done,
+            already=runner.already + self._discovery.complete,
+            blocked=sum(counts) - counts[Status.DONE],
+            lost=self._together.lost,
+            attempts=runner.attempts,
+            done_by_family=runner.done_by_family,
+        )
+
+
+def assist(modules: Sequence[str], options: Options) -> int:
+    """Run tasks of these modules that others registered, until a signal comes; the exit code.
+
+    Raises what opening a session raises; later the server may be away as long as it likes, unless ``patience`` says otherwise.
+    """
+    while True:
+        runner = _shift(modules, options)
+        if runner.signum is not None:
+            return exit_codes.OK
+
+
+def _shift(modules: Sequence[str], options: Options) -> Resident:
+    """One session of an assistant. It ends by a signal, or when it knows of too many tasks."""
+    connection = Connection(options, modules=modules, patience=math.inf, opening=math.inf)
+    discovery = connection.discovery = Discovery([])
+    try:
+        runner = connection.runner = Resident(
+            connection.served,
+            connection.session,
+            discovery,
+            Room(connection, options, discovery).executor,
+            modules=modules,
+            observer=options.observer,
+            remember=connection.served.remember,
+            look_after_lock=True,
+            grace=options.grace,
+            name=f"pid {os.getpid()}",
+        )
+        runner.go()
+        connection.served.settle(SETTLE)
+    finally:
+        connection.close()
+    return runner
