@@ -145,7 +145,18 @@ def run(
     """
     started = time.perf_counter()
     options = Options(
-        workers, executor, pdb, grace, observer, state, resources, exclusive, history, scheduler_of(scheduler), cut_off, patience
+        workers=workers,
+        executor=executor,
+        pdb=pdb,
+        grace=grace,
+        observer=observer,
+        state=state,
+        resources=resources,
+        exclusive=exclusive,
+        history=history,
+        scheduler=scheduler_of(scheduler),
+        cut_off=cut_off,
+        patience=patience,
     )
     wanted = flatten(tasks)
     for task in wanted:
@@ -183,18 +194,19 @@ class Options:
 
     def __init__(
         self,
-        workers: int,
-        executor: str | None,
-        pdb: bool,
-        grace: float | None,
-        observer: Observer | None,
-        state: str | None,
-        resources: Mapping[str, int] | None,
-        exclusive: bool,
-        history: bool,
-        scheduler: str,
-        cut_off: str | None,
-        patience: float | None,
+        *,
+        workers: int = 1,
+        executor: str | None = None,
+        pdb: bool = False,
+        grace: float | None = None,
+        observer: Observer | None = None,
+        state: str | None = None,
+        resources: Mapping[str, int] | None = None,
+        exclusive: bool = True,
+        history: bool = True,
+        scheduler: str = "",
+        cut_off: str | None = None,
+        patience: float | None = None,
     ) -> None:
         self.workers, self.executor, self.pdb, self.grace, self.observer = workers, executor, pdb, grace, observer
         self.state, self.resources, self.exclusive, self.history = state, resources, exclusive, history

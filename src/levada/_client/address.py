@@ -78,15 +78,29 @@ def parse_addresses(texts: str | Iterable[str]) -> tuple[Address, ...]:
 
 def own_addresses(folder: str) -> tuple[Address, ...]:
     """Where the server of a state folder listens, as it says itself: nearest first; () when none runs."""
+    found = _info(folder).get("addresses")
+    try:
+        addresses = [parse_address(text) for text in found if isinstance(text, str)] if isinstance(found, list) else []
+    except ConfigError:
+        return ()
+    return tuple(sorted(addresses, key=lambda address: address.scheme != "unix"))
+
+
+def server_pid(folder: str) -> int | None:
+    """The process that serves with a state folder, as it says itself; None when none does."""
+    found = _info(folder).get("pid")
+    return found if isinstance(found, int) else None
+
+
+def _info(folder: str) -> dict[str, object]:
     import json
 
     try:
         with open(os.path.join(folder, INFO_FILE), encoding="utf-8") as file:
-            found = json.load(file)["addresses"]
-        addresses = [parse_address(text) for text in found if isinstance(text, str)]
-    except (OSError, ValueError, KeyError, TypeError, ConfigError):
-        return ()
-    return tuple(sorted(addresses, key=lambda address: address.scheme != "unix"))
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_own(address: Address, folder: str) -> bool:
