@@ -628,3 +628,13 @@ def test_a_task_that_asks_for_more_than_there_is_does_not_keep_a_run_waiting() -
     assert house.sync(room=5)[-2:] == (1, 0)
     house.do(m.SetResource("db", 2))
     assert house.claim() == [0]
+
+
+def test_a_task_that_was_invalidated_is_found_complete_by_nobody() -> None:
+    """Who says so may have looked before; who is granted it looks again."""
+    house = House({0: []})
+    house.claim()
+    house.done(0)
+    house.do(m.Invalidate(0))
+    house.sync(found_complete=[0])
+    assert house.status(0) is Status.READY

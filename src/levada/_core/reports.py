@@ -105,7 +105,9 @@ def _late_success(state: State, session: SessionId, index: Index, fence: m.Fence
 
 
 def _found(state: State, command: m.Sync) -> list[Index]:
-    return [index for index in dict.fromkeys(command.found_complete) if state.status[index] in _CAN_BE_FOUND]
+    """A task that was invalidated is found by nobody: the look may be older than that. Whoever is granted it looks again."""
+    found = dict.fromkeys(command.found_complete)
+    return [index for index in found if state.status[index] in _CAN_BE_FOUND and index not in state.generation]
 
 
 # -- other ends --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._core.changes import Change
+from .._core.changes import Change, Granted
 from .._store import ports
 from .._wire.kinds import Answer
 from ..errors import LevadaError
@@ -71,4 +71,12 @@ class Desk:
             audit=self.audit,
             idempotency=list(self.idempotency.items()),
             tokens=self.tokens,
+            flush=self.host.may_lose and self._grants_again(),
+        )
+
+    def _grants_again(self) -> bool:
+        """Is a task granted that was granted before? If that were lost, the attempt before it would come back to life."""
+        state = self.host.brain.state
+        return any(
+            state.number[index] - state.floor[index] > 1 for change in self.changes if isinstance(change, Granted) for index in change.tasks
         )

@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from .._core.brain import Brain
+from .._core.changes import TasksAdded
 from .._model import messages as m
 from .._model.messages import SessionId
 from .._model.status import Status
@@ -54,6 +55,11 @@ HOUSEKEEPING = 60.0
 log = logging.getLogger("levada.server")
 
 
+def boottime() -> float:
+    """Seconds that count while the machine sleeps, where there is such a clock: a server that slept must notice."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Rules:
     """What an operator sets at start. Seconds."""
 
@@ -75,6 +81,8 @@ class Host:
 
     ``submit`` and what else the HTTP layer calls is thread-safe. ``failed`` tells why the host ended by itself: the store was
     taken over by another server (Deposed), or broke. contested: another server may depose this one while it lives.
+    boot: names this life of the machine that the store is on, where a power cut may cost the last commits; then nothing is
+    granted for a lease after the machine has started anew, or after each start where its lives cannot be told ("?").
     quick_disk: commits wait for no disk (``synchronous="normal"``), so they need no thread of their own.
     """
 
@@ -87,7 +95,8 @@ class Host:
         namespace_key: str | None = None,
         contested: bool = False,
         quick_disk: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        boot: str = "",
+        clock: Callable[[], float] = boottime,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.store, self.rules, self.namespace_key = store, rules or Rules(), namespace_key
@@ -105,13 +114,16 @@ class Host:
         self._answers = self._drains = self._commits = 0
         self._ready = self._stopping = False
         self._ended: Callable[[], None] = lambda: None
-        self._contested, self._quick_disk = contested, quick_disk
+        self._contested, self._quick_disk, self._boot = contested, quick_disk, boot
+        self.may_lose = bool(boot)  # a power cut may cost the last commits
+        self.held_until = 0.0  # until then no task is granted
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._scheduled = self._committing = self._is_full = False
         self._carried: Desk | None = None
+        self._hurry = False  # held claims were left to be looked at
         self._commit_takes = 0.0  # seconds, lately
         self._snapshot: Iterator[int] | None = None
         self._beat_at = self._keep_at = self._tick_at = self._slept_at = self._sure_at = 0.0
@@ -150,6 +162,7 @@ class Host:
         self.office.open()
         self._restart(epoch)
         self._tick_at = self._slept_at = self._sure_at = self.clock()
+        self._hold()
         self._beat_at, self._keep_at = self.clock() + BEAT, self.clock() + BEAT
         self._live_in(loop)
         log.info("ready", extra={"epoch": epoch, "tasks": len(self.registry), "sessions": len(self.members)})
@@ -162,6 +175,22 @@ class Host:
         batch = self._batch(desk)
         if batch is not None:
             self.store.commit(batch)
+
+    def _hold(self) -> None:
+        """After a power cut with NORMAL the last grants may have no row: whoever has them gets their lease to find out."""
+        self.held_until = 0.0
+        if self._boot and (self._boot == "?" or self.store.noted("boot") not in (None, self._boot)):
+            self.held_until = self.clock() + self.rules.lease
+            log.warning("nothing is granted for a lease: the machine started anew", extra={"seconds": self.rules.lease})
+        elif self._boot:
+            self.store.note("boot", self._boot)
+
+    def _end_hold(self) -> None:
+        """Noted only now: a server that ends during the hold must hold again."""
+        self.held_until = 0.0
+        self._hurry = True
+        if self._boot != "?":
+            self.store.note("boot", self._boot)
 
     def _live_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
         begun = threading.Event()
@@ -285,6 +314,7 @@ class Host:
 
     def park(self, member: Member) -> None:
         """Hold a claim open."""
+        member.groups = frozenset(self.brain.state.sessions[member.id].groups)
         self._parked[member.id] = member
 
     def unpark(self, member: Member) -> None:
@@ -292,18 +322,44 @@ class Host:
         self._parked.pop(member.id, None)
         member.call = None
 
-    def _look_again(self, desk: Desk) -> None:
-        """Answer held claims that can be answered; those that were looked at go to the end of the line."""
+    def _look_again(self, desk: Desk, *, over: bool) -> None:
+        """Answer held claims that can be answered now. over: look for those whose time is over, or whose client went away, too."""
         if not self._parked:
             return
-        now, may_work = self.clock(), self.brain.may_work
-        for member in list(self._parked.values())[:LOOKS]:
-            call = member.call
-            due = desk.stirred or now >= member.deadline or (call is not None and call.gone)
-            if (due or may_work(member.id) or self._is_idle(member)) and work.claim_again(desk, member):
-                continue
-            if len(self._parked) > LOOKS:
-                self._parked[member.id] = self._parked.pop(member.id)
+        if over:
+            now = self.clock()
+            for member in [one for one in self._parked.values() if now >= one.deadline or (one.call is not None and one.call.gone)]:
+                work.claim_again(desk, member)
+        stirred = self._stirred(desk)
+        if stirred is None:
+            waiting = list(self._parked.values())
+        elif stirred:
+            waiting = [member for member in self._parked.values() if not member.groups.isdisjoint(stirred)]
+        else:
+            return
+        for member in waiting[:LOOKS]:
+            if desk.stirred or self.brain.may_work(member.id) or self._is_idle(member):
+                work.claim_again(desk, member)
+        for member in waiting[LOOKS:]:  # these were not looked at: first the next time, which is soon
+            self._parked[member.id] = self._parked.pop(member.id)
+            self._hurry = True
+
+    def _stirred(self, desk: Desk) -> set[int] | None:
+        """Groups of tasks in which something happened; None where it may concern all."""
+        if desk.stirred or self._hurry:
+            self._hurry = False
+            return None
+        state = self.brain.state
+        if desk.changes and not state.is_plain:
+            return None  # what ended may have freed what tasks of any group wait for
+        found: set[int] = set()
+        for change in desk.changes:
+            tasks = getattr(change, "tasks", None)
+            if tasks is not None and not isinstance(change, TasksAdded):
+                found.update(map(state.group.__getitem__, tasks))
+            elif (task := getattr(change, "task", None)) is not None:
+                found.add(state.group[task])
+        return found
 
     def _is_idle(self, member: Member) -> bool:
         """Nothing that this session may run can move by itself: it should know."""
@@ -355,18 +411,20 @@ class Host:
         for lane in (Lane.URGENT, Lane.WORK):
             for call in self._mailbox.take(lane, DRAIN):
                 self._serve(desk, call)
-        if lag or self.clock() >= self._tick_at:
+        tick = bool(lag) or self.clock() >= self._tick_at
+        if tick:
             self._tick_at = self.clock() + TICK
             desk.handle(m.Tick(lag))
-        self._look_again(desk)
+        self._look_again(desk, over=tick)
         self._drains += 1
         self._slept_at = self.clock()
         self._write(desk)
 
     def _make_sure(self) -> None:
         """We were away: are we still the server of this store?"""
+        began = self.clock()
         self.store.heartbeat()
-        self._sure_at = self.clock()
+        self._sure_at = began
 
     def _meanwhile(self) -> None:
         """While a commit is on its way: renewals and confirmations from memory, unless we may have been deposed."""
@@ -448,8 +506,8 @@ class Host:
 
     def _took(self, began: float, slow: float = SLOW_COMMIT) -> None:
         """A slow commit is remembered for some dozens of quick ones."""
-        self._sure_at = self.clock()
-        took = self._sure_at - began
+        self._sure_at = began
+        took = self.clock() - began
         self._commit_takes = max(took if took > slow else 0.0, self._commit_takes * 0.95)
         self._commits += 1
 
@@ -497,7 +555,7 @@ class Host:
             self._tell(desk)
         self._read(self._mailbox.take(Lane.READ, READS))
         self._housekeep()
-        if not self._scheduled and (len(self._mailbox) or self._carried is not None or self._snapshot is not None):
+        if not self._scheduled and (len(self._mailbox) or self._carried is not None or self._snapshot is not None or self._hurry):
             self._scheduled = True
             self._soon()
 
@@ -517,6 +575,8 @@ class Host:
         """What must be done now and then, a bounded piece at a time."""
         self._keep_snapshot()
         now = self.clock()
+        if self.held_until and now >= self.held_until:
+            self._end_hold()
         if now >= self._beat_at:
             self._beat_at = now + BEAT
             self._make_sure()

@@ -22,7 +22,21 @@ OPEN = b""
 class Member:
     """One session. ``fresh``: read from the store, so that numbers without effect may be missing."""
 
-    __slots__ = ("about", "about_text", "answer", "call", "deadline", "draining", "fresh", "id", "number", "room", "seen", "token")
+    __slots__ = (
+        "about",
+        "about_text",
+        "answer",
+        "call",
+        "deadline",
+        "draining",
+        "fresh",
+        "groups",
+        "id",
+        "number",
+        "room",
+        "seen",
+        "token",
+    )
 
     def __init__(self, id: SessionId, token: str) -> None:
         self.id = id
@@ -37,6 +51,7 @@ class Member:
         self.call: Call | None = None  # a claim that waits
         self.room = 0
         self.deadline = 0.0
+        self.groups: frozenset[int] = frozenset()  # of tasks that it may run, when its claim began to wait
 
     @property
     def modules(self) -> list[str]:

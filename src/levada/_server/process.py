@@ -63,6 +63,7 @@ class Server:
             namespace_key=namespace_key(plan.folder),
             contested="://" in place,
             quick_disk="://" not in place and plan.synchronous == "normal",
+            boot="" if plan.synchronous == "full" else "?" if "://" in place else boot_id(),
         )
         self.host.office.folder = os.path.join(plan.folder, "backups")
         self.host.on_end(self._end.set)
@@ -143,6 +144,15 @@ def _signals(end: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def boot_id() -> str:
+    """Names this life of the machine; "?" where that cannot be told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip() or "?"
+    except OSError:
+        return "?"
 
 
 def namespace_key(folder: str) -> str:

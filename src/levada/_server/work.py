@@ -244,7 +244,7 @@ def sync(desk: Desk, call: Call) -> Done:
         command, lost = _translated(desk, member, asked)
         desk.attempts += [_attempt(one) for one in asked.attempts]
     before = len(desk.changes)
-    reply: m.SyncReply = desk.handle(command)
+    reply: m.SyncReply = desk.handle(command._replace(room=0) if desk.host.held_until else command)
     if answered is None:
         member.number, member.answer, member.fresh = asked.seq, OPEN, False
         if len(desk.changes) > before or asked.attempts:
@@ -275,10 +275,11 @@ def claim_again(desk: Desk, member: Member) -> bool:
         return False
     if call.gone:
         desk.host.unpark(member)
+        call.answer(Refusal("conflict", "the client went away"))
         return True
     over = desk.host.clock() >= member.deadline
     before = len(desk.changes)
-    reply: m.SyncReply = desk.handle(m.Sync(member.id, room=member.room))
+    reply: m.SyncReply = desk.handle(m.Sync(member.id, room=0 if desk.host.held_until else member.room))
     if not over and not _says(reply) and (reply.active or member.about.get("modules")):
         return False
     desk.host.unpark(member)

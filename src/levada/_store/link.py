@@ -39,10 +39,10 @@ class Link(Protocol):
 
     def has_table(self, name: str) -> bool: ...
 
-    def transaction(self, *, durable: bool = True) -> AbstractContextManager[None]:
+    def transaction(self, *, durable: bool = True, flush: bool = False) -> AbstractContextManager[None]:
         """Commit at the end of the block, undo everything when it raises.
 
-        durable=False: what a later durable commit covers; not flushed by itself.
+        durable=False: what a later durable commit covers; not flushed by itself. flush: to the disk, whatever the store was opened with.
         """
         ...
 

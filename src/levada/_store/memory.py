@@ -50,6 +50,7 @@ class Disk:
         self.audit: list[StoredAudit] = []
         self.idempotency: dict[str, tuple[float, bytes]] = {}
         self.tokens: dict[str, TokenRow] = {}
+        self.notes: dict[str, str] = {}
         self.given = [0, 0]  # last ids of attempts and of audit lines
 
 
@@ -186,6 +187,12 @@ class MemoryStore(MemoryReader):
         _write_trails(disk, batch)
 
     # -- housekeeping
+
+    def note(self, name: str, value: str) -> None:
+        self._writable().notes[name] = value
+
+    def noted(self, name: str) -> str | None:
+        return self._ours().notes.get(name)
 
     def checkpoint(self, seq: int, parts: Iterable[tuple[str, bytes]]) -> Iterator[int]:
         disk = self._writable()

@@ -106,6 +106,7 @@ class Batch(NamedTuple):
     tasks: new rows, or rows whose text changed (an index that is there is replaced). answers: kept with
     ``seen = at``; a session that is not there is made. closed: sessions to forget, after the answers.
     idempotency: (key, answer) of operators' commands; the first answer of a key stays. tokens: new ones, or ones that changed.
+    flush: to the disk before it returns, also with ``synchronous="normal"``.
     """
 
     at: float
@@ -122,6 +123,7 @@ class Batch(NamedTuple):
     audit: Sequence[AuditRow] = ()
     idempotency: Sequence[tuple[str, bytes]] = ()
     tokens: Sequence[TokenRow] = ()
+    flush: bool = False
 
 
 class Loaded(NamedTuple):
@@ -271,6 +273,14 @@ class Store(Reading, Protocol):
         the step that wrote its last piece; the later steps let the old one and the journal up to seq go.
         Nothing happens unless iterated; stopping early leaves the old snapshot, and its leftovers to the next.
         """
+        ...
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a short text of the host's, on the disk when this returns."""
+        ...
+
+    def noted(self, name: str) -> str | None:
+        """What was noted under that name; None: nothing."""
         ...
 
     def heartbeat(self) -> None:

@@ -119,8 +119,9 @@ class PostgresLink:
         return bool(self.rows("select 1 where to_regclass(?) is not null", (name,)))
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[None]:
-        self.run("begin" if durable else "begin; set local synchronous_commit to off")
+    def transaction(self, *, durable: bool = True, flush: bool = False) -> Iterator[None]:
+        level = "on" if flush else None if durable else "off"
+        self.run("begin" if level is None else f"begin; set local synchronous_commit to {level}")
         try:
             yield
             self.run("commit")
@@ -225,7 +226,7 @@ class PostgresStore(SqlWriting):
 
     def _raise(self, link: PostgresLink, owner: str) -> None:
         """The next epoch, and its lock. Raises StoreBusy when the old holder is in the middle of a commit and cannot be ended."""
-        with link.transaction():
+        with link.transaction(flush=True):  # two lives of one epoch would give the same fences
             link.run("set local lock_timeout to '2s'")
             ((epoch,),) = link.rows(
                 f"update holder set epoch = epoch + 1, owner = ?, clean = 0, beat = {NOW}, backend = pg_backend_pid() returning epoch",  # noqa: S608
@@ -235,9 +236,9 @@ class PostgresStore(SqlWriting):
         self._epoch = epoch
 
     @contextmanager
-    def _committing(self, *, durable: bool = True) -> Iterator[Link]:
+    def _committing(self, *, durable: bool = True, flush: bool = False) -> Iterator[Link]:
         try:
-            with super()._committing(durable=durable) as link:
+            with super()._committing(durable=durable, flush=flush) as link:
                 yield link
         except StoreBroken:
             if newest := self._newest_epoch():

@@ -72,7 +72,7 @@ class SqliteLink:
     def __init__(self, path: str, connect: Connect, *, readonly: bool, synchronous: str = "full") -> None:
         self.place = path
         self._full = synchronous == "full"
-        self._durable = True
+        self._is_full = self._full
         with self._translating():
             self._db = connect(path, readonly)
 
@@ -109,10 +109,11 @@ class SqliteLink:
         return bool(self.rows("select 1 from sqlite_master where type = 'table' and name = ?", (name,)))
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[None]:
-        if self._full and durable != self._durable:
-            self.rows(f"pragma synchronous = {'full' if durable else 'normal'}")
-            self._durable = durable
+    def transaction(self, *, durable: bool = True, flush: bool = False) -> Iterator[None]:
+        full = flush or (durable and self._full)
+        if full != self._is_full:
+            self.rows(f"pragma synchronous = {'full' if full else 'normal'}")
+            self._is_full = full
         self.run("begin immediate")
         try:
             yield
@@ -228,7 +229,7 @@ class SqliteStore(SqlWriting):
         copy_of_file(self._path, f"{self._path}.schema-{schema}.bak", replace=True)
 
     def _begin(self, link: SqliteLink, owner: str) -> None:
-        with link.transaction():
+        with link.transaction(flush=True):  # two lives of one epoch would give the same fences
             link.run("update holder set epoch = epoch + 1, owner = ?, clean = 0, backend = ?", (owner, os.getpid()))
             ((self._epoch,),) = link.rows("select epoch from holder")
 

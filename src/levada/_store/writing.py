@@ -82,10 +82,10 @@ class SqlWriting(SqlReading):
         self._counters = Counters()
 
     @contextmanager
-    def _committing(self, *, durable: bool = True) -> Iterator[Link]:
+    def _committing(self, *, durable: bool = True, flush: bool = False) -> Iterator[Link]:
         """A transaction of the server that took over. Raises Deposed, with nothing written, when that is another by now."""
         link = self._link
-        with link.transaction(durable=durable):
+        with link.transaction(durable=durable, flush=flush):
             ((epoch,),) = link.rows(link.alive)
             if epoch != self._epoch:
                 raise Deposed(link.place, epoch=self._epoch, newest=epoch)
@@ -140,7 +140,7 @@ class SqlWriting(SqlReading):
         counters = self._counters.copy()
         fresh = self._new_names(batch.tasks)
         try:
-            with self._committing() as link:
+            with self._committing(flush=batch.flush) as link:
                 self._write_tasks(link, batch, fresh)
                 if batch.changes is not None:
                     link.run("insert into journal (seq, changes) values (?, ?)", (batch.seq, batch.changes))
@@ -206,6 +206,14 @@ class SqlWriting(SqlReading):
             return link.run(statement, values)
 
     # -- housekeeping
+
+    def note(self, name: str, value: str) -> None:
+        with self._committing(flush=True) as link:
+            link.many(PUT_META, [(f"host.{name}", value)])
+
+    def noted(self, name: str) -> str | None:
+        rows = self._link.rows("select value from meta where name = ?", (f"host.{name}",))
+        return str(rows[0][0]) if rows else None
 
     def heartbeat(self) -> None:
         with self._committing():
