@@ -6,10 +6,9 @@ knowing what it waits for, and leaves every decision on who runs what to the sch
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._model.messages import AddTasks, Failed, Fence, Grant, HandedBack, SessionId, Suspended, Sync, SyncReply
 from .._model.ports import Attempt, AttemptRow, Scheduler
@@ -24,10 +23,16 @@ from ..targets.atomic import clear_tag
 from ..task import canonical_of, combined, identity_of, key_of, policy_of, repr_of
 from .executor import Ended, Executor, Job, Yielded
 
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # the names that Python gives to its numbers cost as much to make as twenty tasks
+
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
 IN_A_MESSAGE = 4000  # tasks
 YIELDED_AT_ONCE = 100_000  # what the scheduler takes as new requirements of one task
 KEPT = 2000  # attempts that are kept before they are written
+_OK = ExitClass.OK
 RAISED = frozenset({ExitClass.USER, ExitClass.TIMEOUT})
 ALL_THE_SAME = "\nIts outputs are there all the same: a later run will take the task for complete. Remove them if they are wrong.\n"
 KEPT_SECONDS = 5.0  # ... and so long at most
@@ -337,14 +342,8 @@ class Runner:
     def _end(self, held: Running, ended: Ended) -> None:
         self.attempts += 1
         grant = held.grant
-        if ended.exit is ExitClass.OK:
-            family = held.policy.family
-            members = (grant, *grant.batch) if grant.batch else (grant,)
-            for index, fence, _, _, _ in members:
-                self._done.append((index, fence))
-                self._settle(index)
-                self.done += 1
-            self.done_by_family[family] = self.done_by_family.get(family, 0) + len(members)
+        if ended.exit is _OK:
+            self._succeeded(grant, held.policy.family)
         elif ended.exit is ExitClass.CANCELLED and self._signals:
             self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
         else:
@@ -353,6 +352,17 @@ class Runner:
             self._observer.task_ended(held.task, Attempt(*self._row(held, ended)))
         if self._remember is not None:
             self._kept.append(self._row(held, ended))
+
+    def _succeeded(self, grant: Grant, family: str) -> None:
+        index, fence, _, _, batch = grant
+        self._done.append((index, fence))
+        self._settle(index)
+        for one in batch:
+            self._done.append((one.index, one.fence))
+            self._settle(one.index)
+        made = 1 + len(batch)
+        self.done += made
+        self.done_by_family[family] = self.done_by_family.get(family, 0) + made
 
     def _row(self, held: Running, ended: Ended) -> AttemptRow:
         """The fields of an Attempt, as a plain tuple: a million of them are made."""
