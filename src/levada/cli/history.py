@@ -1,4 +1,7 @@
-"""``levada status``, ``history`` and ``log``: what the state folder remembers of past runs. No module is imported."""
+"""``levada status``, ``history`` and ``log``: what the state folder remembers of past runs, or what a server says if one is named.
+
+No module is imported.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ..errors import UsageError, headline
 from .app import DEBUG, HELP
 from .names import LOOKED_AT, choose, meant, name_of
 from .options import Option, Parsed, Scanner
-from .tasks import CONFIG, settings_for, state_of
+from .tasks import CONFIG, SCHEDULER, settings_for, state_of
 from .text import duration, ending, escape, one_line, table
 
 if TYPE_CHECKING:
@@ -23,11 +26,12 @@ JSON = Option("--json", "", "print JSON")
 STATE = Option("--state", "FOLDER", "the state folder", setting=("levada", "state"))
 LIMIT = Option("--limit", "N", "so many at most (default 20)", read=int)
 FAILED = Option("--failed", "", "only attempts that did not end well")
+FOLLOW = Option("--follow", "", "with a server: print what comes until the attempt is over", short="-f")
 
 OPTIONS: Mapping[str, tuple[Option, ...]] = {
-    "status": (LIMIT, JSON, STATE, CONFIG, DEBUG, HELP),
-    "history": (FAILED, LIMIT, JSON, STATE, CONFIG, DEBUG, HELP),
-    "log": (JSON, STATE, CONFIG, DEBUG, HELP),
+    "status": (LIMIT, JSON, SCHEDULER, STATE, CONFIG, DEBUG, HELP),
+    "history": (FAILED, LIMIT, JSON, SCHEDULER, STATE, CONFIG, DEBUG, HELP),
+    "log": (FOLLOW, JSON, SCHEDULER, STATE, CONFIG, DEBUG, HELP),
 }
 
 
@@ -40,11 +44,33 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
         sys.stdout.write(command_help(command, OPTIONS[command]))
         return exit_codes.OK
+    if _names_a_server(parsed, environ):
+        return _of_server(command, parsed, environ)
+    if parsed.flag("follow"):
+        raise UsageError(
+            "--follow needs a server", hint="Name it by --scheduler URL or LEVADA_SCHEDULER; without one, runs print as they go."
+        )
     history = open_history(parsed, environ)
     try:
         return {"status": status, "history": attempts, "log": log}[command](parsed, history)
     finally:
         history.close()
+
+
+def _names_a_server(parsed: Parsed, environ: Mapping[str, str]) -> bool:
+    named = parsed.text("scheduler") or settings_for(parsed, environ).get("levada", "scheduler", "")
+    return named not in ("", "none")
+
+
+def _of_server(command: str, parsed: Parsed, environ: Mapping[str, str]) -> int:
+    from . import watch
+    from .remote import need_server
+
+    remote = need_server(parsed, environ)
+    try:
+        return {"status": watch.status, "history": watch.history, "log": watch.log}[command](remote, parsed)
+    finally:
+        remote.close()
 
 
 def open_history(parsed: Parsed, environ: Mapping[str, str]) -> Any:
@@ -123,9 +149,14 @@ def attempts(parsed: Parsed, history: Any) -> int:
     if not found:
         print(_nothing(history, "no failed attempt was recorded" if parsed.flag("failed") else "no attempt was recorded yet", word))
         return exit_codes.OK
-    rows = [(when(each.started), name_of(each), each.number, each.exit, duration(each.seconds), told_of(each)) for each in found]
-    print("\n".join(table(rows, (f"started ({zone()})", "task", "attempt", "ended", "took", "error"))))
+    print("\n".join(attempt_lines(found)))
     return exit_codes.OK
+
+
+def attempt_lines(found: Sequence[Attempt]) -> list[str]:
+    """A table of attempts."""
+    rows = [(when(each.started), name_of(each), each.number, each.exit, duration(each.seconds), told_of(each)) for each in found]
+    return table(rows, (f"started ({zone()})", "task", "attempt", "ended", "took", "error"))
 
 
 def _wanted(history: Any, word: str | None, limit: int, failed: bool) -> Sequence[Attempt]:
@@ -157,10 +188,17 @@ def log(parsed: Parsed, history: Any) -> int:
     if found is None:
         print(_nothing(history, "no failed attempt was recorded", word))
         return exit_codes.OK
-    took = f"at {when(found.started)} {zone()} after {duration(found.seconds)}"
-    print(f"{escape(name_of(found))}: attempt {found.number} {ending(found.exit)} {took}")
-    print(escape(found.error.rstrip()) or "(no error text)")
+    print("\n".join(ended_lines(found)))
     return exit_codes.OK
+
+
+def ended_lines(found: Attempt) -> list[str]:
+    """How an attempt ended, and the whole of its error."""
+    took = f"at {when(found.started)} {zone()} after {duration(found.seconds)}"
+    if found.exit == "ok":
+        return [f"{escape(name_of(found))}: attempt {found.number} ended well {took}"]
+    said = escape(found.error.rstrip()) or "(no error text)"
+    return [f"{escape(name_of(found))}: attempt {found.number} {ending(found.exit)} {took}", said]
 
 
 def _last_failure(history: Any, word: str) -> Attempt | None:

@@ -1,4 +1,8 @@
-"""``levada why``: where a task stands, in one chain of facts from it to what would end the wait."""
+"""``levada why``: where a task stands, in one chain of facts from it to what would end the wait.
+
+A server that is named knows more than the targets tell: who runs it, and what all others wait for. Without one, and for tasks that it does
+not know, the chain is made here.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 from .._model import exit_codes
 from ..config.state import state_folder, state_path
-from ..errors import StateFolderError
-from .options import Option
-from .tasks import OF_TASK, Request, state_of, understand
+from ..errors import Refused, StateFolderError, UsageError
+from .options import Option, Parsed, Scanner
+from .tasks import OF_TASK, SCHEDULER, Request, override, state_of, understand
 from .text import escape
 
 if TYPE_CHECKING:
     from .._model.ports import Attempt
 
-OPTIONS = (Option("--json", "", "print JSON"), Option("--state", "FOLDER", "the state folder", setting=("levada", "state")), *OF_TASK)
+OPTIONS = (
+    Option("--json", "", "print JSON"),
+    Option("--state", "FOLDER", "the state folder", setting=("levada", "state")),
+    SCHEDULER,
+    *OF_TASK,
+)
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     """Carry out ``levada why``."""
+    if (answered := _by_name(arguments, environ)) is not None:
+        return answered
     request = understand(command, arguments, OPTIONS, environ, lambda word, request: _recall(word, request, environ))
     if request is None:
         return exit_codes.OK
     task = request.task()
+    if (answered := _by_key(task, request, environ)) is not None:
+        return answered
     from .._plan.why import why
     from .._run import give_secrets_a_key
 
@@ -38,6 +51,61 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     else:
         print("\n".join(escape(line) for line in found.lines()))
     return exit_codes.OK
+
+
+def _by_name(arguments: list[str], environ: Mapping[str, str]) -> int | None:
+    """What a server says of a task that is named by a key, or in full; None where it must be found by its module first."""
+    parsed = Parsed()
+    try:
+        Scanner(arguments, OPTIONS).parse(parsed)
+    except UsageError:
+        return None  # parameters of a task
+    if len(parsed.words) != 1 or parsed.flag("help") or not _is_name(parsed.words[0]):
+        return None
+    from .remote import find_server, task_key
+    from .watch import why
+
+    remote = find_server(parsed, environ)
+    if remote is None:
+        return None
+    try:
+        return why(remote, task_key(remote, parsed.words[0]), as_json=parsed.flag("json"))
+    except UsageError:
+        if _is_key(parsed.words[0]):
+            raise
+        return None
+    finally:
+        remote.close()
+
+
+def _is_name(word: str) -> bool:
+    return _is_key(word) or "(" in word
+
+
+def _is_key(word: str) -> bool:
+    return len(word) >= 6 and not word.strip("0123456789abcdef")
+
+
+def _by_key(task: Any, request: Request, environ: Mapping[str, str]) -> int | None:
+    """What a server says of a task; None where none is named, or it does not know the task."""
+    override(request, OPTIONS)
+    if request.settings.get("levada", "scheduler", "none") in ("", "none"):
+        return None
+    from ..task import key_of
+    from .remote import find_server
+    from .watch import why
+
+    remote = find_server(request.parsed, environ)
+    if remote is None:
+        return None
+    try:
+        return why(remote, key_of(task).hex(), as_json=request.parsed.flag("json"))
+    except Refused as no:
+        if no.status != 404:
+            raise
+        return None
+    finally:
+        remote.close()
 
 
 def _recall(word: str, request: Request, environ: Mapping[str, str]) -> tuple[str, dict[str, str]] | None:

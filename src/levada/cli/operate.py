@@ -1,0 +1,103 @@
+"""``levada cancel, retry, forgive, invalidate, done, priority``: commands about tasks of a server, one by one or by family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from .._model import exit_codes
+from ..errors import UsageError
+from .app import DEBUG, HELP
+from .options import Option, Parsed
+from .remote import JSON, SERVER, Remote, need_server, part, task_key, understood
+from .text import count, escape
+
+REASON = Option("--reason", "TEXT", "a line for the audit trail")
+FAMILY = Option("--family", "FAMILY", "all tasks of this family")
+STATUS = Option("--status", "STATUS", "with --family: only tasks that stand so")
+
+_ONE = (REASON, JSON, *SERVER, DEBUG, HELP)
+OPTIONS: Mapping[str, tuple[Option, ...]] = {
+    **dict.fromkeys(("cancel", "retry", "forgive", "invalidate"), (FAMILY, STATUS, *_ONE)),
+    "done": _ONE,
+    "priority": _ONE,
+}
+_VERBS = {"cancel": "cancelled", "retry": "set going again", "forgive": "forgiven", "invalidate": "to be made again", "done": "done"}
+
+
+def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Carry out one of them."""
+    level: str | None = None
+    if command == "priority":
+        arguments, level = _taken_out(arguments)
+    parsed = understood(command, arguments, OPTIONS[command])
+    if parsed is None:
+        return exit_codes.OK
+    family = parsed.text("family")
+    if family is not None and parsed.words:
+        raise UsageError("either tasks or --family", hint=f"Write `levada {command} TASK ...` or `levada {command} --family FAMILY`.")
+    if family is None and (not parsed.words or parsed.text("status")):
+        more = " LEVEL" if command == "priority" else ""
+        raise UsageError("which task?", hint=f"Write `levada {command} TASK{more}` with a key or a name, as `levada status` shows them.")
+    remote = need_server(parsed, environ)
+    try:
+        if family is not None:
+            return on_family(remote, command, family, parsed)
+        for word in parsed.words:
+            on_task(remote, command, word, parsed, level)
+    finally:
+        remote.close()
+    return exit_codes.OK
+
+
+def _taken_out(arguments: list[str]) -> tuple[list[str], str]:
+    """The last whole number among the arguments, which may begin with a dash, and the rest."""
+    for at in range(len(arguments) - 1, -1, -1):
+        if arguments[at].removeprefix("-").isdecimal():
+            return arguments[:at] + arguments[at + 1 :], arguments[at]
+    if any(word in ("--help", "-h") for word in arguments):
+        return arguments, "0"
+    raise UsageError("which priority?", hint="Write `levada priority TASK LEVEL` with a whole number; higher is more urgent.")
+
+
+def on_task(remote: Remote, command: str, word: str, parsed: Parsed, level: str | None) -> None:
+    """One task; what it was and is."""
+    key = task_key(remote, word)
+    body: dict[str, object] = {"reason": parsed.text("reason")}
+    if level is not None:
+        body["priority"] = int(level)
+    answer = remote.send(f"/v1/tasks/{key}/{command}", body)
+    if parsed.flag("json"):
+        print(json.dumps({"key": key, **answer}))
+    elif level is not None:
+        print(f"{key}: priority {answer['after']} (was {answer['before']})")
+    elif answer["before"] != answer["status"]:
+        print(f"{key}: {answer['status']} (was {answer['before']})")
+    else:
+        print(f"{key}: {_unchanged(command, answer['status'])}")
+
+
+def _unchanged(command: str, status: str) -> str:
+    if command == "cancel" and status == "running":
+        return "running; its worker is asked to stop"
+    if command == "forgive":
+        return f"{status}; its failures count no more"
+    return f"is {status}, nothing was changed"
+
+
+def on_family(remote: Remote, command: str, family: str, parsed: Parsed) -> int:
+    """All tasks of a family that the command concerns, piece by piece."""
+    changed = unchanged = 0
+    after: str | None = None
+    while True:
+        body = {"reason": parsed.text("reason"), "status": parsed.text("status"), "after": after}
+        answer = remote.send(f"/v1/families/{part(family)}/{command}", body)
+        changed, unchanged, after = changed + answer["changed"], unchanged + answer["unchanged"], answer["next"]
+        if after is None:
+            break
+    if parsed.flag("json"):
+        print(json.dumps({"family": family, "changed": changed, "unchanged": unchanged}))
+    else:
+        rest = f", {count(unchanged, 'task')} left as they are" if unchanged else ""
+        print(f"{escape(family)}: {count(changed, 'task')} {_VERBS[command]}{rest}")
+    return exit_codes.OK

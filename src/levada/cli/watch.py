@@ -1,0 +1,248 @@
+"""``levada status, history, log, why`` of a server, and ``workers``, ``resources`` and ``audit``, which only servers have."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._model import exit_codes
+from ..errors import Refused, UsageError
+from .app import DEBUG, HELP
+from .options import Option, Parsed
+from .remote import JSON, SERVER, Remote, is_key, need_server, part, task_key, understood
+from .text import count, duration, escape, one_line, table
+
+LIMIT = Option("--limit", "N", "so many at most (default 20)", read=int)
+OPTIONS: tuple[Option, ...] = (LIMIT, JSON, *SERVER, DEBUG, HELP)
+MOST = 100_000
+HELD = 30.0  # seconds that the server may hold a question for more of a log
+
+
+def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Carry out what only servers have."""
+    parsed = understood(command, arguments, OPTIONS)
+    if parsed is None:
+        return exit_codes.OK
+    if parsed.words:
+        raise UsageError(f"unexpected word {parsed.words[0]!r}", hint=f"Write `levada {command}`.")
+    remote = need_server(parsed, environ)
+    try:
+        return {"workers": workers, "resources": resources, "audit": audit}[command](remote, parsed)
+    finally:
+        remote.close()
+
+
+def _json(value: object) -> int:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+    return exit_codes.OK
+
+
+def _most(parsed: Parsed, default: int) -> int:
+    limit = parsed.values.get("limit", default)
+    if not isinstance(limit, int) or limit < 1:
+        raise UsageError(f"--limit: got {limit}, expected a whole number of 1 or more")
+    return limit
+
+
+# -- what only servers have ----------------------------------------------------------------------
+
+
+def workers(remote: Remote, parsed: Parsed) -> int:
+    """Print the workers."""
+    rows = list(remote.pages("/v1/workers", "workers", _most(parsed, MOST)))
+    if parsed.flag("json"):
+        return _json(rows)
+    if not rows:
+        print(f"no worker is known ({remote.where})")
+        return exit_codes.OK
+    lines = sorted(
+        (row["host"], row["pid"], row["session"][:12], row["running"], duration(row["silent"]), "draining" if row["draining"] else "",
+         ", ".join(row["modules"]))
+        for row in rows
+    )  # fmt: skip
+    print(
+        "\n".join(
+            table([(*row[:1], str(row[1]), *row[2:]) for row in lines], ("host", "pid", "session", "running", "silent", "", "offers"))
+        )
+    )
+    return exit_codes.OK
+
+
+def resources(remote: Remote, parsed: Parsed) -> int:
+    """Print the resources."""
+    rows = list(remote.pages("/v1/resources", "resources", _most(parsed, MOST)))
+    if parsed.flag("json"):
+        return _json(rows)
+    if not rows:
+        print(f"no resource is known ({remote.where})")
+        return exit_codes.OK
+    lines = [(row["name"], row["total"], row["used"], row["waiting"]) for row in rows]
+    print("\n".join(table(lines, ("resource", "total", "in use", "tasks that wait"))))
+    return exit_codes.OK
+
+
+def audit(remote: Remote, parsed: Parsed) -> int:
+    """Print who changed what, newest first; as JSON one line each."""
+    from .history import when, zone
+
+    rows = remote.pages("/v1/audit", "lines", _most(parsed, 20))
+    if parsed.flag("json"):
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+        return exit_codes.OK
+    lines = [
+        (when(row["at"]), row["token"], row["address"], row["action"], row["subject"], row["before"], row["after"], row["reason"])
+        for row in rows
+    ]
+    print("\n".join(table(lines, (f"at ({zone()})", "token", "address", "action", "what", "before", "after", "reason"))))
+    return exit_codes.OK
+
+
+# -- what state folders have too -----------------------------------------------------------------
+
+
+def status(remote: Remote, parsed: Parsed) -> int:
+    """Print how the server and its families stand."""
+    seen = remote.get("/v1/status")
+    rows = list(remote.pages("/v1/families", "families", _most(parsed, MOST)))
+    if parsed.flag("json"):
+        return _json({**seen, "families": rows})
+    state = "paused: nothing is granted" if seen["paused"] else "running"
+    print(f"{remote.where}: {state}; levada {escape(seen['server'])}, epoch {seen['epoch']}, up for {duration(seen['uptime'])}")
+    known = sum(seen["counts"].values())
+    print(f"{count(seen['sessions'], 'worker')}, {count(known, 'task')}, {seen['complete']:,} more found complete\n")
+    head = [name for name, number in seen["counts"].items() if number]
+    if rows:
+        print("\n".join(table([(row["family"], *(row["counts"].get(name, 0) for name in head)) for row in rows], ("family", *head))))
+    return exit_codes.OK
+
+
+def history(remote: Remote, parsed: Parsed) -> int:
+    """Print attempts, newest first: all, those of a family, or those of one task."""
+    from .history import attempt_lines
+
+    word = parsed.words[0] if parsed.words else None
+    query: dict[str, Any] = {"failed": parsed.flag("failed") or None}
+    if word is not None:
+        query |= _family_or_key(remote, word)
+    rows = list(remote.pages("/v1/history", "attempts", _most(parsed, 20), **query))
+    if parsed.flag("json"):
+        return _json(rows)
+    found = [_attempt(row) for row in rows]
+    print("\n".join(attempt_lines(found)) if found else f"no {'failed ' if parsed.flag('failed') else ''}attempt ({remote.where})")
+    return exit_codes.OK
+
+
+def _family_or_key(remote: Remote, word: str) -> dict[str, Any]:
+    """Of a family that the server knows, else of one task."""
+    if not is_key(word) and "(" not in word and remote.get("/v1/history", family=word, limit=1)["attempts"]:
+        return {"family": word}
+    return {"key": task_key(remote, word)}
+
+
+def _attempt(row: Any) -> Any:
+    from .._model.ports import Attempt
+
+    values = {**row, "task": row["params"], "key": bytes.fromhex(row["key"])}
+    return Attempt(*(values[name] for name in Attempt._fields))
+
+
+def why(remote: Remote, key: str, *, as_json: bool) -> int:
+    """Print the chain from a task to what would end its wait."""
+    seen = remote.get(f"/v1/tasks/{part(key)}/why")
+    if as_json:
+        return _json(seen)
+    for place, fact in enumerate(seen["facts"]):
+        print(f"{'  ' if place else ''}{_name(fact)}: {one_line(fact['text'], 500)}")
+    print(f"  -> {escape(seen['ends'])}")
+    return exit_codes.OK
+
+
+def _name(row: Any) -> str:
+    from .names import name_of
+
+    return one_line(name_of(_attempt({**_NOTHING, "key": row["key"], "family": row["family"], "params": row["params"]})))
+
+
+_NOTHING = {"number": 0, "started": 0.0, "seconds": 0.0, "exit": "", "error": "", "fingerprint": "", "cpu": 0.0, "rss": 0, "worker": ""}
+
+# -- logs ----------------------------------------------------------------------------------------
+
+
+def log(remote: Remote, parsed: Parsed) -> int:
+    """Print the log of a task's newest attempt, and how it ended; follow it with -f."""
+    if len(parsed.words) != 1:
+        raise UsageError("which task?", hint="Write `levada log TASK` with a key or a name, as `levada status` and `history` show them.")
+    key = task_key(remote, parsed.words[0])
+    follows = parsed.flag("follow")
+    pieces = _pieces(remote, key, follows=follows)
+    if parsed.flag("json"):
+        return _log_as_json(remote, key, pieces)
+    at_start = True
+    for piece in pieces:
+        if piece.get("dropped"):
+            print(f"{'' if at_start else chr(10)}... {piece['dropped']:,} bytes were not kept ...")
+        if piece["text"]:
+            sys.stdout.write(escape(piece["text"]))
+            at_start = piece["text"].endswith("\n")
+            sys.stdout.flush()
+    if not at_start:
+        print()
+    _tell_end(remote, key)
+    return exit_codes.OK
+
+
+def _pieces(remote: Remote, key: str, *, follows: bool) -> Iterator[Any]:
+    """Pieces of a log to its end: as it is now, or followed until the attempt is over."""
+    offset, fence = 0, dict[str, Any]()
+    while True:
+        try:
+            piece = remote.get(f"/v1/log/{key}", wait=HELD if follows else 0.0, offset=offset, **fence)
+        except Refused as no:
+            if no.status != 404 or fence or remote.get(f"/v1/tasks/{key}")["number"] is not None:
+                raise
+            if not follows:
+                raise
+            _wait_for_start(remote, key)
+            continue
+        fence = {"epoch": piece["epoch"], "number": piece["number"]}
+        offset = piece["next"]
+        if piece["text"]:
+            yield piece
+        if piece["ended"] or not (piece["text"] or follows):
+            yield {**piece, "text": ""}
+            return
+
+
+def _wait_for_start(remote: Remote, key: str) -> None:
+    from time import sleep
+
+    said = False
+    while remote.get(f"/v1/tasks/{key}")["number"] is None:
+        if not said:
+            print(f"levada: {key} was not started yet; `levada why {key}` tells what it waits for", file=sys.stderr)
+            said = True
+        sleep(1.0)
+
+
+def _log_as_json(remote: Remote, key: str, pieces: Iterator[Any]) -> int:
+    found = list(pieces)
+    text = "".join(piece["text"] for piece in found)
+    dropped = sum(piece.get("dropped", 0) for piece in found)
+    last = found[-1]
+    attempts = remote.get("/v1/history", key=key, limit=1)["attempts"]
+    return _json({
+        "key": key, "epoch": last["epoch"], "number": last["number"], "ended": last["ended"], "dropped": dropped, "text": text,
+        "attempt": attempts[0] if attempts else None,
+    })  # fmt: skip
+
+
+def _tell_end(remote: Remote, key: str) -> None:
+    """How the newest attempt that ended did so, with its error."""
+    from .history import ended_lines
+
+    attempts = remote.get("/v1/history", key=key, limit=1)["attempts"]
+    if attempts:
+        print("\n".join(ended_lines(_attempt(attempts[0]))))

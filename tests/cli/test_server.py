@@ -1,0 +1,228 @@
+"""The operators' commands against a real server: what they say, what they change, and that scripts can read it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from levada._server.host import Host, Rules
+from levada._server.http.serve import WebServer
+from levada._server.http.settings import Bind, Settings
+from levada._server.http.tokens import new_token
+from levada._store.opening import open_store
+from levada._store.ports import TokenRow
+from levada._wire import messages as w
+from tests.cli.conftest import Call
+from tests.server.hosting import Place, Served, key
+
+OPERATORS = [
+    "cancel",
+    "retry",
+    "forgive",
+    "invalidate",
+    "done",
+    "priority",
+    "pause",
+    "resume",
+    "drain",
+    "resource",
+    "workers",
+    "resources",
+    "audit",
+]
+
+
+class Serving(Served):
+    """A host as the other tests have it, with HTTP in front. One token lets all in."""
+
+    def _start(self) -> None:
+        self.token = new_token()
+        self.host = Host(open_store(str(self.place.folder / "levada.db"), synchronous="normal"), Rules(), version="9.9")
+        own = TokenRow("own", self.token.digest, "admin", "", "", 1.0, None, None, None)
+        self.host.tokens.replace([own])
+        self.web = WebServer(self.host, Settings(binds=(Bind("127.0.0.1", 0),)), version="9.9")
+        self.web.start()
+        self.host.start("test", own_token=own, loop=self.web.loop)
+
+    def stop(self) -> None:
+        self.host.stop()
+        self.web.stop()
+
+
+@pytest.fixture
+def server(here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Task 1 needs task 0, and so does 2; named by their day."""
+    made = Serving(Place("sqlite", tmp_path_factory.mktemp("server")))
+    monkeypatch.setenv("LEVADA_SCHEDULER", f"http://127.0.0.1:{made.web.port}")
+    monkeypatch.setenv("LEVADA_TOKEN", made.token.text)
+    made.add({0: [], 1: [0], 2: [0]}, "flights.Sum", params=lambda one: f'{{"day": "2013-01-0{one}", "n": "7"}}', resources=[["disk", 1]])
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("command", OPERATORS)
+def test_each_command_of_operators_has_help(here: Path, call: Call, command: str) -> None:
+    said = call(command, "--help")
+    assert said.code == 0
+    assert said.out.startswith(f"Usage: levada {command}")
+    assert "--scheduler" in said.out
+    assert "--json" in said.out
+
+
+@pytest.mark.parametrize("command", OPERATORS)
+def test_without_a_server_these_commands_say_how_to_name_one(here: Path, call: Call, command: str) -> None:
+    words = {"drain": ["w"], "resource": ["disk", "3"], "priority": ["x", "3"]}.get(command, ["x"] if command in OPERATORS[:5] else [])
+    said = call(command, *words)
+    assert (said.code, "which server?" in said.err, "LEVADA_SCHEDULER" in said.err) == (2, True, True)
+
+
+def test_status_tells_of_the_server_and_its_families(server: Serving, call: Call) -> None:
+    said = call("status")
+    assert said.code == 0
+    assert "running; levada 9.9, epoch 1" in said.out
+    assert "1 worker, 3 tasks" in said.out
+    assert said.out.splitlines()[-1].split() == ["flights.Sum", "2", "1"]
+    seen = json.loads(call("status", "--json").out)
+    assert (seen["counts"]["waiting"], seen["families"][0]["family"]) == (2, "flights.Sum")
+
+
+def test_status_without_a_server_is_that_of_the_state_folder(server: Serving, call: Call) -> None:
+    said = call("status", "--scheduler", "none")
+    assert (said.code, "no run was recorded yet" in said.out) == (0, True)
+
+
+def test_tasks_are_named_by_key_start_of_a_key_or_name(server: Serving, call: Call) -> None:
+    for word, number in ((key(1), 1), ("flights.Sum(day=2013-01-01, n=7)", 1), ("2013-01-02", 2), ("flights.Sum(day=2013-01-02)", 2)):
+        said = call("priority", word, "-5", "--json")
+        assert said.code == 0, said.err
+        assert json.loads(said.out)["key"] == key(number)
+    assert "may mean 3 tasks" in call("cancel", "2013-01").err
+    assert "the server has no task 'nowhere'" in call("cancel", "nowhere").err
+    assert "no task has the key" in call("cancel", "f" * 32).err
+
+
+def test_commands_say_what_was_and_what_is(server: Serving, call: Call) -> None:
+    assert (
+        call("cancel", key(1), key(2), "--reason", "late").out == f"{key(1)}: cancelled (was waiting)\n{key(2)}: cancelled (was waiting)\n"
+    )
+    assert call("cancel", key(1)).out == f"{key(1)}: is cancelled, nothing was changed\n"
+    assert call("retry", key(1)).out == f"{key(1)}: waiting (was cancelled)\n"
+    assert call("done", key(0)).out == f"{key(0)}: done (was ready)\n"
+    assert call("invalidate", key(0)).out == f"{key(0)}: ready (was done)\n"
+    assert call("forgive", key(0)).out == f"{key(0)}: ready; its failures count no more\n"
+    assert call("priority", key(0), "9").out == f"{key(0)}: priority 9 (was 0)\n"
+    server.claim()
+    assert call("cancel", key(0)).out == f"{key(0)}: running; its worker is asked to stop\n"
+    assert json.loads(call("retry", key(2), "--json").out) == {"key": key(2), "before": "cancelled", "status": "waiting", "epoch": 1}
+    assert [line.reason for line in server.trail()][:2] == ["late", "late"]
+
+
+def test_families_are_commanded_as_a_whole(server: Serving, call: Call) -> None:
+    assert call("cancel", "--family", "flights.Sum", "--status", "waiting").out == "flights.Sum: 2 tasks cancelled\n"
+    assert json.loads(call("retry", "--family", "flights.Sum", "--json").out) == {"family": "flights.Sum", "changed": 2, "unchanged": 0}
+    assert "no task of a family 'Nobody'" in call("cancel", "--family", "Nobody").err
+    assert call("cancel", "--family", "flights.Sum", key(0)).code == 2
+    assert "which task?" in call("cancel", "--status", "failed").err
+
+
+def test_the_whole_is_governed(server: Serving, call: Call) -> None:
+    assert "paused (was running)" in call("pause").out
+    assert "paused: nothing is granted" in call("status").out
+    assert json.loads(call("resume", "--json").out)["after"] == "running"
+    assert call("resource", "disk", "3").out == "disk: 3 (was 1)\n"
+    assert call("resources").out.splitlines()[1].split() == ["disk", "3", "0", "0"]
+    assert "expected a whole number" in call("resource", "disk", "-3", "--json").err or call("resource", "disk", "x").code == 2
+    row = call("workers").out.splitlines()[1].split()
+    assert row[:4] == ["w.example", "7", "111111111111", "0"]
+    assert "draining, 0 still run" in call("drain", "w.example").out
+    assert json.loads(call("workers", "--json").out)[0]["draining"] is True
+    assert "no worker is 'nobody'" in call("drain", "nobody").err
+
+
+def test_why_is_told_by_the_server(server: Serving, call: Call) -> None:
+    said = call("why", key(1))
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == "flights.Sum(day=2013-01-01, n=7): waiting: waits for 1 of its requirements"
+    assert lines[1].startswith("  flights.Sum(day=2013-01-00, n=7): ready")
+    assert lines[-1].startswith("  -> ")
+    assert json.loads(call("why", "flights.Sum(day=2013-01-01, n=7)", "--json").out)["facts"][1]["key"] == key(0)
+
+
+def test_history_and_log_tell_of_a_failure(server: Serving, call: Call) -> None:
+    server.claim()
+    server.ask(w.Logs(session="1" * 32, chunks=[w.LogItem(key(0), 1, 1, 0, "begun\x1b[2J\nhalf")]), token="w")
+    server.fail(0, "Traceback (most recent call last):\n  File 'a.py', line 3, in run\nValueError: no flights\n")
+
+    assert "ValueError: no flights" in call("history").out
+    assert "no failed attempt" not in call("history", key(0), "--failed").out
+    assert json.loads(call("history", "--json", "--limit", "1").out)[0]["exit"] == "user"
+    said = call("log", key(0)).out
+    assert said.startswith("begun\\x1b[2J\nhalf\n")
+    assert said.rstrip().endswith("ValueError: no flights")
+    seen = json.loads(call("log", key(0), "--json").out)
+    assert (seen["text"], seen["ended"], seen["attempt"]["exit"]) == ("begun\x1b[2J\nhalf", True, "user")
+    assert "was never started" in call("log", key(1)).err
+
+
+def test_a_log_is_followed_until_the_attempt_is_over(server: Serving, call: Call) -> None:
+    server.claim()
+
+    def work() -> None:
+        for at, text in ((0, "one\n"), (4, "two\n")):
+            time.sleep(0.2)
+            server.ask(w.Logs(session="1" * 32, chunks=[w.LogItem(key(0), 1, 1, at, text)]), token="w")
+        time.sleep(0.2)
+        server.done(0)
+
+    worker = Thread(target=work)
+    worker.start()
+    said = call("log", "-f", key(0))
+    worker.join()
+    assert (said.code, said.out) == (0, "one\ntwo\n")
+
+
+def test_who_follows_without_a_server_is_told(here: Path, call: Call) -> None:
+    assert "--follow needs a server" in call("log", "-f", "Sum").err
+
+
+def test_the_audit_trail_is_exported_as_json_lines(server: Serving, call: Call) -> None:
+    call("pause", "--reason", "disk")
+    rows = [json.loads(line) for line in call("audit", "--json").out.splitlines()]
+    assert (rows[0]["action"], rows[0]["reason"], len(rows[0]["chain"])) == ("pause", "disk", 64)
+    assert "pause" in call("audit").out
+
+
+def test_a_wrong_token_and_an_absent_server_are_told(server: Serving, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEVADA_TOKEN", "lvd_" + "x" * 43)
+    assert call("status").code == 2
+    monkeypatch.delenv("LEVADA_TOKEN")
+    assert "a token is needed" in call("pause").err
+    monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
+    said = call("pause", "--scheduler", "http://127.0.0.1:9")
+    assert (said.code, "does not answer" in said.err) == (69, True)
+
+
+def test_a_command_whose_answer_was_lost_has_one_effect(server: Serving, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from levada._client.transport import Transport
+    from levada.errors import ServerUnreachable
+
+    real, lost = Transport.call, list[Any]()
+
+    def losing(self: Transport, path: str, *args: Any, **more: Any) -> bytes:
+        answer = real(self, path, *args, **more)
+        if path.endswith("/cancel") and not lost:
+            lost.append(answer)
+            raise ServerUnreachable("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(Transport, "call", losing)
+    monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
+    assert call("cancel", key(1)).out == f"{key(1)}: cancelled (was waiting)\n"
+    assert [line.action for line in server.trail()] == ["cancel"]
