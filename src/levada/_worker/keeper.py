@@ -276,6 +276,8 @@ class Judge:
         self._leases, self._keeping, self._worker, self._asking, self._folders = leases, keeping, worker, asking, folders
         self._frozen: dict[int, list[procfs.Process]] = {}  # process -> what else we stopped with it
         self._stopped_since: float | None = None  # boottime: the worker is stopped, and not by us
+        stops = keeping.cut_off == STOP  # SIGTERM comes early enough that SIGKILL does not come late
+        self._notice = min(keeping.kill_after, keeping.lease / 3) if stops else 0.0
         self._stopping: dict[int, float] = {}  # serial -> when patience with an attempt ends that was asked to stop
         self._sweeps: list[tuple[int, str, float]] = []  # process, tag, until when it is waited for
         self._looked = boottime()
@@ -312,7 +314,7 @@ class Judge:
                 continue
             if leases.is_lost(slot):
                 self._take_away(slot, group, now)
-            elif now >= leases.valid_until(slot) and self._keeping.cut_off != CONTINUE:
+            elif now >= leases.valid_until(slot) - self._notice and self._keeping.cut_off != CONTINUE:
                 expired.setdefault(abs(group), []).append(slot)
             if abs(group) in self._frozen:
                 with self._asking.lock:
@@ -388,9 +390,9 @@ class Judge:
                 with self._asking.lock:
                     self._leases.flag(slot, GAVE_UP)
             if group == self._worker:
-                self._interrupt(slot, now, self._keeping.kill_after)
+                self._interrupt(slot, now, self._notice)
             elif serial not in self._stopping:
-                self._stopping[serial] = now + self._keeping.kill_after
+                self._stopping[serial] = now + self._notice
                 self._send(group, signal.SIGTERM)
             elif now > self._stopping[serial]:
                 self._kill(group, slot, now)
