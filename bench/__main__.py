@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cron, environments, growth, measure, table
+from . import cron, environments, growth, measure, scheduler, table
 from .workloads import LONG, NORMAL, QUICK, WORKLOADS, Workload
 
 MAIN = ("bare", "with_levada", "with_luigi")
-NAMES = sorted({workload.name for workload in WORKLOADS} | {"cron", "peers"})
+NAMES = sorted({workload.name for workload in WORKLOADS} | {"cron", "peers"} | set(scheduler.ROWS))
 
 
 class Bench:
@@ -33,6 +33,16 @@ class Bench:
         """Measure and print, a block of lines a workload."""
         self._find_luigi()
         print(self._head(), flush=True)
+        if not self.only or set(self.only) - set(scheduler.ROWS):
+            self._embedded()
+        if not self.only or set(self.only) & set(scheduler.ROWS):
+            scheduler.Rows(self.mode, self.luigi, self.notes, self.figures).print(self.only)
+        for note in self.notes:
+            print(f"note: {note}")
+
+    def _embedded(self) -> None:
+        """The table of runs without a server."""
+        print(table.row(table.HEAD), flush=True)
         for workload in WORKLOADS:
             if not self.only or workload.name in self.only:
                 self._print(list(self._lines(workload)))
@@ -41,16 +51,13 @@ class Bench:
         if self.mode == LONG and (not self.only or "peers" in self.only):
             for line in self._peers():
                 print(line, flush=True)
-        for note in self.notes:
-            print(f"note: {note}")
 
     def _head(self) -> str:
         luigi = f"Luigi {environments.version_of(self.luigi, 'luigi')}" if self.luigi else "no Luigi"
         machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
         return (
             f"{time.strftime('%Y-%m-%d')}, CPython {platform.python_version()}, {machine}, {luigi}, {self.mode}\n"
-            "CPU seconds of the run, user and system, children included, unless a line says otherwise; the best of a few runs.\n\n"
-            f"{table.row(table.HEAD)}"
+            "CPU seconds of the run, user and system, children included, unless a line says otherwise; the best of a few runs.\n"
         )
 
     def _find_luigi(self) -> None:

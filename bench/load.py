@@ -1,27 +1,25 @@
-"""A load on a server: sessions that register tasks, claim them in batches and report them done, over real sockets.
+"""A load on a server: processes that register tasks, claim them in batches and report them done, over real sockets.
 
-The clients are lean (one socket each, no engine), so that a figure is the server's. Latencies are those of single requests.
+Latencies are those of single requests. ``python -m bench.load TASKS [WORKERS [BATCH [OPTIONS OF THE SERVER]]]`` runs one load.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-import msgspec
+from . import servers
+from .client import Client, Luigi, percentile
+from .measure import Broken
+from .servers import Server
 
-TICKS = os.sysconf("SC_CLK_TCK")
-SLICE = 1_000
+PATIENCE = 900.0  # seconds for one step of all workers
 
 
 class Shape(NamedTuple):
@@ -32,193 +30,181 @@ class Shape(NamedTuple):
     batch: int = 100
     shared: bool = False
 
-
-class Figures(NamedTuple):
-    """What a load took. Seconds, but for ``rate`` (claims a second) and ``rss`` (bytes of the server at the end)."""
-
-    register: float
-    register_cpu: float
-    claims: float
-    claims_cpu: float  # of the server
-    rate: float
-    p50: float
-    p99: float
-    rss: int
-    granted: int
+    def shares(self) -> list[range]:
+        """The tasks of each worker."""
+        if self.shared:
+            return [range(self.tasks)] * self.workers
+        edges = [self.tasks * number // self.workers for number in range(self.workers + 1)]
+        return [range(first, last) for first, last in pairwise(edges)]
 
 
-class Client:
-    """One session over one socket."""
+class Step(NamedTuple):
+    """What one step of all workers took: wall and CPU seconds (of the server), what each gave back, latencies of all requests."""
 
-    def __init__(self, port: int, token: str, session: str) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._head = (
-            f"HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: "
-        ).encode()
-        self.session, self.seq = session, 0
-        self.latencies: list[float] = []
-        self._decode = msgspec.json.Decoder().decode
-        self._encode = msgspec.json.Encoder().encode
+    wall: float
+    cpu: float
+    results: list[Any]
+    latencies: list[float]
 
-    def post(self, path: bytes, **fields: Any) -> Any:
-        """The decoded answer."""
-        body = self._encode({"session": self.session, **fields})
+    @property
+    def made(self) -> int:
+        """Tasks done, of all workers."""
+        return sum(self.results)
+
+
+class Crew:
+    """Worker processes that do the same step at the same time. make: gives the client of a number, in its process."""
+
+    def __init__(self, server: Server, workers: int, make: Callable[[int], Any]) -> None:
+        self._server = server
+        context = multiprocessing.get_context("fork")
+        self._pipes, self._processes = [], []
+        for number in range(workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, make, number), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    def start(self, step: str, arguments: list[Any], **options: Any) -> float:
+        """Let each worker call this method of its client with an argument of its own; when they began."""
         began = time.perf_counter()
-        self._socket.sendall(b"POST " + path + b" " + self._head + str(len(body)).encode() + b"\r\n\r\n" + body)
-        data = self._socket.recv(1 << 20)
-        head = data.find(b"\r\n\r\n")
-        while head < 0:
-            data += self._socket.recv(1 << 20)
-            head = data.find(b"\r\n\r\n")
-        lower = data[:head].lower()
-        at = lower.index(b"content-length:") + 15
-        length = int(lower[at : lower.find(b"\r", at) if lower.find(b"\r", at) > 0 else None])
-        chunks, have = [data[head + 4 :]], len(data) - head - 4
-        while have < length:
-            piece = self._socket.recv(1 << 20)
-            chunks.append(piece)
-            have += len(piece)
-        self.latencies.append(time.perf_counter() - began)
-        if not data.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"{path.decode()}: {data[:head]!r} {b''.join(chunks)[:300]!r}")
-        return self._decode(b"".join(chunks))
+        for pipe, argument in zip(self._pipes, arguments, strict=True):
+            pipe.send((step, argument, options))
+        return began
 
-    def numbered(self, path: bytes, **fields: Any) -> Any:
-        """A request that changes the session's state."""
-        self.seq += 1
-        return self.post(path, seq=self.seq, **fields)
+    def wait(self) -> tuple[list[Any], list[float]]:
+        """(results, latencies) of the step that was started. Raises Broken."""
+        results, latencies = [], []
+        for pipe in self._pipes:
+            if not pipe.poll(PATIENCE):
+                raise Broken(f"a worker of the load did not end with its step in {PATIENCE:g} s")
+            good, result, took = _received(pipe)
+            if not good:
+                raise Broken(f"a worker of the load ended with {result}")
+            results.append(result)
+            latencies += took
+        return results, latencies
 
+    def all(self, step: str, arguments: list[Any], **options: Any) -> Step:
+        """One step of all."""
+        cpu = self._server.cpu()
+        began = self.start(step, arguments, **options)
+        results, latencies = self.wait()
+        return Step(time.perf_counter() - began, self._server.cpu() - cpu, results, latencies)
 
-def keys_of(share: range) -> list[str]:
-    """Keys of tasks; spread like real ones."""
-    return [f"{(number * 0x9E3779B97F4A7C15) & (1 << 64) - 1:016x}{number:016x}" for number in share]
-
-
-def register(client: Client, share: range) -> None:
-    """Independent tasks, a thousand a message."""
-    client.post(b"/v1/hello", wire=[1], levada="bench")
-    for first in range(share.start, share.stop, SLICE):
-        keys = keys_of(range(first, min(first + SLICE, share.stop)))
-        client.numbered(
-            b"/v1/tasks",
-            policies=[{"family": "Load"}],
-            tasks=[[key, 0, '{"at":"%s"}' % key[16:]] for key in keys],
-            growth=[[key] for key in keys],
-        )
+    def end(self) -> None:
+        """Let the processes go."""
+        for pipe in self._pipes:
+            with suppress(OSError):  # it has ended by itself
+                pipe.send(None)
+            pipe.close()
+        for process in self._processes:
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
 
-def work_off(client: Client, batch: int) -> int:
-    """Claim and report until nothing is left; how many were done."""
-    done: list[Any] = []
-    count = 0
-    while True:
-        answer = client.numbered(b"/v1/sync", room=batch, done=done, wait=5.0)
-        granted = answer.get("granted", ())
-        count += len(done)
-        done = [row[:3] for row in granted]
-        if not granted and not answer.get("unfinished"):
-            return count
+def _received(pipe: Any) -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:
+        return False, "nothing said", []
 
 
-def _worker(port: int, token: str, number: int, share: range, batch: int, gate: Any, answers: Any) -> None:
-    client = Client(port, token, f"{os.getpid():016x}{number:016x}")
-    register(client, share)
-    gate.wait()
-    gate.wait()
-    client.latencies.clear()
-    count = work_off(client, batch)
-    answers.put((count, client.latencies))
+def _serve(pipe: Any, make: Callable[[int], Any], number: int) -> None:
+    """A worker process: steps, until it is told to end."""
+    try:
+        client = make(number)
+        while (order := pipe.recv()) is not None:
+            step, argument, options = order
+            client.latencies.clear()
+            result = getattr(client, step)(argument, **options) if argument is not None else getattr(client, step)(**options)
+            pipe.send((True, result, client.latencies))
+    except EOFError:
+        pass
+    except Exception as error:
+        pipe.send((False, f"{type(error).__name__}: {error}", []))
+    os._exit(0)  # nothing of the parent's is to be tidied up here
 
 
 @contextmanager
-def served(folder: str, *options: str) -> Iterator[tuple[int, int, str]]:
-    """A server process of its own: (pid, port, token)."""
-    env = {**os.environ, "LEVADA_STATE": folder, "PYTHONPATH": os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "levada", "server", "--bind", "127.0.0.1:0", *options], env=env, stderr=subprocess.PIPE, text=True
-    )
+def crew(server: Server, workers: int) -> Iterator[Crew]:
+    """Workers of our server, their sessions open; a token each, as machines have, for a token has a rate."""
+    admin = Client(server.port, server.token, "")
+    tokens = [admin.token() for _ in range(workers)]
+    admin.close()
+
+    def make(number: int) -> Client:
+        client = Client(server.port, tokens[number], f"{os.getpid():016x}{number:016x}")
+        client.hello()
+        return client
+
+    crew = Crew(server, workers, make)
     try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        if "serving" not in line:
-            raise SystemExit(f"the server did not start: {line}{process.stderr.read()}")
-        with open(os.path.join(folder, "server.json"), encoding="utf-8") as info:
-            port = int(json.load(info)["addresses"][0].rpartition(":")[2])
-        with open(os.path.join(folder, "admin.token"), encoding="utf-8") as file:
-            token = file.read().strip()
-        yield process.pid, port, token
+        yield crew
     finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+        crew.end()
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a process, user and system."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+@contextmanager
+def luigi_crew(server: Server, workers: int) -> Iterator[Crew]:
+    """Workers of luigid."""
+    crew = Crew(server, workers, lambda number: Luigi(server.port, f"worker-{number}"))
+    try:
+        yield crew
+    finally:
+        crew.end()
 
 
-def rss_of(pid: int) -> int:
-    """Bytes in memory."""
-    with open(f"/proc/{pid}/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+class Figures(NamedTuple):
+    """A load of ``rounds`` rounds: the steps, each the sum of all rounds or (walls, cpus) of each, and bytes of the server at the end."""
+
+    register: Step
+    walls: list[float]
+    cpus: list[float]
+    latencies: list[float]
+    granted: int  # in each round
+    rss: int
+
+    @property
+    def rate(self) -> float:
+        """Claims a second: the median of the rounds."""
+        return self.granted / percentile(self.walls, 0.5)
+
+    @property
+    def cost(self) -> float:
+        """CPU seconds of the server for a claim and its report: the median of the rounds."""
+        return percentile(self.cpus, 0.5) / self.granted
 
 
-def load(shape: Shape, *options: str) -> Figures:
-    """Run one load against a new server."""
-    with tempfile.TemporaryDirectory() as folder, served(folder, *options) as (pid, port, token):
-        os.chmod(folder, 0o700)
-        context = multiprocessing.get_context("fork")
-        gate, answers = context.Barrier(shape.workers + 1), context.Queue()
-        share = shape.tasks // shape.workers
-        shares = [range(0, shape.tasks) if shape.shared else range(n * share, (n + 1) * share) for n in range(shape.workers)]
-        began, cpu = time.perf_counter(), cpu_of(pid)
-        workers = [
-            context.Process(target=_worker, args=(port, token, number, shares[number], shape.batch, gate, answers), daemon=True)
-            for number in range(shape.workers)
-        ]
-        for worker in workers:
-            worker.start()
-        gate.wait()
-        registered, cpu_registered = time.perf_counter(), cpu_of(pid)
-        gate.wait()
-        results = [answers.get() for _ in workers]
-        ended, cpu_ended = time.perf_counter(), cpu_of(pid)
-        for worker in workers:
-            worker.join()
-        latencies = sorted(latency for _, each in results for latency in each)
-        granted = sum(count for count, _ in results)
-        return Figures(
-            registered - began,
-            cpu_registered - cpu,
-            ended - registered,
-            cpu_ended - cpu_registered,
-            granted / (ended - registered),
-            latencies[len(latencies) // 2],
-            latencies[int(len(latencies) * 0.99)],
-            rss_of(pid),
-            granted,
-        )
+def load(shape: Shape, *options: str, least: float = 0.0) -> Figures:
+    """A load against a new server. least: seconds; the same tasks are opened and made again until it has claimed for so long."""
+    with servers.levada(*options) as server, crew(server, shape.workers) as workers:
+        shares, batches = shape.shares(), [shape.batch] * shape.workers
+        register = workers.all("register", shares)
+        steps = [workers.all("work_off", batches)]
+        while sum(step.wall for step in steps) < least:
+            workers.all("register", shares, reopen=True)
+            steps.append(workers.all("work_off", batches))
+        for step in steps:
+            if step.made != shape.tasks:
+                raise Broken(f"{step.made:,} of {shape.tasks:,} tasks were granted")
+        latencies = [latency for step in steps for latency in step.latencies]
+        return Figures(register, [step.wall for step in steps], [step.cpu for step in steps], latencies, shape.tasks, server.rss())
 
 
 def main() -> None:
-    """``python -m bench.load TASKS [WORKERS [BATCH [OPTIONS OF THE SERVER]]]``: one load, told in a line."""
+    """One load, told in a line."""
     tasks, workers, batch, *options = [*sys.argv[1:], *("10000", "8", "100")[len(sys.argv) - 1 :]]
-    figures = load(Shape(int(tasks), int(workers), int(batch)), *options)
+    figures = load(Shape(int(tasks), int(workers), int(batch)), *options, least=1.0)
     print(
-        f"{int(tasks):,} tasks, {workers} workers, batches of {batch}: registered in {figures.register:.2f} s "
-        f"({figures.register_cpu / int(tasks) * 1e6:.1f} us a task), {figures.rate:,.0f} claims/s, "
-        f"{figures.claims_cpu / max(1, figures.granted) * 1e6:.1f} us of server CPU a claim, p50 {figures.p50 * 1e3:.1f} ms, "
-        f"p99 {figures.p99 * 1e3:.1f} ms, {figures.rss >> 20} MiB, {figures.granted:,} granted"
+        f"{int(tasks):,} tasks, {workers} workers, batches of {batch}: registered in {figures.register.wall:.2f} s "
+        f"({figures.register.cpu / int(tasks) * 1e6:.1f} us a task), {figures.rate:,.0f} claims/s, "
+        f"{figures.cost * 1e6:.1f} us of server CPU a claim, p50 {percentile(figures.latencies, 0.5) * 1e3:.1f} ms, "
+        f"p99 {percentile(figures.latencies, 0.99) * 1e3:.1f} ms, {figures.rss >> 20} MiB, {len(figures.walls)} rounds"
     )
 
 

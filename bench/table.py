@@ -32,10 +32,10 @@ def number(value: float | None) -> str:
     return "-" if value is None else _digits(value)
 
 
-def row(cells: Sequence[str]) -> str:
-    """A line of the table: the first and the last column to the left, the others to the right."""
+def row(cells: Sequence[str], widths: Sequence[int] = WIDTHS) -> str:
+    """A line of a table: the first and the last column to the left, the others to the right."""
     padded = [
-        cell.ljust(width) if at in (0, len(WIDTHS) - 1) else cell.rjust(width)
-        for at, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))
+        cell.ljust(width) if at in (0, len(widths) - 1) else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "  ".join(padded).rstrip()
