@@ -120,8 +120,8 @@ def _brief(desk: Desk, index: Index) -> Brief:
     state = desk.host.brain.state
     reason, retry_in = views.brief(state, index, desk.now)
     return Brief(
-        index, desk.host.registry.text(index), state.policy_of(index).family, str(Status(state.status[index])), state.priority.get(index, 0), state.attempts(index),
-        reason, retry_in,
+        index, desk.host.registry.text(index), state.policy_of(index).family, str(Status(state.status[index])),
+        state.priority.get(index, 0), state.attempts(index), reason, retry_in,
     )  # fmt: skip
 
 
