@@ -6,6 +6,7 @@ queues, timers, and who needs whom from the side of the requirement.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import Any
 
@@ -41,7 +42,7 @@ def save(state: State) -> dict[str, Any]:
     few["known_groups"] = sorted(state.group_numbers.values())
     few["policies"] = [_policy_to_plain(policy) for policy in state.policies]
     few["more"] = {index: list(runs) for index, runs in edges.more.items()}
-    columns = {name: getattr(state, name).tobytes() for name in INTS}
+    columns = {name: array("i", getattr(state, name)).tobytes() for name in INTS}
     edge_columns = {name: column.tobytes() for name, column in edges.columns().items()}
     return {"status": bytes(state.status), "few": few, **columns, **edge_columns}
 
@@ -56,7 +57,9 @@ def load(state: State, saved: dict[str, Any]) -> None:
     _load_plain(state, few)
     state.status = bytearray(saved["status"])
     for name in INTS:
-        getattr(state, name).frombytes(saved[name])
+        column = array("i")
+        column.frombytes(saved[name])
+        getattr(state, name).extend(column)
     state.edges.restore(
         {name: saved[name] for name in state.edges.columns()}, {int(k): list(map(tuple, v)) for k, v in few["more"].items()}
     )

@@ -105,7 +105,8 @@ class State:
         self.family_of: list[int] = []  # by policy number
         # -- columns, by index
         self.status = bytearray()
-        self.unmet = array("i")  # requirements that are not done, and one while the task is open
+        # requirements that are not done, and one while the task is open; a list, as each edge of the graph reads and writes it
+        self.unmet: list[int] = []
         self.policy = array("i")
         self.group = array("i")
         self.number = array("i")  # of the newest fence
