@@ -121,7 +121,7 @@ class Host:
         self._loop_thread = 0
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
-        self._scheduled = self._committing = self._is_full = False
+        self._scheduled = self._committing = self._in_flight = self._is_full = False
         self._carried: Desk | None = None
         self._hurry = False  # held claims were left to be looked at
         self._commit_takes = 0.0  # seconds, lately
@@ -443,6 +443,8 @@ class Host:
         if self._is_full:
             for call in self._mailbox.take(Lane.WORK, DRAIN):
                 call.answer(StoreFull("the store has no room"))
+            if not self._in_flight:  # between two tries the store has nothing to do: pages may ask it
+                self._read(self._mailbox.take(Lane.READ, READS))
 
     def _lag(self) -> float:
         """Seconds for which the loop was away beyond what it had meant to sleep; leases end so much later."""
@@ -512,7 +514,7 @@ class Host:
         self._commits += 1
 
     def _commit_aside(self, desk: Desk, batch: Batch) -> None:
-        self._committing = True
+        self._committing = self._in_flight = True
         began, loop = self.clock(), self._loop
 
         def done(future: Future[None]) -> None:
@@ -523,7 +525,7 @@ class Host:
         self._committer.submit(self.store.commit, batch).add_done_callback(done)
 
     def _committed(self, desk: Desk, batch: Batch, future: Future[None], began: float) -> None:
-        self._committing = False
+        self._committing = self._in_flight = False
         try:
             future.result()
             self._is_full = False
