@@ -232,6 +232,7 @@ class SharedWork(Work):
     def _result(self) -> RunResult:
         served = self._connection.served
         settled = served.settle(SETTLE)
+        self._together.heed_refusals()
         try:
             if not settled:
                 raise SchedulerError("the last reports have not reached the server")

@@ -93,8 +93,10 @@ def test_defining_a_task_is_light(tmp_path: Path) -> None:
     assert not_allowed(modules) == []
 
 
-def nothing_to_do(folder: Path) -> list[str]:
-    run = """
+def nothing_to_do(folder: Path, environ: str = "{}") -> list[str]:
+    run = f"""
+import os
+os.environ.update({environ})
 import levada.cli
 code = levada.cli.main(["run", "--module", "light_tasks", "All"])
 sys.stdout.flush()
@@ -113,6 +115,12 @@ def test_a_run_with_nothing_to_do_opens_no_heavy_room(all_there: Path) -> None:
     """Workers and hosts are loaded when the first incomplete task is found."""
     modules = nothing_to_do(all_there)
     assert [name for name in modules if any(name == room or name.startswith(room + ".") for room in HEAVY_ROOMS)] == []
+
+
+def test_a_run_that_shares_its_tasks_asks_no_server_before_there_is_something_to_do(all_there: Path) -> None:
+    modules = nothing_to_do(all_there, '{"LEVADA_SCHEDULER": "http://localhost:1"}')
+    assert not_allowed(modules) == []
+    assert [name for name in modules if name.startswith(("levada._client", "levada._wire", "levada._served", "msgspec"))] == []
 
 
 @pytest.mark.parametrize("name", HEAVY)

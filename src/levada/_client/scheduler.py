@@ -111,6 +111,7 @@ class Served:
         self._held: dict[Index, Hold] = {}
         self._by_slot: dict[int, Index] = {}
         self.told: dict[Index, Told] = {}
+        self._refused: list[Index] = []
         self._complete = 0
         self._status = bytearray()
         self._families: dict[str, list[int]] = {}
@@ -375,6 +376,7 @@ class Served:
 
     def _absorb(self, flight: Flight, answer: Any) -> int:
         """Take an answer in; how many leases it granted."""
+        reported = {index for slot in flight.parcel.ended if (index := self._by_slot.get(slot)) is not None}
         for slot in flight.parcel.ended:
             self._drop(slot)
         self._standings.clear()
@@ -391,7 +393,10 @@ class Served:
         for index in self._indices(answer.cancel):
             self._wish(index)
         for index in self._indices(answer.lost):
-            self._lose(index)
+            if index in reported:
+                self._refused.append(index)
+            else:
+                self._lose(index)
         self._known = not self._outbox and not self._has_reports()
         return len(answer.granted)
 
@@ -505,6 +510,11 @@ class Served:
         self._weigh(120)
 
     # -- the port: leases
+
+    def refused(self) -> list[Index]:
+        """Tasks whose ends were reported, and refused since the lease was lost by then; each is told once."""
+        refused, self._refused = self._refused, []
+        return refused
 
     def is_lost(self, index: Index, fence: Fence) -> bool:
         """Whether an attempt is known to have lost its lease: nothing that it did is to be reported."""

@@ -59,6 +59,7 @@ class Together(Runner):
         self._needs: dict[Index, list[Index]] = {}
         self._doubts: list[Doubt] = []
         self._reopened: dict[Index, int] = {}
+        self._made: dict[Index, str] = {}  # what counts as done here -> its family
 
     # -- what is known of the plan
 
@@ -119,7 +120,19 @@ class Together(Runner):
     def _exchange(self) -> SyncReply:
         if self._doubts and not self._signals:
             self._look_again()
-        return super()._exchange()
+        reply = super()._exchange()
+        self.heed_refusals()
+        return reply
+
+    def heed_refusals(self) -> None:
+        """Take back what was counted as made here, and was reported too late."""
+        for index in self.scheduler.refused():
+            self.lost += 1
+            family = self._made.pop(index, None)
+            if family is not None:
+                self.done -= 1
+                self.done_by_family[family] -= 1
+            log.error("%s: %s", repr_of(self.discovery.tasks[index]), LOST.rstrip(), extra={"code": "lease-lost"})
 
     def _take(self, granted: list[Grant]) -> None:
         if self._signals:
@@ -222,6 +235,8 @@ class Together(Runner):
     def _end(self, held: Running, ended: Ended) -> None:
         grant = held.grant
         if not self.scheduler.is_lost(grant.index, grant.fence):
+            if ended.exit is ExitClass.OK:
+                self._made.update((one.index, held.policy.family) for one in (grant, *grant.batch))
             super()._end(held, ended)
             return
         self.lost += 1

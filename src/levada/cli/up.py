@@ -85,7 +85,7 @@ class Household:
 
     def _start(self, command: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
         """A child in a session of its own, so that Ctrl-C is ours: the worker ends first, then the server."""
-        words = [sys.executable, "-m", __package__.partition(".")[0], command, *options, *self._common()]
+        words = [sys.executable, "-m", "levada", command, *options, *self._common()]
         child = subprocess.Popen(words, env=self._environ, stdin=subprocess.DEVNULL, start_new_session=True)
         self._children.append(child)
         return child
