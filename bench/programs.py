@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,9 @@ from .client import Client
 from .measure import ENGINES, SOURCE, Broken, clean_environment
 from .servers import Server
 
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""Where targets are made: some disks take longer for a file than anybody here for a task."""
+
 
 class Took(NamedTuple):
     """What programs took together. wall, cpu (of the programs), server (CPU of the server): seconds. ran: runs in all; twice: too many."""
@@ -23,41 +27,53 @@ class Took(NamedTuple):
     wall: float
     cpu: float
     server: float
-    calls: int  # HTTP requests that the server answered
+    calls: Counter[str]  # HTTP requests that the server answered, by the name of their route
     ran: int
     twice: int
 
 
-def together(programs: int, tasks: int, made: int = 0) -> Took:
-    """So many programs ask one new server for the same tasks, of which some are made already. Raises Broken."""
-    with tempfile.TemporaryDirectory(prefix="levada-bench-") as folder, servers.levada("--synchronous", "normal") as server:
+def together(programs: int, tasks: int, made: int = 0, ms: int = 0) -> Took:
+    """So many programs ask one new server for the same tasks, of which some are made already. ms: that a task sleeps. Raises Broken."""
+    with tempfile.TemporaryDirectory(prefix="levada-bench-", dir=MEMORY) as folder, servers.levada("--synchronous", "normal") as server:
         for at in range(made):
             path = Path(folder, "made", f"{at // 1000:04}", f"{at % 1000:03}.txt")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        return _run(server, programs, tasks, folder, tasks - made)
+        return _run(server, programs, (tasks, ms), folder, tasks - made)
 
 
-def _run(server: Server, programs: int, tasks: int, folder: str, wanted: int) -> Took:
+def _run(server: Server, programs: int, tasks: tuple[int, int], folder: str, wanted: int) -> Took:
     admin = Client(server.port, server.token, "")
     token, before, cpu = admin.token(), _calls(admin), server.cpu()
     began = time.perf_counter()
     processes = [_start(server, token, tasks, folder, number) for number in range(programs)]
     used = sum(_ended(process, folder, number) for number, process in enumerate(processes))
     wall, busy = time.perf_counter() - began, server.cpu() - cpu
-    calls = _calls(admin) - before - 1  # the question before this one
+    calls = _calls(admin) - before - Counter(metrics=1)  # the question before this one
     admin.close()
-    runs = Counter(Path(folder, "log").read_text().split())
+    log = Path(folder, "log")
+    runs = Counter(log.read_text().split() if log.exists() else ())
     if len(runs) != wanted:
         raise Broken(f"{programs} programs: {len(runs):,} of {wanted:,} tasks ran")
     return Took(wall, used, busy, calls, runs.total(), runs.total() - len(runs))
 
 
-def _start(server: Server, token: str, tasks: int, folder: str, number: int) -> subprocess.Popen[bytes]:
+def _start(server: Server, token: str, tasks: tuple[int, int], folder: str, number: int) -> subprocess.Popen[bytes]:
     scratch = os.path.join(folder, f"program-{number}")
     os.mkdir(scratch)
     env = clean_environment(scratch) | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{ENGINES}", "BENCH_FOLDER": folder, "LEVADA_TOKEN": token}
-    words = ["run", "--module", "shared_pipeline", "Many", "--count", str(tasks), "--scheduler", f"http://127.0.0.1:{server.port}"]
+    words = [
+        "run",
+        "--module",
+        "shared_pipeline",
+        "Many",
+        "--count",
+        str(tasks[0]),
+        "--ms",
+        str(tasks[1]),
+        "--scheduler",
+        f"http://127.0.0.1:{server.port}",
+    ]
     with open(f"{scratch}/said", "w", encoding="utf-8") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "levada", *words], env=env, cwd=scratch, stdin=subprocess.DEVNULL, stdout=said, stderr=said
@@ -74,7 +90,11 @@ def _ended(process: subprocess.Popen[bytes], folder: str, number: int) -> float:
     return use.ru_utime + use.ru_stime
 
 
-def _calls(client: Client) -> int:
-    """HTTP requests that the server has answered."""
+def _calls(client: Client) -> Counter[str]:
+    """HTTP requests that the server has answered, by the name of their route."""
     page = client.ask(b"GET", b"/metrics").decode()
-    return int(sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith("levada_http_requests_total{")))
+    found = re.findall(r'^levada_http_requests_total{route="([^"]*)",status="[^"]*"} (\S+)$', page, re.MULTILINE)
+    calls: Counter[str] = Counter()
+    for route, count in found:
+        calls[route] += int(float(count))
+    return calls

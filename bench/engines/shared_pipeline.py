@@ -1,11 +1,12 @@
 """Tasks that several programs ask for at once; each run leaves a line in a log, so that what ran twice is seen.
 
-BENCH_FOLDER: where log and targets are. ``Many`` wants ``count`` tasks; a task is complete when its file is there.
+BENCH_FOLDER: where log and targets are. ``Many`` wants ``count`` tasks that sleep for ``ms``; a task is complete when its file is there.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import levada as lv
@@ -15,6 +16,7 @@ FOLDER = os.environ.get("BENCH_FOLDER", ".")
 
 class One(lv.Task):
     at: int
+    ms: int
 
     def output(self) -> lv.LocalTarget:
         return lv.LocalTarget(f"{FOLDER}/made/{self.at // 1000:04}/{self.at % 1000:03}.txt", durable=False)
@@ -23,11 +25,14 @@ class One(lv.Task):
         log = os.open(f"{FOLDER}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(log, b"%d\n" % self.at)
         os.close(log)
+        if self.ms:
+            time.sleep(self.ms / 1000)
         self.output().write_text("")
 
 
 class Many(lv.WrapperTask):
     count: int
+    ms: int
 
     def requires(self) -> Iterator[One]:
-        return (One(at) for at in range(self.count))
+        return (One(at, self.ms) for at in range(self.count))
