@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
+import levada as lv
+from levada._client.transport import Transport
 from levada._server.host import Host
+from levada._server.http.settings import Bind, Settings
+from levada._server.process import Plan, Server
 from levada._store.memory import MemoryStore
 from levada._store.ports import Batch
 from levada._wire import kinds
 from levada._wire import messages as w
+from tests.bench import test_counts as graphs
 from tests.bench.test_counts import MOST, calls_of
 from tests.server.hosting import Place, Served, key
 
@@ -207,3 +214,61 @@ def test_a_registered_task_costs_as_many_calls_in_a_large_plan() -> None:
     print(f"{costs[0] / BATCH:.1f} calls a task, {costs[1] / BATCH:.1f} in the larger plan")
     assert costs[1] <= costs[0] * 1.1
     assert costs[0] <= 60 * BATCH
+
+
+# -- what the client asks -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of a server in this process."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    made = Server(Plan(str(folder), "9.9", settings=Settings(binds=(Bind("127.0.0.1", 0),)), synchronous="normal"))
+    ready = threading.Event()
+    thread = threading.Thread(target=made.serve, args=(ready.set,), daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    yield made.web.addresses[0]
+    made.stop()
+    thread.join(20)
+
+
+@contextmanager
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Requests of clients, by path."""
+    paths: Counter[str] = Counter()
+    real = Transport.begin
+
+    def begin(self: Transport, path: str, *more: Any, **named: Any) -> Any:
+        paths[path] += 1
+        return real(self, path, *more, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transport, "begin", begin)
+        yield paths
+
+
+def test_a_plan_is_registered_and_made_in_few_requests(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for size in (N, 4 * N):
+        graphs.done[:] = bytes(size)
+        with asked(monkeypatch) as paths:
+            assert lv.run(graphs.Fan(size), scheduler=server, state=str(tmp_path / "state"))
+        assert graphs.done.count(1) == size
+        counts.append(paths.total())
+        print(size, dict(paths))
+        assert paths["/v1/tasks"] <= size / 1000 + 5
+        assert paths["/v1/sync"] <= size / 20 + 15
+    assert counts[1] / counts[0] <= MOST
+
+
+def test_a_plan_that_is_nearly_complete_costs_a_handful_of_requests(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message in a thousand tasks, one claim and report each for what was missing and for the root."""
+    size = 8 * N
+    graphs.done[:] = b"\1" * size
+    graphs.done[size // 2] = 0
+    with asked(monkeypatch) as paths:
+        assert lv.run(graphs.Fan(size), scheduler=server, state=str(tmp_path / "state"))
+    assert paths["/v1/tasks"] <= size / 1000 + 1
+    assert paths.total() <= size / 1000 + 10, paths

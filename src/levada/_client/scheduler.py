@@ -337,8 +337,12 @@ class Served:
             if found is None:
                 return
             room -= self._absorb(*found)
-            if self._granted and not self._outbox and not self._has_reports():
+            if (self._granted or self._is_over(found[1])) and not self._outbox and not self._has_reports():
                 return
+
+    def _is_over(self, answer: Any) -> bool:
+        """Nothing of ours can move any more: the server holds no such question, and the same one would get the same answer."""
+        return isinstance(answer, w.SyncAnswer) and not answer.active
 
     def _launch(self, room: int) -> bool:
         """Make a request of what waits longest, else of the reports, else of our wish for work."""
