@@ -185,7 +185,7 @@ class Judge:
             elif speaks:
                 self._ended_well(index)
         for index in command.found_complete:
-            if before[index] in MAY_END_WELL:
+            if before[index] in MAY_END_WELL and index not in self.invalidated:  # who says so may have looked before that
                 self._ended_well(index)
         for failed in command.failed:
             if self._was_running(session, failed.index, failed.fence, lost, before):

@@ -171,19 +171,12 @@ class World:
         if sequence is None:
             answer = self._command(session, command)
         elif sequence == last + 1:
-            answer = self._command(session, self._guarded(command, sent))
+            answer = self._command(session, command)
             self.answers[session] = (sequence, answer)
         elif sequence != last:
             return
         if self.dice.random() >= self.lose:
             self._after(self._delay(), lambda: self._hear(worker, session, sequence, sent, command, answer))
-
-    def _guarded(self, command: object, sent: float) -> object:
-        """The host's guard: who looked at a target before it was invalidated has seen another generation."""
-        if isinstance(command, m.Sync):
-            fresh = [index for index in command.found_complete if self.judge.invalidated.get(index, -1.0) < sent]
-            return command._replace(found_complete=fresh)
-        return command
 
     def _delay(self) -> float:
         return self.dice.random() * (3.0 if self.dice.random() < self.lose else 0.05)
