@@ -18,19 +18,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._client.address import find_token, parse_addresses
+from ._client.logs import LogSender
 from ._client.scheduler import Served
 from ._client.session import Link
 from ._client.translate import Described
 from ._model import exit_codes
-from ._model.messages import SessionId
+from ._model.messages import Fence, SessionId
 from ._model.status import Status
 from ._plan.walk import BLIND, RUN, Discovery, Slice
 from ._run import EXAMPLES, Options, RunResult, Work, executor_of, names_of, state_of
 from ._server.trail import Trail
+from ._worker.executor import Hooks
 from ._worker.guard import CALL, Guard
 from ._worker.keeper import FREEZE, Keeper, Keeping
 from ._worker.leases import Leases
 from ._worker.process import Spawning
+from ._worker.recorder import Pipe, Recorder, into, spawning
 from ._worker.runner import Failure
 from ._worker.together import Resident, Together
 from .errors import ConfigError, Refused, SchedulerError
@@ -40,6 +43,7 @@ PATIENCE = 600.0  # seconds without an answer, and with nothing that runs, until
 OPENING = 30.0  # seconds for the first answer: somebody, or cron, waits
 SETTLE = 10.0  # seconds that the last reports may take
 GOODBYE = 5.0
+LAST_WORDS = 3.0  # seconds that the rest of the logs may take
 log = logging.getLogger("levada")
 
 
@@ -114,6 +118,8 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        if self.room is not None:
+            self.room.end_logs()
         self.served.close(GOODBYE)
         if self.room is not None:
             self.room.close()
@@ -172,21 +178,52 @@ def module_of(task: Any) -> str | None:
 
 
 class Room:
-    """What runs attempts under leases: trail, keeper, guard and executor, made in this order."""
+    """What runs attempts under leases: trail, keeper, guard, recorder and executor, made in this order."""
 
     def __init__(self, connection: Connection, options: Options, discovery: Discovery) -> None:
         connection.room = self
         leases = connection.leases
         self._keeper: Keeper | None = None
         self._listens = False
+        self._pipe: Pipe | None = None
         self._trail = Trail(connection.folder)
         keeping = Keeping(connection.link, str(connection.session), connection.served.lease, cut_off=options.cut_off or FREEZE)
         self._keeper = Keeper(leases, keeping)
         guard = Guard(leases)
-        self.executor = executor_of(options, discovery, guard.hooks(), Spawning(guard.spawning()), leases.frozen_seconds)
+        self._logs = LogSender(connection.link, str(connection.session))
+        hooks, spawned = self._recorded(guard.hooks(), leases)
+        self.executor = executor_of(options, discovery, hooks, Spawning(spawned), leases.frozen_seconds)
+        if getattr(self.executor, "in_caller", False):
+            self._logs.start()
         if threading.current_thread() is threading.main_thread():
             self._listens = True
             guard.listen(self.executor)
+
+    def _recorded(self, hooks: Hooks, leases: Leases) -> tuple[Hooks, str]:
+        """Hooks that take down what attempts say, here and in children, and the name by which a spawned child finds them."""
+        self._pipe = Pipe()
+        to_pipe, worker = into(self._pipe.write_end), os.getpid()
+
+        def sink(key: bytes, fence: Fence, text: str) -> None:
+            (self._logs.note if os.getpid() == worker else to_pipe)(key, fence, text)
+
+        self._recorder = Recorder(sink)
+        return self._recorder.hooks(hooks), spawning(leases, self._pipe)
+
+    def move_logs(self) -> None:
+        """Bring what attempts said a step further; never waits."""
+        if self._pipe is not None:
+            self._pipe.drain(self._logs.note)
+        self._logs.pump()
+
+    def end_logs(self) -> None:
+        """Bring the rest to the server, if that takes no long time."""
+        if self._pipe is not None:
+            self._recorder.close()
+            self._pipe.drain(self._logs.note)
+            self._logs.close(LAST_WORDS)
+            self._pipe.close()
+            self._pipe = None
 
     def close(self) -> None:
         """End the keeper."""
@@ -209,7 +246,8 @@ class SharedWork(Work):
     def _open(self, slices: list[Slice]) -> None:
         connection, options = self._connection, self._options
         connection.discovery = self._discovery
-        self._executor = Room(connection, options, self._discovery).executor
+        room = Room(connection, options, self._discovery)
+        self._executor = room.executor
         self._scheduler = connection.served
         self._runner = connection.runner = self._together = Together(
             connection.served,
@@ -222,6 +260,7 @@ class SharedWork(Work):
             look_after_lock=True,
             grace=options.grace,
             name=f"pid {os.getpid()}",
+            meanwhile=room.move_logs,
         )
 
     def _close(self) -> None:
@@ -312,17 +351,19 @@ def _shift(modules: Sequence[str], options: Options) -> Resident:
     connection = Connection(options, modules=modules, patience=math.inf, opening=math.inf)
     discovery = connection.discovery = Discovery([])
     try:
+        room = Room(connection, options, discovery)
         runner = connection.runner = Resident(
             connection.served,
             connection.session,
             discovery,
-            Room(connection, options, discovery).executor,
+            room.executor,
             modules=modules,
             observer=options.observer,
             remember=connection.served.remember,
             look_after_lock=True,
             grace=options.grace,
             name=f"pid {os.getpid()}",
+            meanwhile=room.move_logs,
         )
         runner.go()
         connection.served.settle(SETTLE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .._client.scheduler import Served
@@ -48,12 +48,16 @@ class Doubt(NamedTuple):
 
 
 class Together(Runner):
-    """A runner whose tasks others may run too. ``lost`` counts attempts that lost their leases."""
+    """A runner whose tasks others may run too. ``lost`` counts attempts that lost their leases.
+
+    meanwhile: called each round, for what must not wait for an attempt; it does not wait either.
+    """
 
     scheduler: Served
 
-    def __init__(self, *given: Any, **options: Any) -> None:
+    def __init__(self, *given: Any, meanwhile: Callable[[], None] = lambda: None, **options: Any) -> None:
         super().__init__(*given, **options)
+        self._meanwhile = meanwhile
         self.lost = 0
         self._seen = bytearray()  # by index: seen complete by this process
         self._needs: dict[Index, list[Index]] = {}
@@ -120,6 +124,7 @@ class Together(Runner):
     def _exchange(self) -> SyncReply:
         if self._doubts and not self._signals:
             self._look_again()
+        self._meanwhile()
         reply = super()._exchange()
         self.heed_refusals()
         return reply

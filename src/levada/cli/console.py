@@ -25,6 +25,7 @@ BETWEEN_LINES = 5.0
 """Seconds between progress lines where nobody watches a terminal."""
 
 FAILURES_SHOWN = 20
+AWAY = 2.0  # seconds without a server from which on it is worth a word
 
 
 class Console:
@@ -162,7 +163,7 @@ class Tally:
         """Progress in one line."""
         from .text import duration
 
-        parts = [f"{counts.done:,} done", f"{counts.running:,} running", f"{counts.to_do:,} to do"]
+        parts = [f"{counts.done:,} done", self._running(counts), f"{counts.to_do:,} to do"]
         if counts.failed:
             parts.insert(1, f"{counts.failed:,} failed")
         if counts.complete:
@@ -171,7 +172,14 @@ class Tally:
             parts.append("more are being found")
         elif (left := self.left(counts.families_to_do, len(self.running))) is not None:
             parts.append(f"about {duration(left)} left")
+        if counts.away >= AWAY:
+            parts.append(f"the server has been away for {duration(counts.away)}")
         return ", ".join(parts)
+
+    def _running(self, counts: Counts) -> str:
+        """What runs; of tasks that are shared with other workers, how many here and how many elsewhere."""
+        elsewhere = counts.running - len(self.running) if counts.shared else 0
+        return f"{len(self.running):,} running here, {elsewhere:,} elsewhere" if elsewhere > 0 else f"{counts.running:,} running"
 
 
 class Counts:
@@ -188,6 +196,8 @@ class Counts:
         self.to_do = by_status[Status.WAITING] + by_status[Status.READY] + by_status[Status.RETRYING]
         self.complete = progress.complete
         self.unknown = not runner.discovery.finished
+        self.shared = hasattr(runner.scheduler, "away")
+        self.away: float = runner.scheduler.away if self.shared else 0.0
         self.by_family = progress.by_family
         self._done = Status.DONE
         self._waiting = (Status.WAITING, Status.READY, Status.RETRYING)
