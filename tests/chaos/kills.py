@@ -40,7 +40,7 @@ class Kills:
         events = self.verdict.events
         return (
             f"{self.cycles} kills of the server ({self.early} more while it started, {self.workers} of workers): {self.tasks:,} tasks, "
-            f"{events['granted']:,} grants ({self.verdict.regranted:,} of them again), {events['done']:,} ends and {self.commands} commands "
+            f"{events['granted']:,} grants ({self.verdict.regranted:,} of them again), {events['done']:,} ends, {self.commands} commands "
             f"acknowledged; ready in {ready[len(ready) // 2]:.2f} s (at most {ready[-1]:.2f}); laws broken: {len(self.verdict.broken)}"
         )
 

@@ -123,11 +123,20 @@ class App:
         if route.roles is ANYBODY:
             guards.check_site(head, changes=route.changes, ambient=True)
             return NOBODY
-        who, ambient = guards.identify(head)
+        who, ambient = self._identify(head)
         guards.check_site(head, changes=route.changes, ambient=ambient)
         guards.check_role(route, who)
         guards.check_rate(who, urgent=route.lane is Lane.URGENT)
         return who
+
+    def _identify(self, head: Head) -> tuple[Identity, bool]:
+        """As ``Guards.identify``; but a server that has not read its store yet knows hardly a token, and so refuses none as wrong."""
+        try:
+            return self._guards.identify(head)
+        except Refusal as no:
+            if self._host.health().ready:
+                raise
+            raise Refusal("not-ready", "the server starts, stands by or stops", retry_after=1.0) from no
 
     async def _request(self, exchange: Exchange, route: Route) -> tuple[Request, bytes]:
         """The decoded request and its body."""
