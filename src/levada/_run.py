@@ -241,9 +241,11 @@ class Lazily:
 def scheduler_of(given: str | None) -> str:
     """Addresses of the server: given, else configured, else LEVADA_SCHEDULER; "" for none."""
     if given is None:
-        from .config import current, setting
-
-        given = str(setting("levada", "scheduler") or "") if current() is not None else os.environ.get("LEVADA_SCHEDULER", "")
+        config: Any = sys.modules.get("levada.config")  # where nobody loaded it nothing is configured
+        if config is None or config.current() is None:
+            given = os.environ.get("LEVADA_SCHEDULER", "")
+        else:
+            given = str(config.setting("levada", "scheduler") or "")
     return "" if given.strip().lower() == "none" else given.strip()
 
 
