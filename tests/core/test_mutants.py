@@ -327,7 +327,13 @@ def seed_that_finds() -> int | None:
     return None
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+QUICK = ("fence of a success", "fences do not rise", "resources are not", "unmet", "lease lapses early", "short way")
+"""In `make test`; all of them in CI."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if any(map(name.__contains__, QUICK)) else pytest.mark.ci) for name in MUTANTS]
+)
 def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTANTS[name](monkeypatch)
     assert seed_that_finds() is not None, f"{WITHIN} worlds did not notice that {name}"

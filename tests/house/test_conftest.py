@@ -20,12 +20,12 @@ MODULE = "import pytest\npytest.importorskip('no_such_module_here')\n"
 def session(folder: Path, text: str, *options: str, ci: bool) -> subprocess.CompletedProcess[str]:
     shutil.copy(CONFTEST, folder)
     (folder / "test_it.py").write_text(text)
-    environment = {**os.environ, "CI": "1" if ci else ""}
+    environment = {**os.environ, "CI": "1" if ci else "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "1")])
 def test_an_unmeant_skip_fails_a_run_in_ci(tmp_path: Path, options: tuple[str, ...]) -> None:
     result = session(tmp_path, UNMEANT, *options, ci=True)
     assert result.returncode == 1, result.stdout

@@ -104,7 +104,9 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.iterdir() if one.name.endswith(".part"))
 
 
-EXECUTORS = pytest.mark.parametrize("executor", ["inline", "processes", "spawned"])
+AT_LENGTH = pytest.mark.ci  # each waits for leases to end: some seconds
+POOLED = pytest.param("processes", marks=AT_LENGTH)
+EXECUTORS = pytest.mark.parametrize("executor", ["inline", POOLED, pytest.param("spawned", marks=AT_LENGTH)])
 
 
 @EXECUTORS
@@ -181,6 +183,7 @@ def test_what_is_told_lost_while_it_is_frozen_ends_without_a_trace(server: Serve
     assert not leftovers(worker.folder)
 
 
+@AT_LENGTH
 def test_a_lost_call_into_c_is_killed_with_its_worker(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(("Sum", 3), last_breath=0.3)
     worker.wait_for("begin")
@@ -190,7 +193,7 @@ def test_a_lost_call_into_c_is_killed_with_its_worker(server: Server, work: Call
     assert "a lease was lost" in error
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("executor", ["inline", POOLED])
 def test_with_continue_it_works_on_and_commits_when_the_server_has_confirmed(
     server: Server, work: Callable[..., Worker], executor: str
 ) -> None:
@@ -210,7 +213,7 @@ def test_with_continue_it_works_on_and_commits_when_the_server_has_confirmed(
     assert len(worker.notes("begin")) == 1
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("executor", ["inline", POOLED])
 def test_with_stop_it_ends_and_is_tried_again_later(server: Server, work: Callable[..., Worker], executor: str) -> None:
     worker = work(("Steps", 10), executor=executor, cut_off="stop", kill_after=0.5)
     worker.wait_for("step", 3)
@@ -228,7 +231,7 @@ def test_with_stop_it_ends_and_is_tried_again_later(server: Server, work: Callab
     assert [one["exit"] for one in failed] == ["infra"], "no fault of the task's"
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("executor", ["inline", POOLED])
 def test_a_worker_that_is_killed_takes_its_keeper_and_its_children_along(
     server: Server, work: Callable[..., Worker], executor: str
 ) -> None:
@@ -250,7 +253,7 @@ def test_a_worker_that_is_killed_while_it_is_frozen_leaves_nothing_stopped(serve
     assert soon(lambda: procfs.is_gone(keeper) and procfs.is_gone(pid), 2)
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("executor", ["inline", POOLED])
 def test_a_short_pause_of_the_worker_costs_nothing(server: Server, work: Callable[..., Worker], executor: str) -> None:
     worker = work(("Steps", 10), executor=executor)
     worker.wait_for("step", 3)
@@ -263,7 +266,7 @@ def test_a_short_pause_of_the_worker_costs_nothing(server: Server, work: Callabl
     assert server.brain.state.number[0] == 1
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("executor", ["inline", POOLED])
 def test_a_worker_that_is_stopped_for_longer_than_a_lease_does_not_hold_its_task(
     server: Server, work: Callable[..., Worker], executor: str
 ) -> None:
@@ -283,12 +286,14 @@ def test_a_worker_that_is_stopped_for_longer_than_a_lease_does_not_hold_its_task
     assert not reported
 
 
+@AT_LENGTH
 def test_an_attempt_beyond_its_timeout_is_not_renewed(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(("Overlong", 40), overtime=0.3)
     worker.wait_for("begin")
     assert soon(lambda: server.status(0) in (Status.READY, Status.RETRYING), 4 * LEASE)
 
 
+@AT_LENGTH
 def test_time_that_an_attempt_is_frozen_counts_for_no_timeout(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(("Timed", 12), executor="processes")
     pid = worker.wait_for("step", 3)[0][3]
@@ -302,6 +307,7 @@ def test_time_that_an_attempt_is_frozen_counts_for_no_timeout(server: Server, wo
     assert len(worker.notes("begin")) == 1
 
 
+@AT_LENGTH
 def test_a_suspended_attempt_keeps_its_lease(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(("Nap", 20), executor="processes")
     code, said, error = worker.ended()
@@ -311,6 +317,7 @@ def test_a_suspended_attempt_keeps_its_lease(server: Server, work: Callable[...,
     assert len([one for one in worker.notes("begin") if "Nap" in one[2]]) == 1
 
 
+@AT_LENGTH
 def test_another_keeper_takes_over_when_the_first_is_killed(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(("Steps", 30), executor="processes")
     os.kill(worker.keeper, signal.SIGKILL)
@@ -320,6 +327,7 @@ def test_another_keeper_takes_over_when_the_first_is_killed(server: Server, work
     assert server.brain.state.number[0] == 1
 
 
+@AT_LENGTH
 def test_many_short_tasks_run_under_short_leases(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(*[("Quick", number) for number in range(300)], executor="processes", slots=2)
     code, said, error = worker.ended()
@@ -328,6 +336,7 @@ def test_many_short_tasks_run_under_short_leases(server: Server, work: Callable[
     assert max(server.brain.state.number) == 1
 
 
+@AT_LENGTH
 def test_a_flapping_server_costs_no_attempt(server: Server, work: Callable[..., Worker]) -> None:
     worker = work(("Steps", 30), ("Steps", 31), executor="processes", slots=2)
     worker.wait_for("step", 3)
