@@ -26,7 +26,7 @@ from ._model import exit_codes
 from ._model.messages import Fence, SessionId
 from ._model.status import Status
 from ._plan.walk import BLIND, RUN, Discovery, Slice
-from ._run import EXAMPLES, Options, RunResult, Work, executor_of, names_of, state_of
+from ._run import EXAMPLES, Options, RunResult, Work, executor_of, give_secrets_a_key, names_of, state_of
 from ._server.trail import Trail
 from ._worker.executor import Hooks
 from ._worker.guard import CALL, Guard
@@ -350,6 +350,7 @@ def _shift(modules: Sequence[str], options: Options) -> Resident:
     """One session of an assistant. It ends by a signal, or when it knows of too many tasks."""
     connection = Connection(options, modules=modules, patience=math.inf, opening=math.inf)
     discovery = connection.discovery = Discovery([])
+    give_secrets_a_key(options.state, connection.secret_key)
     try:
         room = Room(connection, options, discovery)
         runner = connection.runner = Resident(

@@ -1038,6 +1038,11 @@ def key_of(task: Any, canonical: str | None = None) -> TaskKey:
     return key
 
 
+def can_be_named(task: Any) -> bool:
+    """Whether this process can compute the task's key: its secrets, if they count, need one (``set_secret_mac``)."""
+    return _secret_mac is not None or not any(p.secret and p.significant for _, p in info_of(type(task)).params)
+
+
 def identity_of(task: Any) -> tuple[TaskKey, str]:
     """Key and canonical text at once, for those who need both of each task that runs."""
     info = type(task)._info

@@ -67,6 +67,15 @@ def test_a_line_tells_what_is_not_known_yet() -> None:
     assert line == "3 done, 2 failed, 1 running, 1,200 to do, 7 were complete, more are being found"
 
 
+def test_what_other_workers_run_is_told_and_that_the_server_is_away() -> None:
+    tally = Tally()
+    tally.begin("a")
+    shared = runner(done=3, running=5, waiting=2)
+    shared.scheduler.away, shared.scheduler.elsewhere = 12.0, 4
+
+    assert tally.line(Counts(shared)) == "3 done, 1 running here, 4 elsewhere, 2 to do, the server has been away for 12.0 s"
+
+
 def test_time_left_is_told_by_the_means_of_families() -> None:
     tally = Tally()
     tally.begin("a")

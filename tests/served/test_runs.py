@@ -168,6 +168,21 @@ def test_a_program_finds_the_server_in_the_environment(served: Served) -> None:
     assert "Counted" in served.run("history", "--scheduler", served.url, "--json").stdout
 
 
+def test_children_that_are_spawned_run_tasks_with_secrets_and_say_what_they_print(served: Served) -> None:
+    """Where the program has threads nothing is forked: a child begins anew, and knows neither tasks nor keys."""
+    (served.folder / "program.py").write_text(
+        "import threading, time\n"
+        "import levada as lv, flow\n"
+        "if __name__ == '__main__':\n"
+        "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "    result = lv.run(flow.Secret(password='open sesame'), workers=2)\n"
+        "    print(result.exit_code, result.done, result.attempts)\n"
+    )
+    said = ended(served.python("program.py", environ={"LEVADA_SCHEDULER": served.socket}))
+    assert said.stdout.splitlines()[-1] == "0 1 2", said.stderr
+    assert "the password is ***" in served.run("log", "--scheduler", served.url, "Secret(password=***)").stdout
+
+
 def test_no_server_is_asked_where_none_is_said_to_be(served: Served) -> None:
     served.kill_server()
     result = served.run_task("RunAll", "--pause", "0", url="none", environ={"LEVADA_SCHEDULER": served.url})

@@ -118,8 +118,9 @@ class Served:
         self._standings: dict[Index, TaskView] = {}
         self._counts: tuple[int, ...] | None = None
         self._counted_at = -math.inf
+        self._elsewhere = 0
         self._unfinished = self._active = 0
-        self._asked_for = 0  # room of the question that was left with the server
+        self._asked_for = 0  # room of the last question
         self._known = True  # the last answer told how things stand after all that we have said
         self._clear_reports()
         self._clear_answers()
@@ -353,7 +354,8 @@ class Served:
         if room == PLAN_ONLY:
             return False
         if self._has_reports() or not self._known:
-            self._link.start(self._sealed(max(0, room), 0.0))
+            self._asked_for = max(0, room)
+            self._link.start(self._sealed(self._asked_for, 0.0))
             return True
         if room > 0 or (room == 0 and self._held):
             self._link.start(self._sealed(room, self._wait), self._wait)
@@ -416,7 +418,10 @@ class Served:
         ours: list[tuple[Index, w.GrantRow]] = []
         for one in rows:
             index = self._indices([one.key])[0]
-            if self._hold(index, one, valid_until + one.lease, ours[0][0] if ours else index):
+            if index in self._held:  # its lease lapsed while we were stopped, and the question that we had left got it anew
+                self._lose(index)
+                self._return(one.key, one.epoch, one.number, 1.0, "its worker has yet to end the attempt before")
+            elif self._hold(index, one, valid_until + one.lease, ours[0][0] if ours else index):
                 ours.append((index, one))
             else:
                 self._return(one.key, one.epoch, one.number, 1.0, "its worker holds all that it can")
@@ -556,6 +561,7 @@ class Served:
             self._counted_at = time.monotonic()
             try:
                 self._counts = tuple(self._standing(QUICK, limit=0).counts)
+                self._elsewhere = self._counts[Status.RUNNING] - len(self._by_slot) - self._asked_in_flight()
             except SchedulerError as fault:
                 log.debug("counters could not be had: %s", fault.message)
                 self._counts = None
@@ -563,6 +569,16 @@ class Served:
         if counts is None or self._link.away:
             counts = tuple(map(sum, zip(*self._families.values(), strict=True))) if self._families else (0,) * len(Status)
         return Progress(counts, {family: tuple(row) for family, row in self._families.items()}, self._complete)
+
+    def _asked_in_flight(self) -> int:
+        """How many tasks the answer that is on its way may grant: the server counts them as running already."""
+        flight = self._link.flight
+        return 0 if flight is None or flight.wait else self._asked_for
+
+    @property
+    def elsewhere(self) -> int:
+        """Tasks of this session that ran in other workers when ``progress`` asked last; rather too few than too many."""
+        return max(0, self._elsewhere)
 
     def view(self, index: Index) -> TaskView:
         """One task. Raises ServerUnreachable."""

@@ -178,8 +178,9 @@ class Tally:
 
     def _running(self, counts: Counts) -> str:
         """What runs; of tasks that are shared with other workers, how many here and how many elsewhere."""
-        elsewhere = counts.running - len(self.running) if counts.shared else 0
-        return f"{len(self.running):,} running here, {elsewhere:,} elsewhere" if elsewhere > 0 else f"{counts.running:,} running"
+        if counts.elsewhere:
+            return f"{len(self.running):,} running here, {counts.elsewhere:,} elsewhere"
+        return f"{len(self.running) if counts.shared else counts.running:,} running"
 
 
 class Counts:
@@ -198,6 +199,7 @@ class Counts:
         self.unknown = not runner.discovery.finished
         self.shared = hasattr(runner.scheduler, "away")
         self.away: float = runner.scheduler.away if self.shared else 0.0
+        self.elsewhere: int = runner.scheduler.elsewhere if self.shared else 0
         self.by_family = progress.by_family
         self._done = Status.DONE
         self._waiting = (Status.WAITING, Status.READY, Status.RETRYING)
