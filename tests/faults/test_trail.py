@@ -48,10 +48,10 @@ def no_trail() -> Iterator[None]:
     atomic.clear_tag()
 
 
-def another_run(tmp_path: Path, state: Path) -> tuple[subprocess.Popen[str], int]:
+def another_run(tmp_path: Path, state: Path, program: str = DEAD) -> tuple[subprocess.Popen[str], int]:
     """A run in another process that writes a file and a folder, and never ends; its epoch."""
     process = subprocess.Popen(
-        [sys.executable, "-c", DEAD, str(state)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, text=True,
+        [sys.executable, "-c", program, str(state)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -88,6 +88,18 @@ def test_what_a_dead_run_left_is_swept_by_the_next(tmp_path: Path, state: Path) 
 
     assert temporaries(tmp_path) == [f".of-another.0badcafe.{epoch - 1}.1.part"]
     assert os.listdir(state / "runs") == []
+
+
+def test_what_a_dead_run_left_under_fences_of_a_server_is_swept_by_the_next(tmp_path: Path, state: Path) -> None:
+    """The server's epoch is not the run's, and other hosts write under it, too: the tags are noted beside the folders."""
+    (tmp_path / "there" / "deep").mkdir(parents=True)
+    process, _ = another_run(tmp_path, state, DEAD.replace('f"{trail.epoch}.1"', '"3.7"'))
+    assert temporaries(tmp_path) == [".file.txt.0badcafe.3.7.part", ".folder.0badcafe.3.7.part"]
+    (tmp_path / "there" / "deep" / ".of-another.0badcafe.3.8.part").touch()
+    process.kill()
+    process.communicate()
+    Trail(str(state)).close()
+    assert temporaries(tmp_path) == [".of-another.0badcafe.3.8.part"]
 
 
 def test_what_a_living_run_writes_is_left_alone(tmp_path: Path, state: Path) -> None:

@@ -3,7 +3,8 @@
 kill -9 leaves a temporary beside a target, and nobody could afford to look for it in every folder that a
 later run writes in. So each run holds a locked file ``runs/EPOCH``, and its processes note the folders of
 their temporaries in ``runs/EPOCH.PID``; the kernel takes the lock away with the last of them. Who starts
-next sweeps the folders of the dead, and only temporaries with a fence of their epochs.
+next sweeps the folders of the dead, and only temporaries of theirs: those with a fence of their epochs, and,
+where a server gave the fences, those whose tags they noted beside the folders.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from contextlib import suppress
 
 from ..errors import StateFolderError
-from ..targets.atomic import lock, noted_folders, set_trail, sweep
+from ..targets.atomic import lock, noted_folders, noted_tags, set_trail, sweep
 
 _BEGAN = 1_704_067_200  # the clock's first second in epochs: 2024-01-01 UTC
 _LAST = 2**31 - 1
@@ -100,9 +101,10 @@ def _remove(runs: str, epoch: str, *, swept: bool) -> None:
     """Take a run's files away, the mark last: who is killed here leaves the rest to the next."""
     trails = [os.path.join(runs, name) for name in os.listdir(runs) if name.startswith(epoch + ".")]
     if swept:
+        tags = frozenset(tag for trail in trails for tag in noted_tags(trail))
         for folder in sorted({folder for trail in trails for folder in noted_folders(trail)}):
             with suppress(OSError):
-                sweep(folder, epoch=int(epoch))
+                sweep(folder, epoch=int(epoch), tags=tags)
     for path in (*trails, os.path.join(runs, epoch)):
         with suppress(FileNotFoundError):
             os.unlink(path)

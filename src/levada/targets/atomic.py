@@ -118,7 +118,10 @@ _noted: set[str] = set()
 
 
 def set_trail(path: str) -> str:
-    """From now on note, before a temporary is made, its folder in the file ``PATH.PID``; "" ends that. Returns the path before."""
+    """From now on note, before a temporary is made, its folder in the file ``PATH.PID``; "" ends that. Returns the path before.
+
+    The last part of the path is the epoch of the run. Tags with another epoch, which a server gave, are noted, too.
+    """
     global _trail
     before, _trail = _trail, path
     _noted.clear()
@@ -130,36 +133,54 @@ def trail() -> str:
     return _trail
 
 
-def note_folder(path: str) -> None:
-    """Note the folder of ``path`` unless that was done lately. A file of its own per process, of bounded length.
+def note_folder(path: str, tag: str = "") -> None:
+    """Note the folder of ``path``, and a tag that is not of this run's epoch, unless that was done lately.
 
-    It is opened each time: a descriptor that is kept could be another file by now, thanks to the task.
+    A file of its own per process, of bounded length. It is opened each time: a descriptor that is kept could be another file
+    by now, thanks to the task.
     """
     if not _trail:
         return
     folder = os.path.dirname(path)
     if not os.path.isabs(folder):
         folder = os.path.join(os.getcwd(), folder)
-    if folder in _noted:
-        return
+    if folder not in _noted:
+        _note(folder)
+    if tag not in _noted and tag.split(".")[1:-1] not in ([], [os.path.basename(_trail)]):
+        _note(tag)
+        _note(folder)  # both stand in the newer file
+
+
+def _note(entry: str) -> None:
     name = f"{_trail}.{os.getpid()}"
     with suppress(OSError):  # a full disk there is no reason not to write here
         if len(_noted) >= _LONGEST_TRAIL:
             _noted.clear()
             os.rename(name, name + "~")
-        _noted.add(folder)
+        if entry in _noted:
+            return
+        _noted.add(entry)
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            os.write(fd, os.fsencode(folder) + b"\0")
+            os.write(fd, os.fsencode(entry) + b"\0")
         finally:
             os.close(fd)
 
 
 def noted_folders(trail: str) -> list[str]:
     """The folders that a file of a trail names."""
+    return [entry for entry in _entries(trail) if os.path.isabs(entry)]
+
+
+def noted_tags(trail: str) -> list[str]:
+    """The tags that it names."""
+    return [entry for entry in _entries(trail) if not os.path.isabs(entry)]
+
+
+def _entries(trail: str) -> list[str]:
     try:
         with open(trail, "rb") as file:
-            return [os.fsdecode(folder) for folder in file.read().split(b"\0") if folder]
+            return [os.fsdecode(entry) for entry in file.read().split(b"\0") if entry]
     except FileNotFoundError:
         return []
 
@@ -227,7 +248,7 @@ def _split_windows(path: str) -> tuple[str, str, str]:
 
 def _create(path: str, tag: str, *, durable: bool) -> tuple[int, str]:
     """A new, locked, empty temporary beside ``path``; missing folders are made."""
-    note_folder(path)
+    note_folder(path, tag)
     for count in range(_TRIES):
         name = temporary_name(path, tag, count)
         try:
@@ -420,12 +441,14 @@ def promise_of(folder: str) -> str:
 # -- leftovers ---------------------------------------------------------------------------------
 
 
-def sweep(folder: str, keep: Collection[str] = (), *, superseded: str = "", epoch: int | None = None) -> list[str]:
+def sweep(
+    folder: str, keep: Collection[str] = (), *, superseded: str = "", epoch: int | None = None, tags: Collection[str] = ()
+) -> list[str]:
     """Names of the temporaries that were removed from a folder: those whose owner is dead.
 
     keep: tags (``KEY8.FENCE``) that stay in any case. superseded: a key (eight hex digits); its temporaries
     go even if their owner lives, since a newer grant of that task makes them void (name that in ``keep``).
-    epoch: only temporaries of attempts with a fence of that epoch.
+    epoch: only temporaries of attempts with a fence of that epoch, and those with one of ``tags``.
     """
     removed = []
     try:
@@ -438,7 +461,7 @@ def sweep(folder: str, keep: Collection[str] = (), *, superseded: str = "", epoc
         if match is None or match["tag"] in keep:
             continue
         tag = match["tag"]
-        if epoch is not None and tag.split(".")[1:-1] != [str(epoch)]:
+        if epoch is not None and tag.split(".")[1:-1] != [str(epoch)] and tag not in tags:
             continue
         force = bool(superseded) and tag.startswith(superseded + ".")
         if _remove_if_abandoned(os.path.join(folder, name), is_folder, force=force):

@@ -102,7 +102,7 @@ def _make_draft(path: str, *, replace: bool, durable: bool) -> tuple[str, int]:
         raise atomic.target_exists(path)
     atomic.make_folders(os.path.dirname(path), durable=durable)
     tag = atomic.current_tag()
-    atomic.note_folder(path)
+    atomic.note_folder(path, tag)
     for count in range(1000):
         folder = atomic.temporary_name(path, tag, count)
         try:
