@@ -172,6 +172,24 @@ def test_what_was_told_lost_is_not_reported(server: Server, client: Client, capl
     assert describe(index).key.hex() not in reported
 
 
+def test_a_task_that_is_granted_anew_before_its_lost_attempt_has_ended_goes_back(server: Server, client: Client) -> None:
+    """The worker was stopped past its lease, and the question that it had left with the server got the task once more."""
+    client.add(0, 1)
+    ((index, fence),) = client.grants()
+    with server.lock:  # the server takes it back, as when its lease lapses
+        server.brain.handle(Sync(client.session, handed_back=[HandedBack(index, fence, 0.0)]), time.monotonic())
+    reply = client.until(room=2)
+    assert reply.lost == [index]
+    assert index not in [one.index for one in reply.granted]
+    client.sync(done=[(index, fence)])
+    assert client.served.settle(5)
+    (back,) = [one for body in server.requests("/v1/sync") for one in body.get("handed_back", [])]
+    assert (back["key"], back["number"]) == (describe(index).key.hex(), fence.number + 1)
+    assert not any(body.get("done") for body in server.requests("/v1/sync"))
+    assert server.status(index) is Status.RETRYING
+    assert [one for one, _ in client.grants()] == [index], "and is begun when nothing of the old attempt is left"
+
+
 def test_a_wish_to_cancel_comes_with_the_answer_that_is_held(server: Server, client: Client) -> None:
     client.add(0)
     client.grants()
