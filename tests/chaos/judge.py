@@ -1,7 +1,7 @@
 """The judge: reads what workers noted, and says which laws were broken.
 
 Each line of the log is ``[boottime, pid, event, ...]``. The supervisor writes lines, too: ``killed`` with the pid of a
-worker that it has ended (what that worked on ends then), ``server-killed`` and ``server-ready``.
+worker's process that it has ended or stopped (what that worked on ends then), ``server-killed`` and ``server-ready``.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ class Judge:
         for key in self._of.pop(pid, ()):
             if self._working.get(key, (0,))[0] == pid:
                 del self._working[key]
+
+    _on_stopped = _on_killed  # what it does when it is woken is judged by its commits
 
     def _on_commit(self, when: float, pid: int, key: str, epoch: int, number: int) -> None:
         if key in self._commits:
