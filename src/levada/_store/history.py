@@ -270,9 +270,11 @@ def _connected(path: str) -> sqlite3.Connection:
                 f"{path} was written by a newer Levada (schema {version}, this one knows {VERSION})",
                 hint="Use the newer Levada, or another LEVADA_STATE.",
             )
-        db.execute("pragma synchronous = normal")
+        if not version:
+            db.execute("pragma synchronous = off")  # there is nothing to lose yet, and a flush costs more than the tables
         if version < VERSION:
             _upgrade(db, version)
+        db.execute("pragma synchronous = normal")
     except BaseException:
         db.close()
         raise
