@@ -68,6 +68,7 @@ def test_a_server_that_is_killed_and_comes_back_loses_and_repeats_nothing(served
     assert sum(json.loads(each.stdout)["done"] for each in results) == 30
 
 
+@pytest.mark.ci
 def test_a_short_absence_of_the_server_freezes_an_attempt_and_costs_only_time(served: Served) -> None:
     run = served.start_task("--json", "Slow", "--name", "one")
     assert soon(lambda: served.ran(), 20)
@@ -80,6 +81,7 @@ def test_a_short_absence_of_the_server_freezes_an_attempt_and_costs_only_time(se
     assert (json.loads(told.stdout)["done"], len(served.ran())) == (1, 1)
 
 
+@pytest.mark.ci
 def test_an_attempt_that_may_continue_commits_when_the_server_is_back(served: Served) -> None:
     run = served.start_task("--json", "--cut-off", "continue", "Slow", "--name", "one")
     assert soon(lambda: served.ran(), 20)
@@ -93,6 +95,7 @@ def test_an_attempt_that_may_continue_commits_when_the_server_is_back(served: Se
     assert len(served.ran()) == 1
 
 
+@pytest.mark.ci
 def test_a_server_that_never_comes_back_ends_an_idle_run_with_69(served: Served) -> None:
     first = served.start_task("Slow", "--name", "one")
     assert soon(lambda: served.ran(), 20)
@@ -107,6 +110,7 @@ def test_a_server_that_never_comes_back_ends_an_idle_run_with_69(served: Served)
     assert ended(first).returncode == 0
 
 
+@pytest.mark.ci
 def test_a_server_with_another_lease_is_heeded(serve: Callable[..., Served]) -> None:
     """The keeper renews by the server's lease: a task that takes longer is not granted again."""
     served = serve("--lease", "5")

@@ -96,6 +96,7 @@ def test_an_assistant_waits_for_a_server_that_is_away(served: Served) -> None:
     assert ended(helper).returncode == 0
 
 
+@pytest.mark.ci
 def test_an_assistant_hands_back_what_it_cannot_end_in_time(served: Served) -> None:
     """Its drain is over after the grace; the run that wants the task makes it then."""
     helper = assistant(served, "--app", "flow", "--grace", "0.2")

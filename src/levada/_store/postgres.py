@@ -48,6 +48,8 @@ PUT_TASKS = (
     "module = excluded.module"
 )
 
+ENDING = 1.0  # seconds for which a holder that has just left may still seem to be there: its session ends a little later
+
 
 class Place:
     """Where a store is: what libpq is told, the schema, and a name for people without the password."""
@@ -175,7 +177,7 @@ class PostgresStore(SqlWriting):
     def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = 10.0, stopped: Callable[[], bool] | None = None) -> int:
         if self._opened is not None:
             raise RuntimeError("the store was taken over before")
-        end = None if wait is None else time.monotonic() + wait
+        end = None if wait is None else time.monotonic() + max(wait, ENDING)
         link = PostgresLink(self._place, self._place.connect(synchronous=self._synchronous))
         try:
             while (holder := self._try(link, owner, stale)) is not None:
