@@ -110,7 +110,7 @@ class Client(Http):
         done: list[Any] = []
         count = 0
         while True:
-            answer = self.numbered(b"/v1/sync", room=batch, done=done, wait=HELD)
+            answer = self.numbered(b"/v1/sync", room=batch, done=done, wait=0.0 if done else HELD)  # as our client does
             granted = answer.get("granted", ())
             count += len(done)
             done = [row[:3] for row in granted]
