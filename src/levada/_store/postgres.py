@@ -177,7 +177,7 @@ class PostgresStore(SqlWriting):
     def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = 10.0, stopped: Callable[[], bool] | None = None) -> int:
         if self._opened is not None:
             raise RuntimeError("the store was taken over before")
-        end = None if wait is None else time.monotonic() + max(wait, ENDING)
+        end = None if wait is None else time.monotonic() + max(wait, min(ENDING, stale / 3))
         link = PostgresLink(self._place, self._place.connect(synchronous=self._synchronous))
         try:
             while (holder := self._try(link, owner, stale)) is not None:
