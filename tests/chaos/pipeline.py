@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import time
 from typing import Any
 
@@ -37,6 +38,8 @@ def link(source: str, target: str, **options: Any) -> None:
         note("there", name, *fence)
         raise
     note("commit", name, *fence)
+    if os.environ.get("CHAOS_DIE") == name:
+        os.kill(os.getpid(), signal.SIGKILL)
     return None
 
 
@@ -96,9 +99,10 @@ class Sum(lv.Task):
 
 
 class All(lv.WrapperTask):
-    """So many sums."""
+    """So many sums from a first one on."""
 
     count: int
+    first: int = 0
 
     def requires(self) -> Any:
-        return [Sum(number=number) for number in range(self.count)]
+        return [Sum(number=self.first + number) for number in range(self.count)]

@@ -363,3 +363,36 @@ def test_eight_workers_share_a_plan_and_each_task_is_granted_once(server: Server
             assert each is None
     assert {server.status(number) for number in range(60)} == {Status.DONE}
     assert max(server.brain.state.number) == 1
+
+
+def test_a_standby_costs_a_worker_no_time(server: Server) -> None:
+    """The next address is asked at once, for numbered requests and for others."""
+    standby = Server()
+    standby.say_no = Problem(503, "not-ready", "the server stands by", retry_after=1.0)
+    client = Client(f"{standby.url},{server.url}")
+    try:
+        client.add(0, 1)
+        before = time.monotonic()
+        held = client.grants(room=2)
+        assert time.monotonic() - before < 0.4
+        client.served._link._aside.turn()  # to the standby
+        before = time.monotonic()
+        assert client.served.confirm(Confirm(client.session, *held[0]))
+        assert time.monotonic() - before < 0.4
+        client.sync(done=held)
+        assert client.served.settle(5)
+        assert client.served.away == 0.0
+    finally:
+        client.served.close(0.5)
+        standby.close()
+
+
+def test_a_question_without_which_a_run_cannot_end_waits_for_a_server_that_is_away(server: Server, client: Client) -> None:
+    client.add(0)
+    assert client.grants()
+    server.stop()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(lambda: list(client.served.having(Status.RUNNING)))
+        time.sleep(0.3)
+        server.start()
+        assert found.result(10) == [0]

@@ -16,7 +16,7 @@ import pytest
 
 from levada._model.status import Status
 from levada._worker import procfs
-from tests.client.server import Server
+from tests.client.server import Problem, Server
 
 LEASE = 1.0
 SCRIPT = Path(__file__).with_name("served.py")
@@ -29,7 +29,7 @@ class Worker:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2] / "src"), "FOLDER_OF_TEST": str(folder)}
-        command = [sys.executable, str(SCRIPT), server.url, json.dumps({"tasks": tasks, **options})]
+        command = [sys.executable, str(SCRIPT), options.pop("url", server.url), json.dumps({"tasks": tasks, **options})]
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -117,6 +117,21 @@ def test_a_long_task_keeps_its_lease(server: Server, work: Callable[..., Worker]
     assert said["counts"][Status.DONE] == 1
     assert server.brain.state.number[0] == 1
     assert len(server.requests("/v1/renew")) >= 5
+
+
+def test_a_lease_is_kept_though_the_first_address_is_that_of_a_standby(server: Server, tmp_path: Path) -> None:
+    standby = Server(LEASE)
+    standby.say_no = Problem(503, "not-ready", "the server stands by", retry_after=1.0)
+    worker = Worker(server, tmp_path / "work", [("Steps", 20)], url=f"{standby.url},{server.url}")
+    try:
+        code, _, error = worker.ended()
+        assert code == 0, error
+        assert "stopped until" not in error, "it was frozen"
+        assert server.brain.state.number[0] == 1
+        assert len(server.requests("/v1/renew")) >= 3
+    finally:
+        worker.kill()
+        standby.close()
 
 
 def test_leases_are_renewed_while_a_call_into_c_holds_the_interpreter(server: Server, work: Callable[..., Worker]) -> None:

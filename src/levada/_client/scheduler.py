@@ -52,6 +52,7 @@ LOOK = 0.1  # seconds that a call waits for an answer
 WAIT = 25.0  # seconds that the server holds an answer while there is nothing to do
 SEAL_ITEMS, SEAL_BYTES = 2000, 256 << 10  # reports of one message, and their size
 BEHIND = 1 << 20  # bytes that wait for the server: more plan should not be made now
+ABSENCE = 30.0  # seconds that the server may be away when something is asked without which the run cannot end
 QUICK = 2.0  # seconds that counters for a screen may take
 FRESH = 1.0  # seconds for which counters of the server are shown
 PLAN_ONLY, NO_CLAIM = -2, -1  # in place of room: what else is to be sent
@@ -601,8 +602,30 @@ class Served:
                     yield index
             after = page.next
 
+    def strange_needs(self) -> Iterable[tuple[Index, list[bytes]]]:
+        """This session's waiting tasks, each with the keys of what it waits for that this plan does not have. Raises ServerUnreachable."""
+        after: str | None = ""
+        while after is not None:
+            page = self._standing(statuses=[str(Status.WAITING)], after=after)
+            for row in page.tasks:
+                index = self._keep(row)
+                strange = [bytes.fromhex(key) for key in row.unmet if self._keys.index(key) is None]
+                if index is not None and strange:
+                    yield index, strange
+            after = page.next
+
+    def tell_found(self, keys: Iterable[bytes]) -> None:
+        """Report tasks that are no part of this plan as found complete."""
+        for key in keys:
+            self._found.append(key.hex())
+            self._weigh(40)
+
     def _standing(self, seconds: float | None = None, **question: Any) -> w.StandingAnswer:
-        return self._link.ask("/v1/standing", w.Standing(self._link.id, **question), w.StandingAnswer, seconds)
+        """seconds: for one try; None: the server may be away for a while."""
+        command = w.Standing(self._link.id, **question)
+        if seconds is None:
+            return self._link.ask_patiently("/v1/standing", command, w.StandingAnswer, min(self._patience, ABSENCE))
+        return self._link.ask("/v1/standing", command, w.StandingAnswer, seconds)
 
     def _keep(self, row: w.StandingTask) -> Index | None:
         index = self._keys.index(row.key)

@@ -23,7 +23,7 @@ from ..errors import Refused, SchedulerError, ServerUnreachable
 from .address import Address
 from .clock import backoff, boottime
 from .outbox import Parcel
-from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Transport
+from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, Transport
 
 TASKS, REPORTS, BYE = range(3)
 """Kinds of numbered requests."""
@@ -93,6 +93,7 @@ class Session:
         self._rejoined = rejoined
         self._dice = dice
         self._failures = 0
+        self._passed = 0  # addresses in a row whose server stands by
         self._retry_at = 0.0
         self._main, self._aside = link.open(), link.open()
 
@@ -205,7 +206,10 @@ class Session:
         elif refusal.code == _OUT_OF_STEP:
             flight.rejoined = False
             self._note_failure(refusal)
+        elif refusal.status in ELSEWHERE and self._passed < self._main.others:
+            self._passed += 1  # a standby, perhaps: the next address is asked at once
         elif refusal.retry_after is not None or refusal.status == 401:
+            self._passed = 0
             self._note_failure(refusal)
         else:
             self.flight = None
@@ -241,7 +245,7 @@ class Session:
         answer, given again by the next server, bears the epoch of the first.)
         """
         transport = self._aside
-        answer = self._decoded(transport.call(path, msgspec.json.encode(command), seconds=seconds), kind, transport)
+        answer = self._decoded(self._asked(transport, path, msgspec.json.encode(command), seconds), kind, transport)
         epoch = getattr(answer, "epoch", self.epoch)
         if epoch < self.epoch:
             address = transport.address
@@ -249,6 +253,30 @@ class Session:
             raise ServerUnreachable(f"{address}: a server of epoch {epoch} answered, {self.epoch} was there before")
         self._note_success(epoch)
         return answer
+
+    def _asked(self, transport: Transport, path: str, body: bytes, seconds: float | None) -> bytes:
+        """A standby sends us to the next address; each is asked once."""
+        for _ in range(transport.others):
+            try:
+                return transport.call(path, body, seconds=seconds)
+            except Refused as refusal:
+                if refusal.status not in ELSEWHERE:
+                    raise
+        return transport.call(path, body, seconds=seconds)
+
+    def ask_patiently(self, path: str, command: msgspec.Struct, kind: type[A], patience: float) -> A:
+        """As ``ask``, again and again for so many seconds while the server is away."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return self.ask(path, command, kind)
+            except SchedulerError as fault:
+                if isinstance(fault, Refused) and fault.retry_after is None:
+                    raise
+                self._note_failure(fault)
+                if self._retry_at >= until:
+                    raise
+                time.sleep(max(0.0, self._retry_at - time.monotonic()))
 
     # -- how the server is
 
@@ -281,7 +309,7 @@ class Session:
         if self._failures > (1 if self.epoch else 0):
             log.warning("the server answers, after %.0f s", self.away)
         self.epoch = max(self.epoch, epoch)
-        self._failures, self.away_since, self._retry_at = 0, None, 0.0
+        self._failures, self._passed, self.away_since, self._retry_at = 0, 0, None, 0.0
 
     def close(self) -> None:
         """Give the connections back."""

@@ -22,6 +22,8 @@ LARGEST_ANSWER = 64 << 20  # bytes
 CONNECT_TIMEOUT = 3.0  # seconds for one address
 ANSWER_TIMEOUT = 20.0  # seconds from the request to the first byte, beside what the server was asked to hold it
 LONGEST_RETRY_AFTER = 60.0  # seconds; a server that says more is asked earlier
+ELSEWHERE = frozenset({421, 502, 503, 504})
+"""Answers of a server that another address may be better than: one that stands by, say."""
 _TRY_LATER = frozenset({408, 421, 425, 429, 500, 502, 503, 504, 507})
 _GONE = (http.client.HTTPException, OSError)
 
@@ -69,6 +71,11 @@ class Transport:
     def address(self) -> Address:
         """Where the last request went, or the next goes first."""
         return self._addresses[self._at]
+
+    @property
+    def others(self) -> int:
+        """How many further addresses there are."""
+        return len(self._addresses) - 1
 
     def begin(self, path: str, body: bytes = b"", *, method: str = "POST", headers: Mapping[str, str] | None = None) -> None:
         """Send a request: over the connection that is there, else to the first address that takes it.
@@ -191,7 +198,7 @@ class Transport:
         if 200 <= reply.status < 300:
             return reply.body
         refusal = refused(reply, self.address)
-        if reply.status in (421, 502, 503, 504):
+        if reply.status in ELSEWHERE:
             self.turn()
         if reply.status == 401:
             self.drop()  # the next connection asks for the token anew

@@ -27,11 +27,11 @@ import msgspec
 
 from .._client.clock import backoff, boottime, margin_of
 from .._client.session import Link
-from .._client.transport import Transport
+from .._client.transport import ELSEWHERE, Transport
 from .._wire import limits
 from .._wire import messages as w
 from .._wire.kinds import Held
-from ..errors import ConfigError, SchedulerError
+from ..errors import ConfigError, Refused, SchedulerError
 from ..targets.atomic import TEMPORARY, noted_folders, remove_temporary, trail
 from . import procfs
 from .guard import CALL
@@ -175,6 +175,7 @@ class Asking(threading.Thread):
         self.trouble = ""  # why the last request was not answered
         self._epoch = 0
         self._failures = 0
+        self._passed = 0  # addresses in a row whose server stands by
         self._retry_at = 0.0  # monotonic clock
         self._asked_late: dict[int, float] = {}  # serial -> when its fence was last confirmed instead of renewed
 
@@ -187,6 +188,8 @@ class Asking(threading.Thread):
                 continue
             try:
                 self._round(transport)
+            except Refused as fault:
+                self._note_refusal(fault, transport)
             except SchedulerError as fault:
                 self._note_failure(fault.message)
                 transport.turn()
@@ -198,10 +201,22 @@ class Asking(threading.Thread):
         patience = min(self._keeping.link.answer_timeout, max(1.0, self._keeping.lease / 4))
         return self._keeping.link._replace(answer_timeout=patience).open("levada-keeper")
 
+    def _note_refusal(self, fault: Refused, transport: Transport) -> None:
+        """A server that only stands by was turned away from already, and the next address is asked at once."""
+        if fault.status not in ELSEWHERE:
+            transport.turn()
+        elif self._passed < transport.others:
+            self._passed += 1
+            return
+        self._note_failure(fault.message)
+
     def _note_failure(self, words: str) -> None:
+        """Ask again later, but so soon that a lease which begins anew with the server's return is renewed in time."""
         self._failures += 1
+        self._passed = 0
         self.trouble = words
-        self._retry_at = time.monotonic() + backoff(self._failures, int.from_bytes(os.urandom(4), "big") / 2**32)
+        pause = backoff(self._failures, int.from_bytes(os.urandom(4), "big") / 2**32)
+        self._retry_at = time.monotonic() + min(pause, max(0.5, self._keeping.lease / 4))
         self._leases.words[AWAY] = self._failures
 
     def _round(self, transport: Transport) -> None:
@@ -264,7 +279,7 @@ class Asking(threading.Thread):
         if epoch < self._epoch:
             raise SchedulerError(f"a server of epoch {epoch} answered, {self._epoch} was there before")
         self._epoch = epoch
-        self._failures, self._retry_at = 0, 0.0
+        self._failures, self._passed, self._retry_at = 0, 0, 0.0
         self._leases.words[AWAY] = 0
         self._leases.clocks[REACHED] = boottime()
 

@@ -22,7 +22,7 @@ from .._plan.complete import are_complete
 from .._plan.walk import BLIND, GATE, Discovery, Slice
 from .._wire.messages import SpecRow
 from ..errors import FROM_USERS, told
-from ..task import policy_of, priority_of, repr_of
+from ..task import flatten, key_of, policy_of, priority_of, repr_of
 from .executor import Ended
 from .runner import LOOK, Runner, Running
 from .texts import task_from
@@ -63,6 +63,7 @@ class Together(Runner):
         self._needs: dict[Index, list[Index]] = {}
         self._doubts: list[Doubt] = []
         self._reopened: dict[Index, int] = {}
+        self._told: dict[bytes, float] = {}  # when tasks of others were first told to be complete; monotonic clock
         self._made: dict[Index, str] = {}  # what counts as done here -> its family
 
     # -- what is known of the plan
@@ -272,7 +273,38 @@ class Together(Runner):
         if self._doubts:
             time.sleep(LOOK)
             return True
-        return super()._last_look() or self._roots_again()
+        return super()._last_look() or self._roots_again() or self._tell_of_others()
+
+    def _tell_of_others(self) -> bool:
+        """Whether the server waits for what is complete here, and was told so.
+
+        A worker that died between commit and report leaves such tasks: no plan has them any more, so nobody would run them. While
+        its lease lasts the server does not believe it; it is told again until then.
+        """
+        if not self.scheduler.unfinished:
+            return False
+        found: set[bytes] = set()
+        for index, keys in self.scheduler.strange_needs():
+            found.update(self._complete_among(self.discovery.tasks[index], set(keys)))
+            if len(found) > 1000:
+                break
+        now, patience = time.monotonic(), 2 * self.scheduler.lease + LATER
+        due = [key for key in found if now - self._told.setdefault(key, now) < patience]
+        if due:
+            time.sleep(A_LITTLE)
+            self.scheduler.tell_found(due)
+        return bool(due)
+
+    def _complete_among(self, task: Any, keys: set[bytes]) -> list[bytes]:
+        """Those keys of requirements of the task that are complete here."""
+        if task is None or not keys:
+            return []
+        try:
+            needs = [(key, one) for one in flatten(task.requires()) if (key := bytes(key_of(one))) in keys]
+        except FROM_USERS:
+            return []
+        there = are_complete([one for _, one in needs])
+        return [key for (key, _), is_there in zip(needs, there, strict=True) if is_there]
 
     def _roots_again(self) -> bool:
         """Whether something is made again since a wanted task is done and not seen so."""
