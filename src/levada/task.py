@@ -1047,7 +1047,7 @@ def identity_of(task: Any) -> tuple[TaskKey, str]:
     """Key and canonical text at once, for those who need both of each task that runs."""
     info = type(task)._info
     start = None if info is None else info.hash_start
-    if start is None:
+    if info is None or start is None:
         text = canonical_of(task)
         return key_of(task, text), text
     text = info.texts(task)
