@@ -39,6 +39,7 @@ from .registry import Registry
 
 DRAIN = 2_000  # calls of work in one drain
 READS = 50  # pages in one drain
+READING = 0.003  # seconds of them, in one drain
 LOOKS = 500  # held claims that are looked at again in one drain
 TICK = 0.25  # seconds between two judgements of leases and retries
 CHECKPOINT = 64 << 20  # bytes of journal after which the snapshot is made anew
@@ -123,6 +124,8 @@ class Host:
         self._closed = threading.Event()
         self._scheduled = self._committing = self._in_flight = self._is_full = False
         self._carried: Desk | None = None
+        self._is_slow = False  # time passes in longer steps
+        self._next_pulse: asyncio.TimerHandle
         self._hurry = False  # held claims were left to be looked at
         self._commit_takes = 0.0  # seconds, lately
         self._snapshot: Iterator[int] | None = None
@@ -371,10 +374,12 @@ class Host:
         return Desk(self, self.clock() + self._base, self.wall())
 
     def _pulse(self) -> None:
-        """Time passes, also when nobody asks."""
+        """Time passes, also when nobody asks; slowly while there is nothing that it could change."""
         loop = self._loop
         if loop is not None and self._ready:
-            loop.call_later(TICK, self._pulse)
+            state = self.brain.state
+            self._is_slow = not (self._parked or state.until or state.at or self._snapshot is not None)
+            self._next_pulse = loop.call_later(BEAT if self._is_slow else TICK, self._pulse)
             self._turn()
 
     def _turn(self) -> None:
@@ -382,6 +387,10 @@ class Host:
         self._scheduled = False
         if self.failed is not None:
             return
+        if self._is_slow and (self._parked or self.brain.state.until) and self._loop is not None:
+            self._is_slow = False
+            self._next_pulse.cancel()
+            self._next_pulse = self._loop.call_later(TICK, self._pulse)
         try:
             if self._committing:
                 self._meanwhile()
@@ -444,7 +453,7 @@ class Host:
             for call in self._mailbox.take(Lane.WORK, DRAIN):
                 call.answer(StoreFull("the store has no room"))
             if not self._in_flight:  # between two tries the store has nothing to do: pages may ask it
-                self._read(self._mailbox.take(Lane.READ, READS))
+                self._read()
 
     def _lag(self) -> float:
         """Seconds for which the loop was away beyond what it had meant to sleep; leases end so much later."""
@@ -469,12 +478,18 @@ class Host:
             log.exception("a request could not be served", extra={"route": str(call.route)})
             desk.reply(call, Refusal("internal", "the server made a mistake; it is in its log"))
 
-    def _read(self, calls: list[Call]) -> None:
-        """Pages: they change nothing, so nothing is written."""
-        for call in calls:
+    def _read(self) -> None:
+        """Pages: they change nothing, so nothing is written. A few milliseconds of them, then it is others' turn."""
+        until = self.clock() + READING
+        for _ in range(READS):
+            calls = self._mailbox.take(Lane.READ, 1)
+            if not calls:
+                return
             desk = self._desk()
-            self._serve(desk, call)
+            self._serve(desk, calls[0])
             self._deliver(desk)
+            if self.clock() > until:
+                return
 
     # -- writing and answering
 
@@ -555,7 +570,7 @@ class Host:
         self.ages.note(desk.changes, desk.wall)
         if desk.changes and self._listeners:
             self._tell(desk)
-        self._read(self._mailbox.take(Lane.READ, READS))
+        self._read()
         self._housekeep()
         if not self._scheduled and (len(self._mailbox) or self._carried is not None or self._snapshot is not None or self._hurry):
             self._scheduled = True

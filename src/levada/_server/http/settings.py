@@ -79,8 +79,8 @@ class Limits:
     idle: float = 75.0  # seconds that a connection may stand without a request
     late: float = 60.0  # seconds for an answer of the host, beyond the wait that was asked for
     logins: int = 10  # wrong credentials a minute and address
-    rate: float = 5_000.0  # requests a second and token; renewals have as many for themselves
-    burst: float = 10_000.0
+    rate: float = 20_000.0  # requests a second and token; renewals have as many for themselves
+    burst: float = 40_000.0
 
 
 @dataclass(frozen=True, slots=True)
