@@ -202,6 +202,8 @@ def candidates(remote: Remote, word: str) -> list[Attempt]:
     elif len(word) >= 6 and _HEX.issuperset(word):
         query = {}
     else:
+        if found := _attempts_of(remote, word):
+            return found
         query = {"q": _longest_word(word)}
     try:
         rows = list(remote.pages("/v1/tasks", "tasks", CANDIDATES, **query))
@@ -210,6 +212,17 @@ def candidates(remote: Remote, word: str) -> list[Attempt]:
             raise
         rows = []
     return [Attempt(bytes.fromhex(row["key"]), row["family"], row["params"], 0, 0.0, 0.0, "") for row in rows]
+
+
+def _attempts_of(remote: Remote, family: str) -> list[Attempt]:
+    """The newest attempts of a family, newest first; those that failed, if any did."""
+    from .._model.ports import Attempt
+
+    for failed in ("true", "false"):
+        rows = list(remote.pages("/v1/history", "attempts", CANDIDATES, family=family, failed=failed))
+        if rows:
+            return [Attempt(bytes.fromhex(row["key"]), row["family"], row["params"], row["number"], 0.0, 0.0, row["exit"]) for row in rows]
+    return []
 
 
 def _longest_word(text: str) -> str:
