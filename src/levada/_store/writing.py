@@ -252,7 +252,7 @@ class SqlWriting(SqlReading):
             return link.run("update tokens set revoked = ? where id = ? and revoked is null", (at, token)) == 1
 
     def touch_tokens(self, uses: Iterable[tuple[str, float]]) -> None:
-        with self._committing() as link:
+        with self._committing(durable=False) as link:  # each minute, in the thread that answers renewals
             link.many("update tokens set used = ? where id = ?", [(at, token) for token, at in uses])
 
 
