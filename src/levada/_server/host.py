@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from .._core.brain import Brain
-from .._core.changes import TasksAdded
+from .._core.changes import Granted, TasksAdded
 from .._model import messages as m
 from .._model.messages import SessionId
 from .._model.status import Status
@@ -358,7 +358,7 @@ class Host:
         found: set[int] = set()
         for change in desk.changes:
             tasks = getattr(change, "tasks", None)
-            if tasks is not None and not isinstance(change, TasksAdded):
+            if tasks is not None and not isinstance(change, (TasksAdded, Granted)):  # these make no work for others
                 found.update(map(state.group.__getitem__, tasks))
             elif (task := getattr(change, "task", None)) is not None:
                 found.add(state.group[task])
