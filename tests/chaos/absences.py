@@ -27,7 +27,7 @@ class Absences:
     def __str__(self) -> str:
         events = self.verdict.events
         return (
-            f"{self.what}: {events['done']:,} ends acknowledged, {events['lost']} attempts lost, {self.verdict.regranted} granted again for "
+            f"{self.what}: {events['done']:,} ends acknowledged, {events['lost']} attempts lost, {self.verdict.regranted} granted anew"
             f"other reasons; laws broken: {len(self.verdict.broken)}"
         )
 

@@ -88,7 +88,7 @@ class Disk:
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: {self.renewals} renewals meanwhile, {len(self.failures)} of them not answered, p99 {self.p99 * 1e3:.0f} ms; work was "
+            f"{self.what}: {self.renewals} renewals meanwhile, {len(self.failures)} failed, p99 {self.p99 * 1e3:.0f} ms; work was "
             f"refused with {sorted(self.refusals) or '-'}; worked again after {self.back:.1f} s; {self.verdict.events['done']:,} ends "
             f"acknowledged; laws broken: {len(self.verdict.broken)}"
         )

@@ -43,10 +43,16 @@ def lines_of(log: Path) -> list[list[Any]]:
 
 
 class Judge:
-    """Goes through a log once, line by line."""
+    """Goes through a log once, line by line.
 
-    def __init__(self) -> None:
+    frozen: workers may be stopped by their keepers in the middle of an attempt, whose end is noted late or never. Then it is
+    not the end of an attempt that must come before the next begins, but its last step.
+    """
+
+    def __init__(self, *, frozen: bool = False) -> None:
         self.verdict = Verdict()
+        self._frozen = frozen
+        self._stopped: set[int] = set()
         self._grants: dict[str, dict[tuple[int, int], int]] = defaultdict(dict)  # key -> fence -> pid
         self._begun: dict[str, tuple[int, int]] = {}  # newest fence that was begun
         self._working: dict[str, tuple[int, tuple[int, int]]] = {}  # key -> pid, fence
@@ -84,7 +90,7 @@ class Judge:
         fence = (epoch, number)
         if fence < self._begun.get(key, (0, 0)):
             self._broken(f"{key}: {pid} began under {fence} at {when}, after {self._begun[key]} had begun")
-        if key in self._working:
+        if key in self._working and not self._frozen:
             self._broken(f"{key}: {pid} began under {fence} at {when} while {self._working[key]} worked")
         self._begun[key] = max(fence, self._begun.get(key, fence))
         self._working[key] = (pid, fence)
@@ -100,7 +106,14 @@ class Judge:
             if self._working.get(key, (0,))[0] == pid:
                 del self._working[key]
 
-    _on_stopped = _on_killed  # what it does when it is woken is judged by its commits
+    def _on_stopped(self, when: float, supervisor: int, pid: int) -> None:
+        """What it does when it is woken is judged by its commits alone."""
+        self._stopped.add(pid)
+        self._on_killed(when, supervisor, pid)
+
+    def _on_step(self, when: float, pid: int, key: str, epoch: int, number: int) -> None:
+        if (epoch, number) < self._begun[key] and pid not in self._stopped:
+            self._broken(f"{key}: {pid} worked on under {(epoch, number)} at {when}, after {self._begun[key]} had begun")
 
     def _on_commit(self, when: float, pid: int, key: str, epoch: int, number: int) -> None:
         if key in self._commits:
@@ -123,6 +136,6 @@ class Judge:
             self.verdict.regranted += len(order) - 1
 
 
-def judge(log: Path) -> Verdict:
+def judge(log: Path, *, frozen: bool = False) -> Verdict:
     """The verdict over a log."""
-    return Judge().read(lines_of(log))
+    return Judge(frozen=frozen).read(lines_of(log))

@@ -65,6 +65,7 @@ class Piece(lv.Task):
             with self.output().open("w") as out:
                 for step in range(10):
                     time.sleep(SECONDS / 10)
+                    note("step", name, *fence)
                     out.write(f"step {step}\n")
                 out.write(f"{fence[0]}.{fence[1]}\n")
             how = "done"

@@ -46,7 +46,7 @@ class Field:
 
     def verdict(self) -> Verdict:
         """The judge's, and whether each output was made by the commit that the log tells of, whole."""
-        found = judge(self.log)
+        found = judge(self.log, frozen=True)
         for _, _, _, name, epoch, number in self.events("commit"):
             lines = (self.out / name).read_text().splitlines()
             if lines[-1] != f"{epoch}.{number}":

@@ -309,9 +309,9 @@ def test_a_wrong_token_is_told_at_once(server: Server) -> None:
 
 
 def test_what_the_server_will_not_have_is_told_and_takes_no_number(server: Server, client: Client) -> None:
-    client.add(0)
     server.say_no = Problem(413, "too-large", "a task of 300 KiB", hint="The limit is 256 KiB.")
     with pytest.raises(Refused, match="300 KiB"):
+        client.add(0)
         client.until(seconds=2)
     server.say_no = None
     client.add(0)
@@ -396,3 +396,13 @@ def test_a_question_without_which_a_run_cannot_end_waits_for_a_server_that_is_aw
         time.sleep(0.3)
         server.start()
         assert found.result(10) == [0]
+
+
+def test_an_answer_that_went_to_an_older_copy_of_the_request_is_asked_for_again(server: Server, client: Client) -> None:
+    """After a cut the copies arrive in any order, and the server refuses the one that came first when the second comes."""
+    server.say_no = Problem(409, "conflict", "the same request came once more; that one is answered")
+    client.add(0)
+    client.sync(room=1)
+    server.say_no = None
+    assert [index for index, _ in client.grants()] == [0]
+    assert client.served.away == 0.0

@@ -33,7 +33,7 @@ log = logging.getLogger("levada.client")
 _PATHS = ("/v1/tasks", "/v1/sync", "/v1/bye")
 _ANSWERS: tuple[type[Any], ...] = (w.AddTasksAnswer, w.SyncAnswer, w.ByeAnswer)
 _SLICE = 0.1  # seconds that a wait may keep a signal from being noticed
-_OUT_OF_STEP = "out-of-step"
+_OUT_OF_STEP, _CONFLICT = "out-of-step", "conflict"
 A = TypeVar("A", bound=msgspec.Struct)
 
 
@@ -206,6 +206,8 @@ class Session:
         elif refusal.code == _OUT_OF_STEP:
             flight.rejoined = False
             self._note_failure(refusal)
+        elif refusal.code == _CONFLICT:
+            self._retry_at = time.monotonic() + _SLICE  # an older copy of it, late on its way, was taken for the newer one
         elif refusal.status in ELSEWHERE and self._passed < self._main.others:
             self._passed += 1  # a standby, perhaps: the next address is asked at once
         elif refusal.retry_after is not None or refusal.status == 401:
