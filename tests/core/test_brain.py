@@ -638,3 +638,40 @@ def test_a_task_that_was_invalidated_is_found_complete_by_nobody() -> None:
     house.do(m.Invalidate(0))
     house.sync(found_complete=[0])
     assert house.status(0) is Status.READY
+
+
+@pytest.mark.parametrize("end", ["failed", "handed back", "bye", "lapsed"])
+def test_what_an_attempt_yielded_is_void_with_it(end: str) -> None:
+    """Else the task could never run again: nobody but its own run() knows what it had asked for."""
+    house = House({0: [], 1: [0]}, lease=10.0)
+    house.claim()
+    house.add({2: []})
+    house.suspend(0, 2)
+    house.do(m.Cancel(2))
+    if end == "failed":
+        house.fail(0)
+        house.pass_time(100)
+    elif end == "handed back":
+        house.back(0)
+    elif end == "bye":
+        house.do(m.Bye(SessionId("w1")))
+        house.add({0: []})
+    else:
+        house.pass_time(11)
+    assert house.view(0).unmet == ()
+    assert house.claim() == [0]
+    house.done(0)
+    assert house.claim() == ([1] if end != "bye" else [])
+    assert house.replayed().state.dump() == house.brain.state.dump()
+
+
+def test_what_a_finished_attempt_had_yielded_stays_a_requirement() -> None:
+    house = House({0: []})
+    house.claim()
+    house.add({1: []})
+    house.suspend(0, 1)
+    assert house.claim() == [1]
+    house.done(1)
+    assert house.sync(room=1).resumed == [0]
+    house.done(0)
+    assert list(house.brain.state.edges.requirements(0)) == [1]

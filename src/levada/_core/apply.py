@@ -7,7 +7,7 @@ count of unmet requirements fell to 0 or rose from it are noted in ``freed`` and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._model.messages import SessionId
@@ -19,6 +19,7 @@ from .state import DEFAULT_TOTAL, FREE, Resources, Session, State
 
 WAITING, READY, RUNNING, RETRYING = int(Status.WAITING), int(Status.READY), int(Status.RUNNING), int(Status.RETRYING)
 DONE = int(Status.DONE)
+MOST_COUNTED = 1 << 62  # a counter for people need not go beyond
 ENDED_BADLY = frozenset({Status.FAILED, Status.DISABLED, Status.CANCELLED})
 
 
@@ -67,7 +68,7 @@ def _pause_set(state: State, change: ch.PauseSet) -> None:
 
 
 def _found_while_planning(state: State, change: ch.FoundWhilePlanning) -> None:
-    state.complete += change.found
+    state.complete = min(state.complete + change.found, MOST_COUNTED)
 
 
 # -- tasks and edges ---------------------------------------------------------------------------
@@ -341,17 +342,13 @@ def _judge_use(state: State, name: str) -> None:
 
 def _finished(state: State, change: ch.Finished) -> None:
     tasks, holder = change.tasks, state.holder
-    if not state.is_plain or state.wishes or state.suspended:
-        for index in tasks:
-            if state.status[index] == RUNNING:
-                _let_go(state, index)
-    elif state.until:  # plain tasks have nothing to let go but their leases
-        ends, clear = state.until, state.expiries.clear
-        for index in tasks:
-            if ends.pop(index, None) is not None:
-                clear(index)
+    if not state.is_plain or state.until or state.wishes or state.suspended:  # else there is nothing to let go
+        _let_all_go(state, tasks)
     for index in tasks:
         holder.pop(index, None)
+    if state.naps:
+        for index in tasks:
+            state.naps.pop(index, None)
     if state.at or state.reason or state.trouble:
         for index in tasks:
             _forget_troubles(state, index)
@@ -360,6 +357,18 @@ def _finished(state: State, change: ch.Finished) -> None:
     else:
         state.set_statuses(tasks, DONE)
     _meet(state, change)
+
+
+def _let_all_go(state: State, tasks: Sequence[Index]) -> None:
+    if not state.is_plain or state.wishes or state.suspended:
+        for index in tasks:
+            if state.status[index] == RUNNING:
+                _let_go(state, index)
+        return
+    ends, clear = state.until, state.expiries.clear
+    for index in tasks:  # plain ones have nothing to let go but their leases
+        if ends.pop(index, None) is not None:
+            clear(index)
 
 
 def _forget_troubles(state: State, index: Index) -> None:
@@ -392,6 +401,8 @@ def _wake_sleeper(state: State, index: Index) -> None:
 def _ended(state: State, change: ch.Ended) -> None:
     index = change.task
     _let_go(state, index)
+    if index in state.naps:
+        _take_back(state, index)
     if not change.lapsed:
         state.holder.pop(index, None)
     if not change.counted:
@@ -412,10 +423,21 @@ def _ended(state: State, change: ch.Ended) -> None:
         state.freed.append(index)
 
 
+def _take_back(state: State, index: Index) -> None:
+    """The attempt is void, and with it what it yielded: the next one yields what it needs itself."""
+    removed = state.edges.shrink(index, state.naps.pop(index))
+    undone = sum(state.status[required] != DONE for required in removed)
+    state.unmet[index] -= undone
+    if state.priority:
+        priorities.lower(state, removed)
+
+
 def _slept(state: State, change: ch.Slept) -> None:
     index = change.task
     _give_back(state, index)
     state.suspended[index] = None
+    if change.requires:
+        state.naps[index] = state.naps.get(index, 0) + 1
     _grow(state, Growth(index, list(change.requires), closed=False))
     _wake_sleeper(state, index)
 

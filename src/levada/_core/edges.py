@@ -60,6 +60,26 @@ class Edges:
             found.extend(self._column[start : start + length])
         return found
 
+    def shrink(self, index: Index, runs: int) -> list[Index]:
+        """Take the last ``runs`` growths of a task back; the requirements that it had by them. Costs a look at all that need those."""
+        removed: list[Index] = []
+        for _ in range(runs):
+            later = self.more.get(index)
+            if later:
+                start, length = later.pop()
+                if not later:
+                    del self.more[index]
+            else:
+                start, length = self._start[index], self._length[index]
+                self._length[index] = 0
+            removed.extend(self._column[start : start + length])
+            self._dead += length
+        for required in removed:
+            known = self.dependants[required]
+            if known is not None:
+                known.remove(index)
+        return removed
+
     def forget(self, tasks: Sequence[Index]) -> set[Index]:
         """Take tasks out that only each other need; what they needed and stays. Costs a look at all that need the latter."""
         gone, touched = set(tasks), set[Index]()

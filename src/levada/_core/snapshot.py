@@ -20,7 +20,7 @@ from .state import FREE, Group, Session, State
 INTS = ("unmet", "policy", "group", "number", "fence_epoch", "floor")
 PLAIN = (
     "epoch", "own_priority", "priority", "batch", "uncounted", "generation", "reason", "at", "again", "holder", "until", "wishes",
-    "crew", "crews_made", "complete", "used", "total", "is_plain", "paused", "forgiven", "next_floor",
+    "crew", "crews_made", "complete", "used", "total", "is_plain", "paused", "forgiven", "next_floor", "naps",
 )  # fmt: skip
 """Attributes that are kept as they are."""
 

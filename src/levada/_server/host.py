@@ -124,6 +124,7 @@ class Host:
         self._closed = threading.Event()
         self._scheduled = self._committing = self._in_flight = self._is_full = False
         self._carried: Desk | None = None
+        self._house_at = 0.0  # not before that
         self._is_slow = False  # time passes in longer steps
         self._next_pulse: asyncio.TimerHandle
         self._hurry = False  # held claims were left to be looked at
@@ -175,6 +176,8 @@ class Host:
         desk = self._desk()
         if epoch > self.brain.state.epoch:
             desk.changes += self.brain.restart(epoch, desk.now)
+        for name in [name for name in self.brain.state.sessions if name not in self.members]:
+            desk.handle(m.Bye(name))  # nobody can speak for them any more
         batch = self._batch(desk)
         if batch is not None:
             self.store.commit(batch)
@@ -543,11 +546,16 @@ class Host:
         self._committing = self._in_flight = False
         try:
             future.result()
-            self._is_full = False
-            self._took(began, ASIDE_SLOW)
-            self._written(desk)
         except StoreFull as cause:
             self._full(desk, batch, cause)
+            return
+        except BaseException as error:
+            self._fail(error)
+            return
+        self._is_full = False
+        self._took(began, ASIDE_SLOW)
+        try:
+            self._written(desk)
         except BaseException as error:
             self._fail(error)
 
@@ -589,11 +597,21 @@ class Host:
     # -- housekeeping
 
     def _housekeep(self) -> None:
-        """What must be done now and then, a bounded piece at a time."""
-        self._keep_snapshot()
+        """What must be done now and then, a bounded piece at a time. A store without room is asked again later."""
         now = self.clock()
         if self.held_until and now >= self.held_until:
             self._end_hold()
+        if now < self._house_at:
+            return
+        try:
+            self._keep_house(now)
+        except StoreFull as cause:
+            self._house_at = now + FULL_PAUSE
+            self._snapshot = None  # begun anew; what was written of it goes then
+            log.error("the store has no room to be kept in order", extra={"reason": str(cause)})
+
+    def _keep_house(self, now: float) -> None:
+        self._keep_snapshot()
         if now >= self._beat_at:
             self._beat_at = now + BEAT
             self._make_sure()

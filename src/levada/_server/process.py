@@ -81,9 +81,9 @@ class Server:
         with _signals(self._end):
             self.web.start()
             try:
+                if not self._begin():
+                    return _exit_code(self.host.failed)
                 with self._told():
-                    if not self._begin():
-                        return ENDED_WELL
                     ready()
                     self._end.wait()
             finally:
@@ -108,10 +108,7 @@ class Server:
         temporary = f"{path}.{os.getpid()}"
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
             file.write(mine)
-        if self.plan.standby and os.path.exists(path):
-            os.unlink(temporary)  # the one that serves stands there
-        else:
-            os.replace(temporary, path)
+        os.replace(temporary, path)
         try:
             yield
         finally:

@@ -31,6 +31,7 @@ Done = kinds.Answer | bytes | None
 """What a handler gives back; None: the answer is held."""
 
 SESSIONS = 100_000
+MODULES = 16_384  # characters of the modules that one assistant offers
 MOST_UNMET = 100
 _encode = msgspec.json.Encoder().encode
 _new = tuple.__new__  # builds a NamedTuple in half the time; each report passes here
@@ -51,6 +52,8 @@ def hello(desk: Desk, call: Call) -> Done:
             raise Refusal("busy", f"{SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)
         member = host.members[session] = Member(session, call.identity.token)
     _refuse_stranger(member, call)
+    if sum(map(len, asked.modules)) > MODULES:
+        raise Refusal("too-large", f"the names of the modules have more than {MODULES:,} characters", hint="Offer packages, not modules.")
     member.seen = host.clock()
     member.tell({"host": asked.host, "pid": asked.pid, "levada": asked.levada, "code": asked.code, "modules": asked.modules})
     reply: m.HelloReply = desk.handle(m.Hello(session, tuple(asked.modules), asked.goal or ""))
@@ -91,8 +94,8 @@ def bye(desk: Desk, call: Call) -> Done:
     """End a session; what it holds goes back."""
     asked = cast("w.Bye", call.request)
     member = _member(desk, call, asked.session)
-    if member.step(asked.seq) is None:
-        desk.handle(m.Bye(member.id))
+    member.step(asked.seq)
+    desk.handle(m.Bye(member.id))
     leave(desk, member)
     return w.ByeAnswer(desk.host.brain.state.epoch)
 
@@ -121,6 +124,7 @@ def add_tasks(desk: Desk, call: Call) -> Done:
     policies = _Policies(asked.policies)
     specs, fresh = _specs(host.registry, asked, policies, list(islice(host.brain.state.free, len(asked.tasks))))
     growth = _growth(host.registry, asked, fresh)
+    _refuse_others(desk, member, growth, {spec.index for spec in specs})
     reply = m.AddTasks(member.id, specs, growth, asked.complete, asked.reopen)
     desk.handle(reply)
     host.registry.add(fresh)
@@ -206,6 +210,13 @@ def _growth(registry: Registry, asked: w.AddTasks, fresh: dict[bytes, Index]) ->
     return [Growth(find(unhexlify(one.key)), [find(key) for key in split(one.requires)], one.closed) for one in asked.growth]
 
 
+def _refuse_others(desk: Desk, member: Member, growth: list[Growth], added: set[Index]) -> None:
+    """Requirements are added to tasks of the message, or to ones that the session added before."""
+    for one in growth:
+        if one.index not in added and not _may_run(desk, member, one.index):
+            raise Refusal("invalid-message", f"task {desk.host.registry.text(one.index)} grows, and this session has not added it")
+
+
 def _told(desk: Desk, indices: Iterable[Index]) -> list[w.Told]:
     host = desk.host
     status, told = host.brain.state.status, list[w.Told]()
@@ -242,7 +253,8 @@ def sync(desk: Desk, call: Call) -> Done:
         command, lost = m.Sync(member.id, room=asked.room), list[str]()
     else:
         command, lost = _translated(desk, member, asked)
-        desk.attempts += [_attempt(one) for one in asked.attempts]
+        if asked.attempts:
+            desk.attempts += _own_attempts(desk, member, asked.attempts)
     before = len(desk.changes)
     reply: m.SyncReply = desk.handle(command._replace(room=0) if desk.host.held_until else command)
     if answered is None:
@@ -350,8 +362,22 @@ def _translated(desk: Desk, member: Member, asked: w.Sync) -> tuple[m.Sync, list
         m.Suspended(index, fence, [registry.index(key.hex()) for key in split(one.requires)])
         for one, index, fence in known(asked.suspended)
     ]
-    found = [index for key in asked.found if (index := find(unhexlify(key))) is not None]
+    found = [index for key in asked.found if (index := find(unhexlify(key))) is not None and _may_run(desk, member, index)]
     return m.Sync(member.id, done, failed, back, naps, found, asked.room), lost
+
+
+def _may_run(desk: Desk, member: Member, index: Index) -> bool:
+    """Did the session register the task, or does it offer its module?"""
+    state = desk.host.brain.state
+    session = state.sessions.get(member.id)
+    return session is not None and state.groups[state.group[index]].is_for(member.id, session.labels)
+
+
+def _own_attempts(desk: Desk, member: Member, items: Iterable[w.AttemptItem]) -> list[tuple[Any, ...]]:
+    """Attempts of tasks that the session may run: history is not written by strangers."""
+    find = desk.host.registry.index_of.get
+    own = ((item, find(unhexlify(item.key))) for item in items)
+    return [_attempt(item) for item, index in own if index is not None and _may_run(desk, member, index)]
 
 
 def _attempt(item: w.AttemptItem) -> tuple[Any, ...]:
@@ -417,6 +443,8 @@ def standing(desk: Desk, call: Call) -> Done:
         wanted = _wanted(asked.statuses)
         rows = [_standing(desk, index) for index in indices if state.status[index] in wanted][: asked.limit]
         return w.StandingAnswer(rows, counts)
+    if asked.after and not (asked.after.isascii() and asked.after.isdecimal()):
+        raise Refusal("invalid-message", f"after is what `next` of a page said, got {asked.after[:64]!r}")
     found, following = _page(desk, groups, _wanted(asked.statuses), int(asked.after or -1), asked.limit)
     return w.StandingAnswer([_standing(desk, index) for index in found], counts, None if following is None else str(following))
 

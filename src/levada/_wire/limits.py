@@ -22,3 +22,5 @@ PAGE = 1_000  # rows of a page
 INTEGER = (1 << 63) - 1
 PRIORITY = 1 << 20
 SECONDS = 1e10  # the longest duration, some 300 years: finite, so that sums stay finite too
+COUNT = 1_000_000_000  # tasks that one message says were found complete
+OFFSET = 1 << 53  # bytes before a piece of a log

@@ -35,7 +35,7 @@ from .kinds import (
     Text,
     Whole,
 )
-from .limits import ITEMS, LABELS, PAGE, ROOM, TASKS, WAIT
+from .limits import COUNT, ITEMS, LABELS, OFFSET, PAGE, ROOM, TASKS, WAIT
 
 # -- opening and closing a session -------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class AddTasks(Request, frozen=True):
     policies: Annotated[list[PolicySpec], Meta(max_length=TASKS)] = []
     tasks: Annotated[list[TaskItem], Meta(max_length=TASKS)] = []
     growth: Annotated[list[GrowthItem], Meta(max_length=ITEMS)] = []
-    complete: Whole = 0
+    complete: Annotated[int, Meta(ge=0, le=COUNT)] = 0
     reopen: bool = False
 
 
@@ -366,7 +366,7 @@ class LogItem(Request, frozen=True):
     key: Key
     epoch: Whole
     number: Whole
-    offset: Whole
+    offset: Annotated[int, Meta(ge=0, le=OFFSET)]
     text: Text
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from .._model import exit_codes
-from ..errors import LevadaError, PlanError, SchedulerError, StateFolderError, TargetError, UsageError
+from ..errors import LevadaError, PlanError, SchedulerError, StateFolderError, StoreBusy, TargetError, UsageError
 from .options import Option
 from .text import hush, say
 
@@ -149,7 +149,7 @@ def code_of(fault: LevadaError) -> int:
     >>> code_of(ConfigError("x"))
     2
     """
-    if isinstance(fault, StateFolderError):
+    if isinstance(fault, (StateFolderError, StoreBusy)):
         return exit_codes.BUSY
     if isinstance(fault, PlanError):
         return exit_codes.PLAN_FAULT

@@ -37,6 +37,7 @@ class Judge:
     def __init__(self, seed: int, specs: list[TaskSpec], lease: float) -> None:
         self.seed, self.specs, self.lease = seed, specs, lease
         self.needs: dict[Index, set[Index]] = defaultdict(set)
+        self.yielded: dict[Index, set[Index]] = defaultdict(set)  # by the attempt that runs; void with it
         self.owners: dict[Index, set[SessionId]] = defaultdict(set)
         self.priority: dict[Index, int] = {}
         self.newest: dict[Index, Fence] = {}
@@ -154,6 +155,8 @@ class Judge:
                 self.failures[index] = self.attempts[index] = 0
                 self.not_before.pop(index, None)
             if after[index] != Status.RUNNING:
+                if status == Status.RUNNING and after[index] != Status.DONE:
+                    self._forget_yielded(index)
                 self.asleep.discard(index)
                 self.wished.discard(index)
                 self.crew.pop(index, None)
@@ -200,6 +203,7 @@ class Judge:
             if self._was_running(session, nap.index, nap.fence, lost, before):
                 self.asleep.add(nap.index)
                 self.crew.pop(nap.index, None)
+                self.yielded[nap.index].update(set(nap.requires) - self.needs[nap.index])
                 self.needs[nap.index].update(nap.requires)
 
     def _was_running(self, session: SessionId, index: Index, fence: Fence, lost: set[Index], before: bytes) -> bool:
@@ -215,9 +219,15 @@ class Judge:
         self.holder.pop(index, None)
         self.asleep.discard(index)
         self.crew.pop(index, None)
+        self._forget_yielded(index)
+
+    def _forget_yielded(self, index: Index) -> None:
+        """The next attempt yields what it needs itself."""
+        self.needs[index] -= self.yielded.pop(index, set())
 
     def _ended_well(self, index: Index) -> None:
         self.done.add(index)
+        self.yielded.pop(index, None)
         self._let_go(index)
 
     def _failed(self, failed: m.Failed, after: int, now: float) -> None:
