@@ -581,36 +581,13 @@ def give_secrets_a_key(state: str | None, of_server: Callable[[], bytes] | None 
     def mac(text: str) -> str:
         import hmac
 
+        from .config.state import secret_key
+
         if not key:
-            key.append(of_server() if of_server is not None else _secret_key(state_of(state)))
+            key.append(of_server() if of_server is not None else secret_key(state_of(state)))
         return "hmac:" + hmac.new(key[0], text.encode(), "sha256").hexdigest()[:32]
 
     task.set_secret_mac(mac)
-
-
-def _secret_key(folder: str) -> bytes:
-    """32 random bytes, made once, whole or absent, readable by the user alone."""
-    import secrets
-
-    path = os.path.join(folder, "secret.key")
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        pass
-    temporary = f"{path}.{os.getpid()}"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(32))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(temporary)
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def explain(error: BaseException) -> str:

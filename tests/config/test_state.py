@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from levada.config.state import state_folder, state_path
+from levada.config.state import secret_key, state_folder, state_path
 from levada.errors import StateFolderError
 
 
@@ -50,3 +50,31 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(StateFolderError, match="cannot be used as state folder"):
         state_folder({"LEVADA_STATE": str(tmp_path / "f" / "below")})
+
+
+def test_the_key_of_secrets_is_made_once_and_for_the_user_alone(tmp_path: Path) -> None:
+    key = secret_key(str(tmp_path))
+    assert len(key) == 32
+    assert secret_key(str(tmp_path)) == key
+    assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["secret.key"]
+
+
+@pytest.mark.parametrize("what", ["open to others", "short", "a link", "a dangling link", "a folder"])
+def test_a_key_of_secrets_that_may_be_known_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "secret.key"
+    if what == "open to others":
+        path.write_bytes(b"k" * 32)
+        path.chmod(0o644)
+    elif what == "short":
+        path.touch(0o600)
+    elif what == "a link":
+        other = tmp_path / "other"
+        other.touch(0o600)
+        path.symlink_to(other)
+    elif what == "a dangling link":
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.mkdir(0o700)
+    with pytest.raises(StateFolderError, match=r"secret\.key"):
+        secret_key(str(tmp_path))

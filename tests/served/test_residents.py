@@ -188,6 +188,6 @@ def test_a_store_that_is_restored_goes_on_above_all_fences_of_before(served: Ser
 
 def test_no_copy_is_made_of_a_store_that_a_server_holds(served: Served) -> None:
     said = served.run("backup", "create", "--to", "copy.db")
-    assert said.returncode == 69
+    assert said.returncode == 75
     assert str(served.server.pid) in said.stderr
     assert not (served.folder / "copy.db").exists()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
@@ -21,6 +20,7 @@ from types import FrameType
 
 from .._store.opening import open_store
 from .._store.ports import TokenRow
+from ..config.state import secret_key
 from ..errors import Deposed, StateFolderError, StoreBroken
 from .host import Host, Rules
 from .http.serve import WebServer
@@ -60,7 +60,7 @@ class Server:
             open_store(place, synchronous=plan.synchronous),
             Rules(lease=plan.lease, failed_pause=plan.failed_pause),
             version=plan.version,
-            namespace_key=namespace_key(plan.folder),
+            namespace_key=secret_key(plan.folder).hex(),  # that of runs without a server; another server of the store needs the file, too
             contested="://" in place,
             quick_disk="://" not in place and plan.synchronous == "normal",
             boot="" if plan.synchronous == "full" else "?" if "://" in place else boot_id(),
@@ -106,9 +106,14 @@ class Server:
         path = os.path.join(self.plan.folder, INFO_FILE)
         mine = json.dumps({"addresses": self.web.addresses, "pid": os.getpid()}) + "\n"
         temporary = f"{path}.{os.getpid()}"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
-            file.write(mine)
-        os.replace(temporary, path)
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
+                file.write(mine)
+            os.replace(temporary, path)
+        except OSError as cause:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise StateFolderError(f"{path}: cannot be written: {cause.strerror}", hint="Make room, or see what stands there.") from cause
         try:
             yield
         finally:
@@ -150,28 +155,3 @@ def boot_id() -> str:
             return file.read().strip() or "?"
     except OSError:
         return "?"
-
-
-def namespace_key(folder: str) -> str:
-    """64 hex digits under which workers replace secret parameters; the same for runs without a server in this state folder.
-
-    Another server of the same store needs the same file.
-    """
-    path = os.path.join(folder, "secret.key")
-    try:
-        with open(path, "rb") as file:
-            return file.read(32).hex()
-    except FileNotFoundError:
-        pass
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-        os.unlink(temporary)
-    except OSError as cause:
-        raise StateFolderError(f"{path}: cannot be made: {cause.strerror}", hint="Set LEVADA_STATE to a folder of your own.") from cause
-    return namespace_key(folder)

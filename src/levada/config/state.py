@@ -59,3 +59,64 @@ def _refuse_if_open_to_others(path: str, stat: os.stat_result) -> None:
         raise StateFolderError(f"{path}: belongs to user {stat.st_uid}, this process runs as {os.getuid()}", hint=HINT)
     if stat.st_mode & 0o022:
         raise StateFolderError(f"{path}: others may write to it (mode {stat.st_mode & 0o777:o})", hint=f"chmod 700 {path}")
+
+
+SECRET_BYTES = 32
+
+
+def secret_key(folder: str) -> bytes:
+    """32 random bytes of a state folder, made once, whole or absent, readable by the user alone.
+
+    Secret parameters enter identities as an HMAC under it. Raises StateFolderError for a file that others may read, that
+    belongs to another user, that is a link, or that does not hold as many bytes: with a key that is known, secrets can be guessed.
+    """
+    import secrets
+
+    path = os.path.join(folder, "secret.key")
+    for _ in range(2):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            _make_secret_key(path, secrets.token_bytes(SECRET_BYTES))
+            continue
+        except OSError as cause:
+            raise StateFolderError(f"{path}: cannot be read: {cause.strerror}", hint=KEY_HINT) from cause
+        return _read_secret_key(path, descriptor)
+    raise StateFolderError(f"{path}: is not there after it was made", hint=HINT)
+
+
+KEY_HINT = (
+    "It must be a file of 32 bytes of your own, with mode 600. Restore it from a backup: with another key, secrets have other identities."
+)
+
+
+def _read_secret_key(path: str, descriptor: int) -> bytes:
+    import stat as modes
+
+    try:
+        seen = os.fstat(descriptor)
+        key = os.read(descriptor, SECRET_BYTES + 1) if modes.S_ISREG(seen.st_mode) else b""
+    finally:
+        os.close(descriptor)
+    if hasattr(os, "getuid") and (seen.st_uid != os.getuid() or seen.st_mode & 0o077):
+        raise StateFolderError(f"{path}: others may have read it (owner {seen.st_uid}, mode {seen.st_mode & 0o777:o})", hint=KEY_HINT)
+    if len(key) != SECRET_BYTES:
+        raise StateFolderError(f"{path}: holds {len(key)} bytes, expected {SECRET_BYTES}", hint=KEY_HINT)
+    return key
+
+
+def _make_secret_key(path: str, key: bytes) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600), "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass  # another was faster: its key is the one
+        finally:
+            os.unlink(temporary)
+    except OSError as cause:
+        raise StateFolderError(f"{path}: cannot be made: {cause.strerror}", hint=HINT) from cause
