@@ -15,6 +15,7 @@ help:
 	@echo "make bench    the figures, with Luigi beside us (bench-quick: a minute; bench-long: more)"
 	@echo "make worlds   simulated worlds, all laws checked after each step (COUNT=$(COUNT))"
 	@echo "make proofs   the model of the lease protocol, searched by spin (proofs-quick: a minute)"
+	@echo "make chaos    the long proofs with real processes, an hour or so; adds to chaos.log (ARGS=...)"
 	@echo "make env      the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make format   let ruff format and repair what it can"
 	@echo "make lock     choose versions anew, within pyproject.toml (needs uv)"
@@ -86,6 +87,9 @@ proofs: $(VENV)/.levada-run
 
 proofs-quick: $(VENV)/.levada-run
 	$(BIN)/python proofs/check.py --quick $(ARGS)
+
+chaos: $(VENV)/.levada-dev
+	PYTHONPATH=src:. $(BIN)/python -m tests.chaos $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache demo-data demo-out bench/out

@@ -27,8 +27,8 @@ class Absences:
     def __str__(self) -> str:
         events = self.verdict.events
         return (
-            f"{self.what}: {events['done']:,} ends acknowledged, {events['lost']} attempts lost, {self.verdict.regranted} granted anew"
-            f"other reasons; laws broken: {len(self.verdict.broken)}"
+            f"{self.what}: {events['done']:,} ends acknowledged, {events['lost']} attempts lost, {self.verdict.regranted} granted anew; "
+            f"laws broken: {len(self.verdict.broken)}"
         )
 
     def check(self) -> None:

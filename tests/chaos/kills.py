@@ -19,7 +19,8 @@ from .judge import Verdict
 from .lean import Lean, key_of
 from .node import DEAD, Node, Refused
 
-LOAD = {"pause": 0.002, "resource": "pen"}
+LOAD = {"pause": 0.002, "resource": "pen", "give_up": 300.0}
+LEASE = 2.0
 PENS = 4  # at most; tasks of every third graph need one
 
 
@@ -87,7 +88,7 @@ class Operator:
 def kill_the_server(folder: Path, cycles: int, seed: int = 0, *options: str, store: str | None = None) -> Kills:
     """So many cycles of start, load, SIGKILL; then all that was begun is finished, and the judge is asked."""
     dice = random.Random(seed)
-    node = Node(folder / "state", *options, *(("--store", store) if store else ()))
+    node = Node(folder / "state", *options, *(("--store", store) if store else ()), lease=LEASE)
     node.start()
     node.wait()
     operator = Operator(node)
@@ -121,15 +122,16 @@ def _one_cycle(node: Node, crowd: Crowd, operator: Operator, dice: random.Random
         time.sleep(dice.uniform(0.02, 0.3))
         node.kill()
         result.early += 1
+    node.start()
+    result.ready.append(node.wait())
+    crowd.note("server-ready", cycle, round(result.ready[-1], 3))
+    operator.look(result.verdict)
     if dice.random() < 0.05:
         place = dice.choice(list(crowd.places))
         crowd.kill(place)
         crowd.put(place)
         result.workers += 1
-    node.start()
-    result.ready.append(node.wait())
-    crowd.note("server-ready", cycle, round(result.ready[-1], 3))
-    operator.look(result.verdict)
+        time.sleep(1.5 * LEASE)  # each restart gives all leases anew: let those of the dead lapse
 
 
 def _compare(store: str, node: Node, verdict: Verdict) -> int:

@@ -99,6 +99,49 @@ class Sum(lv.Task):
             note("end", f"sum-{self.number}", *fence, how)
 
 
+class Nap(lv.Task):
+    """Finds out while it runs that it needs a piece."""
+
+    number: int
+    retry = lv.Retry(attempts=30, first=0.05, longest=0.5)
+
+    def output(self) -> Any:
+        return lv.LocalTarget(f"out/nap-{self.number}")
+
+    def run(self) -> Any:
+        fence = self.fence
+        assert fence is not None
+        yield Piece(number=self.number)
+        with self.output().open("w") as out:
+            out.write(f"{fence[0]}.{fence[1]}\n")
+
+
+class Drop(lv.ExternalTask):
+    """Comes from outside."""
+
+    number: int
+
+    def output(self) -> Any:
+        return lv.LocalTarget(f"drop-{self.number}")
+
+
+class Import(lv.Task):
+    """Stands on what comes from outside, and on a piece."""
+
+    number: int
+
+    def requires(self) -> Any:
+        return [Drop(number=self.number), Piece(number=self.number)]
+
+    def output(self) -> Any:
+        return lv.LocalTarget(f"out/import-{self.number}")
+
+    def run(self) -> None:
+        fence = self.fence
+        assert fence is not None
+        self.output().write_text(f"{fence[0]}.{fence[1]}\n")
+
+
 class All(lv.WrapperTask):
     """So many sums from a first one on."""
 

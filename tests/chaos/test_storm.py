@@ -35,6 +35,29 @@ def test_what_a_worker_committed_and_did_not_live_to_report_is_found_by_the_next
 
 
 @pytest.mark.ci
+def test_a_task_whose_worker_died_while_it_was_suspended_is_run_by_the_next(tmp_path: Path, node: Node) -> None:
+    ground = Field(tmp_path, node.url, node.token, seconds=1.0)
+    first = ground.run("pipeline:Nap", "--number", "7")
+    assert first.began(), first.said
+    first.kill()
+    second = ground.run("pipeline:Nap", "--number", "7")
+    assert second.ended() == 0, second.said
+    ground.verdict().check()
+
+
+@pytest.mark.ci
+def test_what_came_from_outside_is_told_by_the_next_worker_when_the_one_that_waited_for_it_is_dead(tmp_path: Path, node: Node) -> None:
+    ground = Field(tmp_path, node.url, node.token, seconds=1.0)
+    first = ground.run("pipeline:Import", "--number", "3")
+    assert first.began(), first.said
+    first.kill()
+    (tmp_path / "drop-3").write_text("data\n")
+    second = ground.run("pipeline:Import", "--number", "3")
+    assert second.ended() == 0, second.said
+    ground.verdict().check()
+
+
+@pytest.mark.ci
 @pytest.mark.timeout(240)
 def test_runs_reach_their_goal_through_deaths_of_workers_and_servers(tmp_path: Path) -> None:
     found = storm(tmp_path, 2, 1)

@@ -614,12 +614,6 @@ class Served:
                     yield index, strange
             after = page.next
 
-    def tell_found(self, keys: Iterable[bytes]) -> None:
-        """Report tasks that are no part of this plan as found complete."""
-        for key in keys:
-            self._found.append(key.hex())
-            self._weigh(40)
-
     def _standing(self, seconds: float | None = None, **question: Any) -> w.StandingAnswer:
         """seconds: for one try; None: the server may be away for a while."""
         command = w.Standing(self._link.id, **question)

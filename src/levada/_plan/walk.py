@@ -186,6 +186,17 @@ class Discovery:
         self.kinds.append(kind)
         return index
 
+    def readmit(self, task: Any) -> Index:
+        """An index for a task that was found complete: somebody else, who has it as incomplete, waits to hear so."""
+        task = self._same(task)
+        index = self._index.get(task, COMPLETE)
+        if index == COMPLETE:
+            index = self._index[task] = len(self.tasks)
+            self.tasks.append(task)
+            self._parents.append(-1)
+            self.kinds.append(EXTERNAL if info_of(type(task)).external else RUN)
+        return index
+
     def indices(self, yielded: Any) -> list[Index]:
         """Indices of the incomplete ones among tasks that were walked."""
         found = (self._index.get(self._same(task), COMPLETE) for task in flatten(yielded))

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from .._client.scheduler import Served
 from .._model.messages import AddTasks, Grant, HandedBack, Suspended, SyncReply
 from .._model.ports import Attempt
-from .._model.spec import Index, TaskSpec
+from .._model.spec import Growth, Index, TaskSpec
 from .._model.status import ExitClass, Status
 from .._plan.complete import are_complete
-from .._plan.walk import BLIND, GATE, Discovery, Slice
+from .._plan.walk import BLIND, EXTERNAL, GATE, Discovery, Slice
 from .._wire.messages import SpecRow
 from ..errors import FROM_USERS, told
 from ..task import flatten, key_of, policy_of, priority_of, repr_of
@@ -63,7 +63,6 @@ class Together(Runner):
         self._needs: dict[Index, list[Index]] = {}
         self._doubts: list[Doubt] = []
         self._reopened: dict[Index, int] = {}
-        self._told: dict[bytes, float] = {}  # when tasks of others were first told to be complete; monotonic clock
         self._made: dict[Index, str] = {}  # what counts as done here -> its family
 
     # -- what is known of the plan
@@ -273,38 +272,41 @@ class Together(Runner):
         if self._doubts:
             time.sleep(LOOK)
             return True
-        return super()._last_look() or self._roots_again() or self._tell_of_others()
+        return super()._last_look() or self._roots_again() or self._adopt_complete()
 
-    def _tell_of_others(self) -> bool:
+    def _adopt_complete(self) -> bool:
         """Whether the server waits for what is complete here, and was told so.
 
-        A worker that died between commit and report leaves such tasks: no plan has them any more, so nobody would run them. While
-        its lease lasts the server does not believe it; it is told again until then.
+        A worker that died between commit and report leaves such tasks: no plan has them any more, so nobody could run them. They
+        become ours: when they are granted we look, and they are there.
         """
         if not self.scheduler.unfinished:
             return False
-        found: set[bytes] = set()
+        found: dict[bytes, Any] = {}
         for index, keys in self.scheduler.strange_needs():
-            found.update(self._complete_among(self.discovery.tasks[index], set(keys)))
+            found |= self._complete_among(self.discovery.tasks[index], set(keys))
             if len(found) > 1000:
                 break
-        now, patience = time.monotonic(), 2 * self.scheduler.lease + LATER
-        due = [key for key in found if now - self._told.setdefault(key, now) < patience]
-        if due:
-            time.sleep(A_LITTLE)
-            self.scheduler.tell_found(due)
-        return bool(due)
+        for task in found.values():
+            index = self.discovery.readmit(task)
+            external = self.discovery.kinds[index] == EXTERNAL
+            growth = [] if external else [Growth(index, [])]
+            self.scheduler.add(AddTasks(self.session, [TaskSpec(index, policy_of(task), priority_of(task))], growth, 0))
+            if external:
+                self._found.append(index)
+        return bool(found)
 
-    def _complete_among(self, task: Any, keys: set[bytes]) -> list[bytes]:
-        """Those keys of requirements of the task that are complete here."""
-        if task is None or not keys:
-            return []
+    def _complete_among(self, task: Any, keys: set[bytes]) -> dict[bytes, Any]:
+        """Requirements of the task with these keys that are complete here."""
+        if task is None:
+            return {}
         try:
-            needs = [(key, one) for one in flatten(task.requires()) if (key := bytes(key_of(one))) in keys]
+            needs = {bytes(key_of(one)): one for one in flatten(task.requires())}
         except FROM_USERS:
-            return []
-        there = are_complete([one for _, one in needs])
-        return [key for (key, _), is_there in zip(needs, there, strict=True) if is_there]
+            return {}
+        asked = [key for key in needs if key in keys]
+        there = are_complete([needs[key] for key in asked])
+        return {key: needs[key] for key, is_there in zip(asked, there, strict=True) if is_there}
 
     def _roots_again(self) -> bool:
         """Whether something is made again since a wanted task is done and not seen so."""
