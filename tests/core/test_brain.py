@@ -640,29 +640,50 @@ def test_a_task_that_was_invalidated_is_found_complete_by_nobody() -> None:
     assert house.status(0) is Status.READY
 
 
-@pytest.mark.parametrize("end", ["failed", "handed back", "bye", "lapsed"])
-def test_what_an_attempt_yielded_is_void_with_it(end: str) -> None:
-    """Else the task could never run again: nobody but its own run() knows what it had asked for."""
+def sleeper_whose_requirement_is_cancelled() -> House:
     house = House({0: [], 1: [0]}, lease=10.0)
     house.claim()
     house.add({2: []})
     house.suspend(0, 2)
     house.do(m.Cancel(2))
+    return house
+
+
+@pytest.mark.parametrize("end", ["failed", "lapsed"])
+def test_what_an_attempt_yielded_is_void_with_it(end: str) -> None:
+    """Else the task could never run again: nobody but its own run() knows what it had asked for."""
+    house = sleeper_whose_requirement_is_cancelled()
     if end == "failed":
         house.fail(0)
         house.pass_time(100)
-    elif end == "handed back":
-        house.back(0)
-    elif end == "bye":
-        house.do(m.Bye(SessionId("w1")))
-        house.add({0: []})
     else:
         house.pass_time(11)
     assert house.view(0).unmet == ()
     assert house.claim() == [0]
     house.done(0)
-    assert house.claim() == ([1] if end != "bye" else [])
+    assert house.claim() == [1]
     assert house.replayed().state.dump() == house.brain.state.dump()
+
+
+@pytest.mark.parametrize("bye", [False, True])
+def test_a_sleeper_that_is_handed_back_waits_until_another_plan_names_it(bye: bool) -> None:
+    """The run that hands it back has what it yielded in its plan; whoever comes later has not."""
+    house = sleeper_whose_requirement_is_cancelled()
+    house.do(m.Bye(SessionId("w1"))) if bye else house.back(0)
+    assert house.claim() == []
+    assert house.status(0) is Status.WAITING
+    house.add({0: []}, "w2")
+    assert house.claim("w2") == [0]
+    house.done(0, session="w2")
+    assert house.replayed().state.dump() == house.brain.state.dump()
+
+
+def test_an_operator_sets_a_sleeper_that_was_cancelled_going_without_what_it_had_yielded() -> None:
+    house = sleeper_whose_requirement_is_cancelled()
+    house.back(0)
+    house.do(m.Cancel(0))
+    house.do(m.RetryTask(0))
+    assert house.claim() == [0]
 
 
 def test_what_a_finished_attempt_had_yielded_stays_a_requirement() -> None:

@@ -191,7 +191,7 @@ done, other session   | W! R! U! U! T! D  F! X! C! T! R! C! X!
 failed                | W! R! T  T  T  D  F  X  C! T  R  C  X
 failed, old fence     | W! R! U! U! T! D! F! X! C! T! R! C! X!
 infra                 | W! R! T  T  T  D  F  X  C! T  R  C  X
-handed back           | W! R! R  R  T  D  F  X  C! T  R  C  X
+handed back           | W! R! R  W  T  D  F  X  C! T  R  C  X
 handed back for later | W! R! T  T  T  D  F  X  C! T  R  C  X
 suspend               | W! R! U  U  T! D! F! X! C! T! R! C! X!
 cancel                | C  C  U  U  C  D  F  X  C  C  C  C  X
@@ -199,7 +199,7 @@ retry                 | W  R  U  U  T  D  R  R  R  T  R  R  R
 forgive               | W  R  U  U  T  D  R  R  C  T  R  C  R
 mark done             | D  D  U  U  D  D  D  D  D  D  D  D  D
 invalidate            | W  R  U  U  T  R  R  R  R  T  R  R  R
-bye                   | W  R  R  R  T  D  F  X  C  T  R  C  X
+bye                   | W  R  R  W  T  D  F  X  C  T  R  C  X
 """
 
 

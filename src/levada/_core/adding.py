@@ -67,6 +67,9 @@ def _add_again(state: State, command: m.AddTasks, specs: Sequence[TaskSpec], now
     newcomers = [spec.index for spec in specs if command.session not in state.groups[state.group[spec.index]].sessions]
     if newcomers:
         yield ch.TasksShared(command.session, newcomers)
+        for index in newcomers:  # they cannot know what an attempt of others had yielded
+            if index in state.naps and state.status[index] != Status.RUNNING:
+                yield ch.TakenBack(index)
     goal = state.sessions[command.session].goal or command.session
     for spec in specs:
         if spec.priority > state.own_priority.get(spec.index, 0):

@@ -121,7 +121,7 @@ def _forgotten(state: State, change: ch.Forgotten) -> None:
     for index in change.tasks:
         status, policy = state.status[index], state.policy[index]
         _forget_troubles(state, index)
-        for few in (state.own_priority, state.priority, state.batch, state.uncounted, state.generation, state.holder):
+        for few in (state.own_priority, state.priority, state.batch, state.uncounted, state.generation, state.holder, state.naps):
             few.pop(index, None)
         state.open.discard(index)
         state.counts[status] -= 1
@@ -400,8 +400,9 @@ def _wake_sleeper(state: State, index: Index) -> None:
 
 def _ended(state: State, change: ch.Ended) -> None:
     index = change.task
+    asleep = index in state.suspended
     _let_go(state, index)
-    if index in state.naps:
+    if index in state.naps and (change.counted or not asleep):  # who hands a sleeper back still has what it yielded in its plan
         _take_back(state, index)
     if not change.lapsed:
         state.holder.pop(index, None)
@@ -424,12 +425,17 @@ def _ended(state: State, change: ch.Ended) -> None:
 
 
 def _take_back(state: State, index: Index) -> None:
-    """The attempt is void, and with it what it yielded: the next one yields what it needs itself."""
     removed = state.edges.shrink(index, state.naps.pop(index))
-    undone = sum(state.status[required] != DONE for required in removed)
-    state.unmet[index] -= undone
+    state.unmet[index] -= sum(state.status[required] != DONE for required in removed)
     if state.priority:
         priorities.lower(state, removed)
+
+
+def _taken_back(state: State, change: ch.TakenBack) -> None:
+    index = change.task
+    _take_back(state, index)
+    if state.status[index] == WAITING and not state.unmet[index]:
+        state.freed.append(index)
 
 
 def _slept(state: State, change: ch.Slept) -> None:
@@ -462,7 +468,9 @@ def _became_cancelled(state: State, change: ch.BecameCancelled) -> None:
 def _started_over(state: State, change: ch.StartedOver) -> None:
     index, was_done = change.task, state.status[change.task] == DONE
     _forget_troubles(state, index)
-    state.uncounted[index] = state.number[index]
+    state.uncounted[index] = state.number[index] - state.floor[index]
+    if index in state.naps:
+        _take_back(state, index)
     if change.invalid:
         state.generation[index] = state.generation.get(index, 1) + 1
         state.holder.pop(index, None)  # its late success would be of the old generation
@@ -498,6 +506,7 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.Finished: _finished,
     ch.Ended: _ended,
     ch.Slept: _slept,
+    ch.TakenBack: _taken_back,
     ch.Resumed: _resumed,
     ch.CancelWished: _cancel_wished,
     ch.BecameCancelled: _became_cancelled,

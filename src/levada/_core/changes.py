@@ -146,6 +146,12 @@ class Slept(NamedTuple):
     requires: Sequence[Index]
 
 
+class TakenBack(NamedTuple):
+    """What an attempt of the task had yielded is no requirement any more: another attempt yields what it needs itself."""
+
+    task: Index
+
+
 class Resumed(NamedTuple):
     """Suspended tasks go on; their resources are held again."""
 
@@ -214,6 +220,7 @@ Change = (
     | Finished
     | Ended
     | Slept
+    | TakenBack
     | Resumed
     | CancelWished
     | BecameCancelled

@@ -129,7 +129,7 @@ class State:
         self.until: dict[Index, float] = {}  # end of a finite lease, before ``forgiven``
         self.wishes: dict[Index, float] = {}  # running tasks that are to stop -> no renewal past that
         self.suspended: dict[Index, None] = {}
-        self.naps: dict[Index, int] = {}  # running or suspended -> growths that its attempt has yielded
+        self.naps: dict[Index, int] = {}  # not done -> growths that its attempts have yielded
         self.woken: dict[SessionId, dict[Index, None]] = {}  # suspended, requirements done
         self.crew: dict[Index, int] = {}  # running as part of a batch -> its crew
         self.crews: dict[int, tuple[Resources, int]] = {}  # what a crew holds, and members left

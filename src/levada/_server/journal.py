@@ -21,7 +21,7 @@ KINDS: tuple[type, ...] = (
     ch.EpochBegan, ch.SessionOpened, ch.SessionDrained, ch.SessionClosed, ch.TasksAdded, ch.TasksShared, ch.Grown,
     ch.FoundWhilePlanning, ch.BecameReady, ch.WaitsAgain, ch.Granted, ch.LeasesExtended, ch.LeasesForgiven, ch.Reinstated,
     ch.Finished, ch.Ended, ch.Slept, ch.Resumed, ch.CancelWished, ch.BecameCancelled, ch.StartedOver, ch.PrioritySet,
-    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten,
+    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten, ch.TakenBack,
 )  # fmt: skip
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _UNWRITTEN = (ch.LeasesExtended,)  # ends of leases live in memory: a restart gives everything that runs a whole lease

@@ -37,7 +37,8 @@ class Judge:
     def __init__(self, seed: int, specs: list[TaskSpec], lease: float) -> None:
         self.seed, self.specs, self.lease = seed, specs, lease
         self.needs: dict[Index, set[Index]] = defaultdict(set)
-        self.yielded: dict[Index, set[Index]] = defaultdict(set)  # by the attempt that runs; void with it
+        self.yielded: dict[Index, set[Index]] = defaultdict(set)  # by attempts; void with them, unless a sleeper is handed back
+        self.kept: set[Index] = set()  # sleepers that were handed back
         self.owners: dict[Index, set[SessionId]] = defaultdict(set)
         self.priority: dict[Index, int] = {}
         self.newest: dict[Index, Fence] = {}
@@ -104,6 +105,8 @@ class Judge:
             self.priority[spec.index] = max(spec.priority, self.priority.get(spec.index, spec.priority))
             if not self.owners[spec.index]:
                 self.open.add(spec.index)
+            if spec.index in self.kept and command.session not in self.owners[spec.index]:
+                self._forget_yielded(spec.index)  # a newcomer cannot know of it
             self.owners[spec.index].add(command.session)
         for growth in command.growth:
             self.needs[growth.index].update(growth.requires)
@@ -121,7 +124,7 @@ class Judge:
             self.drained.add(command.session)
         elif isinstance(command, m.Bye):
             for index in [index for index, session in self.holder.items() if session == command.session]:
-                self._let_go(index)
+                self._let_go(index, handed_back=True)
                 self.attempts[index] -= before[index] == Status.RUNNING
         elif isinstance(command, m.Tick):
             self._time_passed(command.lag, before, after, now)
@@ -153,9 +156,10 @@ class Judge:
                 allowed = isinstance(command, m.AddTasks | m.RetryTask | m.Invalidate)
                 self._demand(allowed, f"task {index} came back from {Status(status)} by {command}")
                 self.failures[index] = self.attempts[index] = 0
+                self._forget_yielded(index)
                 self.not_before.pop(index, None)
             if after[index] != Status.RUNNING:
-                if status == Status.RUNNING and after[index] != Status.DONE:
+                if status == Status.RUNNING and after[index] != Status.DONE and index not in self.kept:
                     self._forget_yielded(index)
                 self.asleep.discard(index)
                 self.wished.discard(index)
@@ -196,7 +200,7 @@ class Judge:
                 self._failed(failed, after[failed.index], now)
         for back in command.handed_back:
             if self._was_running(session, back.index, back.fence, lost, before):
-                self._let_go(back.index)
+                self._let_go(back.index, handed_back=True)
                 self.attempts[back.index] -= 1
                 self.not_before[back.index] = now + back.after
         for nap in command.suspended:
@@ -215,19 +219,24 @@ class Judge:
         self._demand(not running or index not in lost, f"{session} spoke for {index} with {fence}, the newest, and was refused")
         return running
 
-    def _let_go(self, index: Index) -> None:
+    def _let_go(self, index: Index, *, handed_back: bool = False) -> None:
+        if handed_back and index in self.asleep:
+            self.kept.add(index)
         self.holder.pop(index, None)
         self.asleep.discard(index)
         self.crew.pop(index, None)
-        self._forget_yielded(index)
+        if index not in self.kept:
+            self._forget_yielded(index)
 
     def _forget_yielded(self, index: Index) -> None:
         """The next attempt yields what it needs itself."""
+        self.kept.discard(index)
         self.needs[index] -= self.yielded.pop(index, set())
 
     def _ended_well(self, index: Index) -> None:
         self.done.add(index)
         self.yielded.pop(index, None)
+        self.kept.discard(index)
         self._let_go(index)
 
     def _failed(self, failed: m.Failed, after: int, now: float) -> None:
@@ -277,6 +286,7 @@ class Judge:
         self._demand(index not in self.open, f"{index} granted before all its requirements were known")
         self._demand(session in self.owners[index], f"{index} granted to {session}, which never added it")
         self._demand(now >= self.not_before.get(index, 0.0), f"{index} granted at {now}, not before {self.not_before.get(index)}")
+        self.kept.discard(index)
         self.attempts[index] += 1
         self._demand(grant.attempt == self.attempts[index], f"attempt {grant.attempt} of {index} is number {self.attempts[index]}")
         self.newest[index], self.holder[index], self.until[index] = fence, session, now + self.lease
