@@ -20,7 +20,7 @@ from .lean import Lean, key_of
 from .node import DEAD, Node, Refused
 
 LOAD = {"pause": 0.002, "resource": "pen", "give_up": 300.0}
-LEASE = 2.0
+LEASE = 5.0
 PENS = 4  # at most; tasks of every third graph need one
 
 

@@ -265,7 +265,7 @@ class Lean:
         if not self._may(key, epoch, number, until):
             return "lost"
         self.note("begin", key, epoch, number)
-        time.sleep(self.dice.random() * self.pause * 2)
+        time.sleep(self.dice.random() * (3.0 if self.dice.random() < 0.004 else 2 * self.pause))
         how = "failed" if self.dice.random() < self.fail else "done"
         if how == "done":
             how = self._commit(key, epoch, number, until)

@@ -48,9 +48,9 @@ def pause_workers(folder: Path, cycles: int, seed: int = 0, *, at_once: int = 5)
                 return
             try:
                 what = _one_pause(ground, number, random.Random(seed * 1_000_003 + number))
-            except AssertionError as broken:
+            except Exception as broken:
                 with lock:
-                    result.verdict.broken.append(f"cycle {number}: {broken}")
+                    result.verdict.broken.append(f"cycle {number}: {broken!r}")
             else:
                 with lock:
                     result.seen[what] += 1
@@ -112,7 +112,9 @@ def _became(ground: Field, name: str, first: Run, pids: set[int]) -> str:
     commits = [line for line in ground.events("commit") if line[3] == name]
     begins = [line for line in ground.events("begin") if line[3] == name]
     assert len(commits) == 1, f"{name}: commits {commits}"
+    if len(begins) == 1:
+        return "had committed before, or went on as the newest"
     if commits[0][1] in pids:
-        return "had committed before" if len(begins) == 1 else "went on as the newest"
+        return "began anew"
     assert "lease was lost" in first.said, f"{name}: the late one does not say so: {first.said}"
     return "were refused"
