@@ -65,7 +65,7 @@ class Lean:
         self.session = plan.get("session") or os.urandom(16).hex()
         self.seq = self.epoch = 0
         self.lease = 60.0
-        self.renewed = 0.0
+        self.renewed = 0.0  # boottime clock
         self.held: dict[str, tuple[int, int, float]] = {}  # key -> epoch, number, valid until
         self.known: dict[str, bool] = {}  # acknowledged tasks of this graph; True: acknowledged as done
 
@@ -222,6 +222,7 @@ class Lean:
             room = self.dice.choice((1, 2, 4, 8))
             said = self.numbered("/v1/sync", room=room, wait=self.dice.choice((0.0, 0.2, 1.0)), **report)
             self._acknowledged(report, said)
+            self.renewed = asked
             for key, epoch, number, attempt, lease, *_ in said.get("granted", ()):
                 self.held[key] = (epoch, number, asked + lease * (1 - MARGIN))
                 self.note("granted", key, epoch, number, attempt)
@@ -245,9 +246,14 @@ class Lean:
     def _worked(self) -> dict[str, Any]:
         """Work on what is held; what to report of it."""
         report: dict[str, Any] = {"done": [], "failed": [], "handed_back": [], "attempts": []}
-        for key, (epoch, number, until) in list(self.held.items()):
+        while self.held:
+            self._renew_if_due()
+            if not self.held:
+                break
+            key, (epoch, number, until) = next(iter(self.held.items()))
             started = time.time()
             how = self._attempt(key, epoch, number, until)
+            del self.held[key]
             if how == "done":
                 report["done"].append([key, epoch, number])
                 report["attempts"].append([key, "Chaos", "{}", number, started, 0.0, "ok", "", "", 0.0, 0, self.name])
@@ -256,8 +262,22 @@ class Lean:
                 report["failed"].append(row)
             elif how == "back":
                 report["handed_back"].append({"key": key, "epoch": epoch, "number": number, "reason": "chaos"})
-        self.held.clear()
         return {name: rows for name, rows in report.items() if rows}
+
+    def _renew_if_due(self) -> None:
+        """Leases of what waits its turn, each third of a lease."""
+        asked = boottime()
+        if asked < self.renewed + self.lease / 3:
+            return
+        self.renewed = asked
+        held = [[key, epoch, number] for key, (epoch, number, _) in self.held.items()]
+        lost = set(self.post("/v1/renew", {"held": held}).get("lost", ()))
+        for key, epoch, number in held:
+            if key in lost:
+                self.note("lost", key, epoch, number)
+                del self.held[key]
+            else:
+                self.held[key] = (epoch, number, asked + self.lease * (1 - MARGIN))
 
     def _attempt(self, key: str, epoch: int, number: int, until: float) -> str:
         if self.dice.random() < 0.02:
