@@ -102,6 +102,8 @@ def kill_the_server(folder: Path, cycles: int, seed: int = 0, *options: str, sto
         crowd.finish(60)
         broken = result.verdict.broken
         result.verdict = crowd.verdict()
+        if lost := result.verdict.events["lost"]:
+            broken.append(f"{lost} healthy attempts lost their leases")  # none is away for as long as a lease
         result.verdict.broken += broken
         node.end()
         result.tasks, result.commands = _compare(store or str(folder / "state" / "levada.db"), node, result.verdict), operator.commands

@@ -154,7 +154,7 @@ class Host:
         if own_token is not None:
             self.store.put_token(own_token)
         self.brain = Brain(
-            max(1, epoch - 1),
+            1,  # what the journal tells before its first EpochBegan was in the first epoch
             self.rules.lease,
             lock_delay=self.rules.lock_delay,
             cancel_grace=self.rules.cancel_grace,
