@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,6 @@ def test_a_standby_sends_workers_elsewhere_instead_of_calling_their_tokens_wrong
         pair.close()
 
 
-@pytest.mark.skipif(not os.environ.get("CHAOS"), reason="by design: with CHAOS=1, on a machine that does nothing else")
 @pytest.mark.ci
 @pytest.mark.timeout(240)
 def test_a_standby_on_postgresql_takes_over_from_dead_and_from_hanging_servers(tmp_path: Path, postgres: str) -> None:
