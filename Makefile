@@ -3,7 +3,8 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST_WORKERS ?= auto
+# Many tests wait for real processes; in CI, where all of them run, one at a time on a processor.
+PYTEST_WORKERS ?= $(if $(CI),auto,$(shell expr 2 + $$(getconf _NPROCESSORS_ONLN)))
 COUNT ?= 200
 
 .PHONY: help demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean

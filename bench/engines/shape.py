@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 WIDTH = 100
 EDGES = 10
@@ -39,6 +40,7 @@ def last_layer(tasks: int) -> range:
     return range(tasks - WIDTH, tasks)
 
 
+@cache
 def folder() -> str:
     """Where the files of this measurement are."""
     return os.environ["BENCH_FOLDER"]

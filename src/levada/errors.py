@@ -175,13 +175,14 @@ class SchedulerError(LevadaError):
 
 
 class LeaseLost(SchedulerError):
-    """A worker spoke for a task that is leased to another worker by now."""
+    """A worker spoke for a task that is leased to another worker by now. newest: the fence of that one; None where it is not known."""
 
     code = "lease-lost"
 
-    def __init__(self, task: object, *, held: object, newest: object) -> None:
+    def __init__(self, task: object, *, held: object, newest: object | None) -> None:
+        since = "a newer one" if newest is None else f"fence {newest}"
         super().__init__(
-            f"{task}: fence {held} is void, fence {newest} was granted since",
+            f"{task}: fence {held} is void, {since} was granted since",
             hint="The worker was silent for longer than its lease.",
         )
         self.task, self.held, self.newest = task, held, newest

@@ -102,6 +102,13 @@ class Secret(lv.Task):
             raise ValueError(f"wrong password {self.password}")
         self.output().write_text("in")
 
+class Mixed(lv.WrapperTask):
+    """A slow task beside quick ones, each of which says when it ran."""
+    def requires(self):
+        return [Counted(day=FIRST - datetime.timedelta(number // 9), window=number % 9 + 1, pause=0.001) for number in range(90)] + [
+            Slow(name="one")
+        ]
+
 class Ours(lv.Task):
     def requires(self):
         return [Slow(name="yield")]

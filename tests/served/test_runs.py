@@ -49,6 +49,14 @@ def test_a_task_that_another_run_makes_is_waited_for(served: Served) -> None:
     assert Counter(name for name, _ in served.ran()) == {"one": 1, "after": 1}
 
 
+def test_quick_tasks_do_not_wait_behind_a_slow_one_while_another_worker_is_idle(served: Served) -> None:
+    runs = [served.start_task("--json", "Mixed") for _ in range(2)]
+    assert soon(lambda: len(served.ran()) == 91, 30), len(served.ran())
+    assert not (served.folder / "go").exists()
+    served.go()
+    assert [ended(run).returncode for run in runs] == [0, 0]
+
+
 def test_a_requirement_that_others_made_and_that_is_not_there_is_made_again(served: Served) -> None:
     """Its worker wrote to a disk that this one does not see, or somebody removed it: what stands on it must not begin."""
     first = served.start_task("Slow", "--name", "one")

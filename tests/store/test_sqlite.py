@@ -180,19 +180,22 @@ def test_heartbeats_move_the_log_into_the_file(file_place: InFile, monkeypatch: 
 
 def test_a_forked_child_does_not_hold_the_store_on(file_place: InFile) -> None:
     store = filled(file_place, 1)
-    gate = os.pipe()
+    gate, begun = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         os.close(gate[1])
+        os.write(begun[1], b"x")
         os.read(gate[0], 1)
         os._exit(0)
     try:
+        os.read(begun[0], 1)
         file_place.kill(store)
         assert file_place.store().take_over("next") == 2
     finally:
         os.close(gate[1])
         os.waitpid(child, 0)
-        os.close(gate[0])
+        for end in (gate[0], *begun):
+            os.close(end)
 
 
 def test_a_file_that_was_replaced_under_the_server_is_noticed(file_place: InFile) -> None:

@@ -16,10 +16,12 @@ def boottime() -> float:
 def margin_of(lease: float) -> float:
     """How much earlier than the server the worker takes its lease for over, in seconds (docs/promises.md, section 3).
 
-    >>> margin_of(60), margin_of(5)
-    (6.0, 2.0)
+    Two seconds at least, and never more than a lease bears.
+
+    >>> margin_of(60), margin_of(5), margin_of(1)
+    (6.0, 2.0, 0.4)
     """
-    return max(2.0, lease / 10)
+    return min(max(2.0, lease / 10), 0.4 * lease)
 
 
 def backoff(failures: int, draw: float) -> float:

@@ -286,7 +286,10 @@ class Served:
             return False
         del self._held[index]
         if self._holder.is_lost(hold.slot):
-            self._say_lost(index, fence)
+            if status is Status.DONE:
+                self._refused.append(index)  # who counted it as made takes that back, and says so
+            else:
+                self._say_lost(index, fence)
             self._drop(hold.slot)
             self._count(index, Status.WAITING)
             return False
@@ -301,7 +304,7 @@ class Served:
     def _say_lost(self, index: Index, fence: Fence) -> None:
         described = self._describe(index)
         family = self._policies[index].family if index in self._policies else ""
-        fault = LeaseLost(f"{family}({described.params:.200})", held=fence, newest="a newer one")
+        fault = LeaseLost(f"{family}({described.params:.200})", held=fence, newest=None)
         log.error("%s", fault.message, extra={"task": described.key.hex(), "fence": str(fence), "code": fault.code})
 
     def _weigh(self, size: int) -> None:

@@ -229,9 +229,10 @@ def _clear_time(state: State, index: Index) -> None:
         state.retries.clear(index)
 
 
-def _granted(state: State, change: ch.Granted) -> None:
+def granted(state: State, change: ch.Granted) -> None:
     session, tasks, until, _ = change
-    number, fence_epoch, epoch, holder = state.number, state.fence_epoch, state.epoch, state.holder
+    epoch, holder = state.epoch, state.holder
+    number, fence_epoch = state.number, state.fence_epoch
     for index in tasks:
         number[index] += 1
         fence_epoch[index] = epoch
@@ -340,7 +341,7 @@ def _judge_use(state: State, name: str) -> None:
         state.lowered.discard(name)
 
 
-def _finished(state: State, change: ch.Finished) -> None:
+def finished(state: State, change: ch.Finished) -> None:
     tasks, holder = change.tasks, state.holder
     if not state.is_plain or state.until or state.wishes or state.suspended:  # else there is nothing to let go
         _let_all_go(state, tasks)
@@ -499,11 +500,11 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.FoundWhilePlanning: _found_while_planning,
     ch.BecameReady: _became_ready,
     ch.WaitsAgain: _waits_again,
-    ch.Granted: _granted,
+    ch.Granted: granted,
     ch.LeasesExtended: _leases_extended,
     ch.LeasesForgiven: _leases_forgiven,
     ch.Reinstated: _reinstated,
-    ch.Finished: _finished,
+    ch.Finished: finished,
     ch.Ended: _ended,
     ch.Slept: _slept,
     ch.TakenBack: _taken_back,

@@ -252,11 +252,14 @@ class State:
 
     def set_status(self, index: Index, new: int) -> None:
         """Move one task, counters included."""
-        status, counts, by_family, family = self.status, self.counts, self.by_family, self.family_of[self.policy[index]]
+        status = self.status
         old = status[index]
         status[index] = new
+        counts = self.counts
         counts[old] -= 1
         counts[new] += 1
+        by_family = self.by_family
+        family = self.family_of[self.policy[index]]
         by_family[old][family] -= 1
         by_family[new][family] += 1
         if self.is_split:

@@ -14,7 +14,7 @@ from .._model.messages import Fence, Grant, SyncReply
 from .._model.spec import Index
 from .._model.status import Status
 from . import changes as ch
-from .apply import apply
+from .apply import apply, finished, granted
 from .ready import fair, pick_plain
 from .state import Session, State
 from .views import next_timer, outlook
@@ -26,9 +26,9 @@ WAITING, RUNNING = int(Status.WAITING), int(Status.RUNNING)
 def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], SyncReply] | None:
     """The changes and the reply; None where the long way must be taken."""
     name, done, failed, handed_back, suspended, found, room = command
-    if failed or handed_back or suspended or found or not state.is_plain or type(room) is not int or room < 0:
+    if failed or handed_back or suspended or found or type(room) is not int or room < 0:
         return None
-    if state.wishes or state.suspended or state.paused or (state.at and _is_due(state, now)):
+    if not state.is_plain or state.wishes or state.suspended or state.paused or (state.at and _is_due(state, now)):
         return None
     session = state.sessions.get(name) if type(name) is str else None
     if session is None or session.draining or len(session.groups) > 1:
@@ -42,7 +42,7 @@ def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], Sy
         ready = _finish(state, tasks, changes)
     letters: list[Grant] = []
     if ready and _are_next(state, session, ready, room):
-        letters = _grant(state, name, sorted(ready), now, changes)
+        letters = _grant(state, name, ready if len(ready) == 1 else sorted(ready), now, changes)
     else:
         if ready:
             apply(state, changes[-1])
@@ -60,7 +60,13 @@ def _is_due(state: State, now: float) -> bool:
 
 def _reported(state: State, name: str, done: Any) -> list[Index] | None:
     """The tasks that end well, each once; None if a single report is anything but plain."""
-    status, number, epoch, holder, end = state.status, state.number, state.fence_epoch, state.holder, len(state.status)
+    status, end = state.status, len(state.status)
+    number, epoch, holder = state.number, state.fence_epoch, state.holder
+    if len(done) == 1:  # as below, without a loop
+        index, fence = done[0]
+        if type(index) is int and 0 <= index < end and fence == (epoch[index], number[index]) and status[index] == RUNNING:
+            return [index] if holder[index] == name else None
+        return None
     tasks: list[Index] = []
     for index, fence in done:
         if type(index) is not int or not 0 <= index < end or status[index] != RUNNING:
@@ -68,23 +74,23 @@ def _reported(state: State, name: str, done: Any) -> list[Index] | None:
         if fence != (epoch[index], number[index]) or holder[index] != name:
             return None
         tasks.append(index)
-    if len(tasks) > 1 and len(set(tasks)) != len(tasks):
-        return None
-    return tasks
+    return tasks if len(set(tasks)) == len(tasks) else None
 
 
 def _finish(state: State, tasks: list[Index], changes: list[ch.Change]) -> list[Index]:
     """Tasks that became ready thereby: the last change says so, and is still to be applied."""
     change = _new(ch.Finished, (tasks,))
-    apply(state, change)
+    finished(state, change)
     changes.append(change)
-    if not state.freed:
+    freed = state.freed
+    if not freed:
         return []
-    freed, state.freed = state.freed, []
+    state.freed = []
     status, unmet = state.status, state.unmet
-    ready = [index for index in freed if status[index] == WAITING and not unmet[index]]
-    if len(ready) > 1:
-        ready = list(dict.fromkeys(ready))
+    if len(freed) == 1:
+        ready = freed if status[freed[0]] == WAITING and not unmet[freed[0]] else []
+    else:
+        ready = list(dict.fromkeys([index for index in freed if status[index] == WAITING and not unmet[index]]))
     if ready:
         changes.append(_new(ch.BecameReady, (ready,)))
     return ready
@@ -101,7 +107,7 @@ def _grant(state: State, name: m.SessionId, picked: list[Index], now: float, cha
     lease, epoch, number = state.rules.lease, state.epoch, state.number
     plain = not state.uncounted and not state.next_floor
     change = _new(ch.Granted, (name, picked, now + lease, ()))
-    apply(state, change)
+    granted(state, change)
     changes.append(change)
     letters: list[Grant] = []
     for index in picked:

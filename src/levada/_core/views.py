@@ -16,6 +16,7 @@ LINKS = 100
 LOOKED_AT = 10_000
 """Requirements, or entries of queues, that one question looks at."""
 WAITING, READY, RUNNING, RETRYING = map(int, (Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING))
+UNKNOWN = "its requirements are still being discovered, or others make it and it is not there"
 _STUCK = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
 
 
@@ -112,7 +113,7 @@ def _why_waiting(state: State, index: Index) -> str:
     undone = len(_unmet(state, index))
     if undone:
         return f"waits for {undone} of its requirements"
-    return "its requirements are still being discovered"
+    return UNKNOWN
 
 
 def _why_ready(state: State, index: Index, short: str | None) -> str:
@@ -221,7 +222,7 @@ def brief(state: State, index: Index, now: float) -> tuple[str, float | None]:
     status = Status(state.status[index])
     if status is Status.WAITING:
         undone = state.unmet[index] - (index in state.open)
-        reason = f"waits for {undone} of its requirements" if undone else "its requirements are still being discovered"
+        reason = f"waits for {undone} of its requirements" if undone else UNKNOWN
     else:
         reason = _reason(state, index, status, _short_of(state, index, status))
     at = state.at.get(index, state.again.get(index))

@@ -20,7 +20,7 @@ TERMINATED = 143
 MEANINGS: tuple[tuple[int, str], ...] = (
     (OK, "the wanted task is complete (`plan`: nothing to do; other commands: answered)"),
     (FAILED, "a task failed for good, or is disabled"),
-    (USAGE, "wrong option, parameter, configuration or task definition; nothing was started"),
+    (USAGE, "wrong option, parameter, configuration or task definition, or something that a server does not have; nothing was started"),
     (WAITING, "nothing failed; the wanted task waits for external data that is not there"),
     (PLAN_FAULT, "the plan has faults: a cycle, an exception in requires() or complete(), two writers of one target"),
     (WORK, "`plan` only: there is work to do"),

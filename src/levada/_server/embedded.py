@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from .._core.brain import Brain
@@ -17,6 +17,8 @@ from .._model.messages import (
     AddTasks,
     Cancel,
     Confirm,
+    Failed,
+    Fence,
     Grant,
     HandedBack,
     Hello,
@@ -77,7 +79,9 @@ class Embedded:
         reply: SyncReply = self._brain.handle(command, self._clock())[1]
         if not self._exclusive:
             return reply
-        self._release(command)
+        _, done, failed, handed_back, _, _, _ = command
+        if done or failed or handed_back:
+            self._release(done, failed, handed_back)
         held, take, key_of = self._held, self._locks.take, self.key_of
         for at, (index, _, _, _, batch) in enumerate(reply.granted):
             if batch or not take(key := key_of(index)):
@@ -85,11 +89,15 @@ class Embedded:
             held[index] = key
         return reply
 
-    def _release(self, command: Sync) -> None:
+    def _release(self, done: Sequence[tuple[Index, Fence]], failed: Sequence[Failed], handed_back: Sequence[HandedBack]) -> None:
         """Give back the locks of what has ended: many at once where nothing else is held (the kernel walks its lists)."""
-        _, done, failed, handed_back, _, _, _ = command
+        if len(done) == 1 and not (failed or handed_back):  # once a task in a chain
+            key = self._held.pop(done[0][0], None)
+            if key is not None:
+                self._locks.give(key)
+            return
         freed: list[bytes] = []
-        for ended in (done, failed, handed_back) if failed or handed_back else (done,):
+        for ended in (done, failed, handed_back):
             for one in ended:
                 key = self._held.pop(one[0], None)
                 if key is not None:

@@ -116,7 +116,7 @@ class Guard:
 
     def _lost(self, job: Job) -> LeaseLost:
         fence = job.fence if isinstance(job.fence, Fence) else str(job.fence)
-        return LeaseLost(repr_of(job.task), held=fence, newest="a newer one")
+        return LeaseLost(repr_of(job.task), held=fence, newest=None)
 
     # -- the keeper's call
 

@@ -110,6 +110,7 @@ class Runner:
         self._grace = grace
         self._name = name
         self._held: dict[Index, Running] = {}
+        self._hopeless: set[Index] = set()  # what failed in a way that no further attempt mends
         self._names: dict[Index, tuple[bytes, str]] = {}
         self._suspended: dict[Index, list[Index]] = {}
         self._kept: list[AttemptRow] = []
@@ -377,8 +378,9 @@ class Runner:
         """Report a failure; one that raised after its outputs were made is final, or the next attempt would hide it."""
         grant = held.grant
         text = repr_of(held.task)
-        final = ended.exit in RAISED and self.discovery.kinds[grant.index] == RUN and _there(held.task)
-        if final:
+        there = ended.exit in RAISED and self.discovery.kinds[grant.index] == RUN and _there(held.task)
+        final = there or grant.index in self._hopeless
+        if there:
             ended = ended._replace(error=ended.error + ALL_THE_SAME)
         for one in (grant, *grant.batch):
             self.failures[one.index] = Failure(text, ended.exit, ended.error, grant.attempt)

@@ -23,15 +23,17 @@ from .._plan.walk import BLIND, EXTERNAL, GATE, Discovery, Slice
 from .._wire.messages import SpecRow
 from ..errors import FROM_USERS, told
 from ..task import flatten, key_of, policy_of, priority_of, repr_of
-from .executor import Ended
-from .runner import LOOK, Runner, Running
+from .executor import TARGET_BATCH, Ended
+from .runner import IN_A_MESSAGE, LOOK, Runner, Running
 from .texts import task_from
 
 A_LITTLE = 0.5  # seconds until a requirement that is not seen is looked at once more (a network file system may lag)
 LATER = 10.0  # seconds until a task is granted again whose requirements an assistant does not see
 REOPENED = 2  # times that a process has a requirement made again that it does not see
 SHIFT = 20_000  # tasks that an assistant takes before it begins anew: what it knows of each stays until then
+SLOW = TARGET_BATCH  # seconds of a task behind which others do not wait
 STOPPED = "its worker was stopped"
+BEHIND = "waited behind a task of its worker that takes long"
 LOST = "its lease was lost, and the task was granted to another worker since: nothing of this attempt counts\n"
 log = logging.getLogger("levada.worker")
 
@@ -64,6 +66,9 @@ class Together(Runner):
         self._doubts: list[Doubt] = []
         self._reopened: dict[Index, int] = {}
         self._made: dict[Index, str] = {}  # what counts as done here -> its family
+        self._mean: dict[str, float] = {}  # by family: seconds that its tasks took here
+        self._slow: set[Index] = set()  # what is held and takes long, or may
+        self._appetite = IN_A_MESSAGE  # tasks that are asked for at most: less where such came as had to go back
 
     # -- what is known of the plan
 
@@ -157,10 +162,37 @@ class Together(Runner):
         self._begin(sure)
 
     def _begin(self, grants: list[Grant]) -> None:
+        """Start them, short ones first. Of those that take long so many as there are slots: behind them, others would wait."""
+        quick: list[Grant] = []
+        slow: list[Grant] = []
         for grant in grants:
             if self.discovery.kinds[grant.index] == GATE:
                 self._seen[grant.index] = 1
-        super()._take(grants)
+                quick.append(grant)
+            else:
+                (quick if self._is_quick(grant) else slow).append(grant)
+        free = max(0, self.executor.slots - self._slow_ones())
+        if len(slow) > free:
+            self._give_back(slow[free:], BEHIND)
+            self._appetite = max(self.executor.slots, len(quick) + free)
+        else:
+            self._appetite = min(2 * self._appetite, IN_A_MESSAGE)
+        self._slow.update(grant.index for grant in slow[:free])
+        super()._take(quick + slow[:free])
+
+    def _is_quick(self, grant: Grant) -> bool:
+        """Whether tasks of its family took no time that counts; False as long as none has run here."""
+        return not grant.batch and self._mean.get(policy_of(self.discovery.tasks[grant.index]).family, SLOW) < SLOW
+
+    def _slow_ones(self) -> int:
+        """How many slots are taken by what takes long."""
+        self._slow &= self._held.keys()
+        return len(self._slow.difference(self._suspended))
+
+    def _room(self) -> int:
+        if self._slow and self._slow_ones() >= self.executor.slots:
+            return 0
+        return min(super()._room(), self._appetite)
 
     def _stands(self, grant: Grant) -> bool:
         """Whether all that the task requires is seen here."""
@@ -203,7 +235,9 @@ class Together(Runner):
     def _fail_unseen(self, grant: Grant, absent: str) -> None:
         task = self.discovery.tasks[grant.index]
         words = f"requires {absent}, which others made and which is not there for this process: do they see the same files?"
-        self._end(Running(grant, task, policy_of(task), *self.name(grant.index)), Ended(grant.index, ExitClass.INFRA, words, message=words))
+        self._hopeless.add(grant.index)
+        ended = Ended(grant.index, ExitClass.INFRA, words, message=words, started=time.time())
+        self._end(Running(grant, task, policy_of(task), *self.name(grant.index)), ended)
 
     def _judge_suspended(self, index: Index) -> None:
         needs, held = self._suspended.get(index), self._held.get(index)
@@ -241,7 +275,9 @@ class Together(Runner):
         grant = held.grant
         if not self.scheduler.is_lost(grant.index, grant.fence):
             if ended.exit is ExitClass.OK:
-                self._made.update((one.index, held.policy.family) for one in (grant, *grant.batch))
+                family = held.policy.family
+                self._made.update((one.index, family) for one in (grant, *grant.batch))
+                self._mean[family] = (self._mean.get(family, ended.seconds) + ended.seconds) / 2
             super()._end(held, ended)
             return
         self.lost += 1

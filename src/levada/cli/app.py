@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from .._model import exit_codes
-from ..errors import LevadaError, PlanError, SchedulerError, StateFolderError, StoreBusy, TargetError, UsageError
+from ..errors import LevadaError, PlanError, Refused, SchedulerError, StateFolderError, StoreBusy, TargetError, UsageError
 from .options import Option
 from .text import hush, say
 
@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Command -> (module that has it, what it does)."""
 
+UNFIT = frozenset({400, 404, 409, 413, 422})  # what the user wrote does not fit the server's state: trying again changes nothing
 DEBUG = Option("--debug", "", "show the traceback of an error that levada raised")
 HELP = Option("--help", "", "show this help", short="-h")
 
@@ -153,6 +154,8 @@ def code_of(fault: LevadaError) -> int:
         return exit_codes.BUSY
     if isinstance(fault, PlanError):
         return exit_codes.PLAN_FAULT
+    if isinstance(fault, Refused) and fault.status in UNFIT:
+        return exit_codes.USAGE
     if isinstance(fault, (TargetError, SchedulerError)):
         return exit_codes.UNAVAILABLE
     return exit_codes.USAGE

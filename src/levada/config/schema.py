@@ -58,6 +58,17 @@ def _seconds(value: object, from_text: bool) -> object:
     return number
 
 
+LONGEST_LEASE = 3600
+
+
+def _lease(value: object, from_text: bool) -> object:
+    """Not so short that a renewal cannot arrive in time, and not so long that what a dead worker held is lost for a day."""
+    number = _seconds(value, from_text)
+    if not isinstance(number, (int, float)) or not 1 <= number <= LONGEST_LEASE:
+        raise ValueError(f"seconds, 1 to {LONGEST_LEASE:,}")
+    return number
+
+
 def _yes_or_no(value: object, from_text: bool) -> object:
     word = value.strip().lower() if from_text and isinstance(value, str) else value
     if word is True or word in ("true", "yes", "on", "1"):
@@ -102,7 +113,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "server": {
         "store": Key(_text, "where the server keeps its state: a file, or postgresql://USER@HOST/DATABASE"),
         "synchronous": Key(_one_of("full", "normal"), "full: survives power cuts; normal: survives crashes"),
-        "lease": Key(_seconds, "seconds for which a task stays with a worker that is silent"),
+        "lease": Key(_lease, "seconds for which a task stays with a worker that is silent"),
         "tls_certificate": Key(_text, "certificate of the server (PEM)", is_path=True),
         "tls_key": Key(_text, "its key (PEM)", is_path=True),
     },

@@ -32,6 +32,16 @@ _LONGEST_TRAIL = 1024  # folders in one file of a trail
 _TRIES = 1000  # names for a temporary, and rounds of making a folder that others remove
 
 Step = Callable[[], None]
+_process = os.getpid()  # asked once, and again in each forked child
+
+
+def _forked() -> None:
+    global _process
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Writing(NamedTuple):
@@ -114,6 +124,7 @@ def current_tag() -> str:
 # -- where we write ----------------------------------------------------------------------------
 
 _trail = ""
+_epoch = ""  # the run's, as in its tags
 _noted: set[str] = set()
 
 
@@ -122,8 +133,9 @@ def set_trail(path: str) -> str:
 
     The last part of the path is the epoch of the run. Tags with another epoch, which a server gave, are noted, too.
     """
-    global _trail
+    global _trail, _epoch
     before, _trail = _trail, path
+    _epoch = os.path.basename(path)
     _noted.clear()
     return before
 
@@ -146,7 +158,8 @@ def note_folder(path: str, tag: str = "") -> None:
         folder = os.path.join(os.getcwd(), folder)
     if folder not in _noted:
         _note(folder)
-    if tag not in _noted and tag.split(".")[1:-1] not in ([], [os.path.basename(_trail)]):
+    parts = tag.split(".")  # key, epoch, number; of no attempt: process, random
+    if len(parts) > 2 and parts[1] != _epoch and tag not in _noted:
         _note(tag)
         _note(folder)  # both stand in the newer file
 
@@ -314,12 +327,12 @@ class _Raw(io.FileIO):
 
     def __init__(self, fd: int, path: str) -> None:
         super().__init__(fd, "wb")
-        self.path, self.pid = path, os.getpid()
+        self.path, self.pid = path, _process
         self.failed: TargetError | None = None
         self.dead = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        if self.dead or self.pid != os.getpid():  # given up; or a forked child, whose copy of a buffer is flushed at its end
+        if self.dead or self.pid != _process:  # given up; or a forked child, whose copy of a buffer is flushed at its end
             return memoryview(data).nbytes
         try:
             return super().write(data)
@@ -343,7 +356,7 @@ class LocalPending:
             fd, self._temporary = _create(path, tag or current_tag(), durable=durable)
         except (OSError, ValueError) as cause:
             raise write_error(path, cause) from cause
-        self._pid = os.getpid()
+        self._pid = _process
         self._raw = _Raw(fd, path)
         self.stream: IO[bytes] = io.BufferedWriter(self._raw)
 
@@ -352,7 +365,7 @@ class LocalPending:
 
     def commit(self) -> None:
         """Make it exist, whole, at once. Raises TargetExists, TargetWriteError or what the lease check raises."""
-        if self._pid != os.getpid():
+        if self._pid != _process:
             return  # a forked child has a copy of the writer; the file is its parent's
         try:
             self._commit()
@@ -381,7 +394,7 @@ class LocalPending:
     def abort(self) -> None:
         """Forget it; the temporary is removed. Harmless to repeat."""
         self._raw.dead = True
-        if self._temporary and self._pid == os.getpid():
+        if self._temporary and self._pid == _process:
             with suppress(OSError):
                 os.unlink(self._temporary)
             self._temporary = ""
