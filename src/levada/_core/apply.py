@@ -16,6 +16,7 @@ from .._model.status import Status
 from . import changes as ch
 from . import priorities, ready
 from .state import DEFAULT_TOTAL, FREE, Resources, Session, State
+from .timers import forget
 
 WAITING, READY, RUNNING, RETRYING = int(Status.WAITING), int(Status.READY), int(Status.RUNNING), int(Status.RETRYING)
 DONE = int(Status.DONE)
@@ -247,8 +248,9 @@ def granted(state: State, change: ch.Granted) -> None:
         for index in tasks:
             state.reason.pop(index, None)
     if until != math.inf:
-        for index in tasks:
-            _lease(state, index, until)
+        end = until - state.forgiven
+        state.until.update(dict.fromkeys(tasks, end))
+        state.expiries.set_all(tasks, end)
 
 
 def _hold_for_all(state: State, change: ch.Granted) -> None:
@@ -345,8 +347,10 @@ def finished(state: State, change: ch.Finished) -> None:
     tasks, holder = change.tasks, state.holder
     if not state.is_plain or state.until or state.wishes or state.suspended:  # else there is nothing to let go
         _let_all_go(state, tasks)
-    for index in tasks:
-        holder.pop(index, None)
+    if len(tasks) == 1:
+        holder.pop(tasks[0], None)
+    else:
+        forget(holder, tasks)
     if state.naps:
         for index in tasks:
             state.naps.pop(index, None)
@@ -366,10 +370,8 @@ def _let_all_go(state: State, tasks: Sequence[Index]) -> None:
             if state.status[index] == RUNNING:
                 _let_go(state, index)
         return
-    ends, clear = state.until, state.expiries.clear
-    for index in tasks:  # plain ones have nothing to let go but their leases
-        if ends.pop(index, None) is not None:
-            clear(index)
+    forget(state.until, tasks)  # plain ones have nothing to let go but their leases
+    state.expiries.clear_all(tasks)
 
 
 def _forget_troubles(state: State, index: Index) -> None:

@@ -109,9 +109,6 @@ def _grant(state: State, name: m.SessionId, picked: list[Index], now: float, cha
     change = _new(ch.Granted, (name, picked, now + lease, ()))
     granted(state, change)
     changes.append(change)
-    letters: list[Grant] = []
-    for index in picked:
-        newest = number[index]
-        attempt = newest if plain else state.attempts(index)
-        letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, ())))
-    return letters
+    if not plain:
+        return [_new(Grant, (index, _new(Fence, (epoch, number[index])), state.attempts(index), lease, ())) for index in picked]
+    return [_new(Grant, (index, _new(Fence, (epoch, newest := number[index])), newest, lease, ())) for index in picked]

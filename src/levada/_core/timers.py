@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from _heapq import heappop, heappush
 from collections import deque
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
 
 from .._model.spec import Index
 
 SLACK = 1_000  # stale entries that a heap may always hold
+
+
+def forget(few: dict[Index, Any], tasks: Sequence[Index]) -> None:
+    """Take several tasks out of a dictionary, those that are there."""
+    deque(map(few.pop, tasks, repeat(None)), 0)  # a loop without the interpreter
 
 
 class Timers:
@@ -38,9 +46,27 @@ class Timers:
             line.append((moment, index))
         else:
             heappush(self._heap, (moment, index))
-        if len(self._heap) + len(line) > SLACK + 2 * len(self._moments):
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if len(self._heap) + len(self._line) > SLACK + 2 * len(self._moments):
             self._heap.clear()
             self._line = deque(sorted((moment, index) for index, moment in self._moments.items()))
+
+    def set_all(self, tasks: Sequence[Index], moment: float) -> None:
+        """Set the moment of several tasks."""
+        line = self._line
+        if line and moment < line[-1][0]:
+            for index in tasks:
+                self.set(index, moment)
+            return
+        self._moments.update(dict.fromkeys(tasks, moment))
+        line.extend(zip(repeat(moment), tasks))
+        self._tidy()
+
+    def clear_all(self, tasks: Sequence[Index]) -> None:
+        """What has no moment is left alone."""
+        forget(self._moments, tasks)
 
     def clear(self, index: Index) -> None:
         self._moments.pop(index, None)

@@ -77,6 +77,7 @@ class Desk:
     def _grants_again(self) -> bool:
         """Is a task granted that was granted before? If that were lost, the attempt before it would come back to life."""
         state = self.host.brain.state
-        return any(
-            state.number[index] - state.floor[index] > 1 for change in self.changes if isinstance(change, Granted) for index in change.tasks
-        )
+        granted = [change.tasks for change in self.changes if type(change) is Granted]
+        if not state.next_floor:  # no place was ever used twice
+            return any(max(map(state.number.__getitem__, tasks), default=0) > 1 for tasks in granted)
+        return any(state.number[index] - state.floor[index] > 1 for tasks in granted for index in tasks)

@@ -6,7 +6,7 @@ A claim with nothing to grant is held until there is something, its wait is over
 
 from __future__ import annotations
 
-from binascii import hexlify, unhexlify
+from binascii import unhexlify
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
@@ -330,7 +330,7 @@ def _grant_row(registry: Registry, grant: m.Grant) -> tuple[Any, ...]:
     """What a ``GrantRow`` looks like in JSON; by the thousand, a tuple is made in half the time."""
     index, (epoch, number), attempt, lease, batch = grant
     rows = [_grant_row(registry, one) for one in batch] if batch else ()
-    return hexlify(registry.keys[index]).decode(), epoch, number, attempt, lease, rows
+    return registry.keys[index].hex(), epoch, number, attempt, lease, rows
 
 
 def _translated(desk: Desk, member: Member, asked: w.Sync) -> tuple[m.Sync, list[str]]:
