@@ -32,17 +32,17 @@ class Took(NamedTuple):
     twice: int
 
 
-def together(programs: int, tasks: int, made: int = 0, ms: int = 0) -> Took:
-    """So many programs ask one new server for the same tasks, of which some are made already. ms: that a task sleeps. Raises Broken."""
+def together(programs: int, tasks: int, made: int = 0, wait: int = 0, work: int = 0) -> Took:
+    """So many programs ask one new server for the same tasks, of which some are made already. wait, work: milliseconds that a task sleeps, and computes. Raises Broken."""
     with tempfile.TemporaryDirectory(prefix="levada-bench-", dir=MEMORY) as folder, servers.levada("--synchronous", "normal") as server:
         for at in range(made):
             path = Path(folder, "made", f"{at // 1000:04}", f"{at % 1000:03}.txt")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        return _run(server, programs, (tasks, ms), folder, tasks - made)
+        return _run(server, programs, (tasks, wait, work), folder, tasks - made)
 
 
-def _run(server: Server, programs: int, tasks: tuple[int, int], folder: str, wanted: int) -> Took:
+def _run(server: Server, programs: int, tasks: tuple[int, int, int], folder: str, wanted: int) -> Took:
     admin = Client(server.port, server.token, "")
     token, before, cpu = admin.token(), _calls(admin), server.cpu()
     began = time.perf_counter()
@@ -58,7 +58,7 @@ def _run(server: Server, programs: int, tasks: tuple[int, int], folder: str, wan
     return Took(wall, used, busy, calls, runs.total(), runs.total() - len(runs))
 
 
-def _start(server: Server, token: str, tasks: tuple[int, int], folder: str, number: int) -> subprocess.Popen[bytes]:
+def _start(server: Server, token: str, tasks: tuple[int, int, int], folder: str, number: int) -> subprocess.Popen[bytes]:
     scratch = os.path.join(folder, f"program-{number}")
     os.mkdir(scratch)
     env = clean_environment(scratch) | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{ENGINES}", "BENCH_FOLDER": folder, "LEVADA_TOKEN": token}
@@ -69,8 +69,10 @@ def _start(server: Server, token: str, tasks: tuple[int, int], folder: str, numb
         "Many",
         "--count",
         str(tasks[0]),
-        "--ms",
+        "--wait",
         str(tasks[1]),
+        "--work",
+        str(tasks[2]),
         "--scheduler",
         f"http://127.0.0.1:{server.port}",
     ]

@@ -226,11 +226,12 @@ class Rows:
         """Programs that want the same."""
         starts = [programs.together(1, 1_000, made=999) for _ in range(2)]  # imports, session, discovery; nearly nothing to run
         begun = min(took.cpu + took.server for took in starts)
-        for ms, kind in ((0, "no-op"), (2, "of 2 ms")):
-            alone, many = programs.together(1, 1_000, ms=ms), programs.together(WORKERS, 1_000, ms=ms)
-            self._note("programs", 1_000, ms=ms, start=begun, alone=alone._asdict(), many=many._asdict())
+        for wait, work, kind in ((0, 0, "no-op"), (2, 0, "waiting 2 ms"), (0, 10, "computing 10 ms")):
+            alone = programs.together(1, 1_000, wait=wait, work=work)
+            many = programs.together(WORKERS, 1_000, wait=wait, work=work)
+            self._note("programs", 1_000, wait=wait, work=work, start=begun, alone=alone._asdict(), many=many._asdict())
             wall = f"goal: never slower than one alone ({table.seconds(alone.wall)})"
-            yield (f"{WORKERS} programs want the same 1,000 tasks {kind}", table.seconds(many.wall), "-", "-", wall)
+            yield (f"{WORKERS} programs want the same 1,000 tasks, {kind}", table.seconds(many.wall), "-", "-", wall)
             total, one = many.cpu + many.server, alone.cpu + alone.server
             text = f"goal <= 1.5 (one: {table.seconds(one)}; with a task to do in place of 1,000: {table.seconds(begun)})"
             yield ("  CPU in all, over that of one alone", f"{total / one:.2f}", "-", "-", text)

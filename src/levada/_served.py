@@ -6,7 +6,6 @@ is forked before any thread and any child, and after what it must share with the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -157,7 +156,9 @@ def _explained(no: Refused, link: Link) -> Exception:
 def goal_of(wanted: Sequence[Any]) -> str:
     """A key for what is wanted, equal for two runs of one command. Secrets do not count."""
     texts = sorted(json.dumps([type(task).get_task_family(), _without_secrets(task)], sort_keys=True) for task in wanted)
-    return hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+    from _blake2 import blake2b  # hashlib brings all of OpenSSL
+
+    return blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
 
 
 def _without_secrets(task: Any) -> dict[str, str]:

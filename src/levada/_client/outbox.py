@@ -6,7 +6,6 @@ The file has no name (nobody finds it, nothing has to be cleaned up), and its le
 from __future__ import annotations
 
 import struct
-import tempfile
 from array import array
 from collections import deque
 from typing import IO, NamedTuple
@@ -71,6 +70,8 @@ class Outbox:
 
     def _append(self, record: bytes) -> None:
         if self._file is None:
+            import tempfile  # few runs outlive so much
+
             self._file = tempfile.TemporaryFile(prefix="levada-", dir=self._folder, buffering=0)  # noqa: SIM115 - closed in close()
         self._file.seek(self._written)
         view = memoryview(record)
