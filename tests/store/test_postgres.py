@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from levada._store.ports import Answer, Batch, Store
 from levada._store.schema import MIGRATIONS, Migration
 from levada.errors import ConfigError, Deposed, StoreBroken, StoreBusy, StoreError, StoreNewer, StoreReadOnly
 
+from .conftest import Database, _programs
 from .places import InDatabase
 from .values import attempt, audit, chunk, key, session, task, token
 
@@ -117,6 +119,31 @@ def test_a_standby_takes_over_within_seconds_of_a_death_or_a_pause(database_plac
     assert child.returncode != 0
     assert all(int(line) <= seq for line in lines if line), "a deposed server acknowledged a commit"
     assert standby.load().seq == seq
+
+
+def test_a_standby_outlives_a_restart_of_the_database() -> None:
+    programs = _programs()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL (Debian: apt-get install postgresql)")
+    server = Database(programs)
+    server.start()
+    try:
+        first, standby, epochs = PostgresStore(server.url), PostgresStore(server.url), list[int]()
+        assert first.take_over("first") == 1
+        ending = threading.Event()
+        waiting = threading.Thread(target=lambda: epochs.append(standby.take_over("standby", wait=None, stopped=ending.is_set)))
+        waiting.start()
+        time.sleep(1.0)
+        server.restart()
+        waiting.join(20)
+        ending.set()
+        assert epochs == [2]
+        with pytest.raises((StoreBroken, Deposed)):
+            first.heartbeat()
+        assert standby.load().seq == 0
+        standby.close()
+    finally:
+        server.stop()
 
 
 def test_a_newer_schema_is_refused_naming_both(database_place: InDatabase) -> None:

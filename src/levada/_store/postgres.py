@@ -178,21 +178,41 @@ class PostgresStore(SqlWriting):
         if self._opened is not None:
             raise RuntimeError("the store was taken over before")
         end = None if wait is None else time.monotonic() + max(wait, min(ENDING, stale / 3))
-        link = PostgresLink(self._place, self._place.connect(synchronous=self._synchronous))
+        link = self._connected()
         try:
-            while (holder := self._try(link, owner, stale)) is not None:
+            while (holder := self._try(link, owner, stale, patient=wait is None)) is not None:
                 if (stopped and stopped()) or (end is not None and time.monotonic() >= end):
                     raise StoreBusy(self._place.text, holder)
                 time.sleep(LOOK)
+                if link.db.closed:
+                    link = self._again(link)
             self._remember(link)
         except BaseException:
             link.close()
             raise
         return self._epoch
 
-    def _try(self, link: PostgresLink, owner: str, stale: float) -> str | None:
-        """Become the holder, or say who is. One at a time tries."""
-        if not _take(link, self._place.lock, 0):
+    def _connected(self) -> PostgresLink:
+        return PostgresLink(self._place, self._place.connect(synchronous=self._synchronous))
+
+    def _again(self, link: PostgresLink) -> PostgresLink:
+        """A new connection in the place of one that is gone, or that very one while the database is away."""
+        try:
+            return self._connected()
+        except StoreBroken:
+            return link
+
+    def _try(self, link: PostgresLink, owner: str, stale: float, *, patient: bool) -> str | None:
+        """Become the holder, or say who is. patient: a database that is away, as while it starts anew, is asked again later."""
+        try:
+            return self._try_now(link, owner, stale)
+        except StoreBroken as away:
+            if patient and link.db.closed:
+                return str(away)
+            raise
+
+    def _try_now(self, link: PostgresLink, owner: str, stale: float) -> str | None:
+        if not _take(link, self._place.lock, 0):  # one at a time tries
             return "a server that is about to take over"
         try:
             if self._exists(link) and check_schema(link, self._migrations):
