@@ -20,6 +20,7 @@ from .measure import Broken
 from .servers import Server
 
 PATIENCE = 900.0  # seconds for one step of all workers
+ROUNDS = 20
 
 
 class Shape(NamedTuple):
@@ -30,11 +31,12 @@ class Shape(NamedTuple):
     batch: int = 100
     shared: bool = False
 
-    def shares(self) -> list[range]:
-        """The tasks of each worker."""
+    def shares(self, number: int = 0) -> list[range]:
+        """The tasks of each worker in a round; those of another round are others."""
+        first = self.tasks * number
         if self.shared:
-            return [range(self.tasks)] * self.workers
-        edges = [self.tasks * number // self.workers for number in range(self.workers + 1)]
+            return [range(first, first + self.tasks)] * self.workers
+        edges = [first + self.tasks * number // self.workers for number in range(self.workers + 1)]
         return [range(first, last) for first, last in pairwise(edges)]
 
 
@@ -181,13 +183,16 @@ class Figures(NamedTuple):
 
 
 def load(shape: Shape, *options: str, least: float = 0.0) -> Figures:
-    """A load against a new server. least: seconds; the same tasks are opened and made again until it has claimed for so long."""
+    """A load against a new server. least: seconds of claims, for which as many new tasks come again, ROUNDS times at most.
+
+    New ones: what is granted a second time is flushed to the disk, also with ``synchronous=normal``.
+    """
     with servers.levada(*options) as server, crew(server, shape.workers) as workers:
-        shares, batches = shape.shares(), [shape.batch] * shape.workers
-        register = workers.all("register", shares)
+        batches = [shape.batch] * shape.workers
+        register = workers.all("register", shape.shares())
         steps = [workers.all("work_off", batches)]
-        while sum(step.wall for step in steps) < least:
-            workers.all("register", shares, reopen=True)
+        while sum(step.wall for step in steps) < least and len(steps) < ROUNDS:
+            workers.all("register", shape.shares(len(steps)))
             steps.append(workers.all("work_off", batches))
         for step in steps:
             if step.made != shape.tasks:

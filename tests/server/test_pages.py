@@ -14,7 +14,7 @@ from levada._core.state import State
 from levada._model.messages import SessionId
 from levada._model.spec import Policy, TaskSpec
 from levada._model.status import Status
-from levada._server import finding, pages
+from levada._server import finding, host, pages
 from levada._server.finding import search, wanted
 from levada._server.news import FAMILIES, TASKS
 from levada._wire import messages as w
@@ -296,6 +296,18 @@ def test_news_that_nobody_reads_are_not_made(house: Served, monkeypatch: pytest.
 
 
 # -- when the store is busy
+
+
+def test_pages_rest_while_others_have_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RESTING": 1e9, "LONGEST_REST": 1.0, "AT_WORK": 60.0}.items():
+        monkeypatch.setattr(host, name, value)
+    with served("memory", tmp_path) as house:
+        house.add({0: [], 1: []})
+        house.ask(o.Overview())
+        page = house.begin(o.Overview())
+        assert house.claim(2) == [0, 1]
+        assert page.empty(), "it was read before the rest was over, or the claim waited for it"
+        assert heard(page).counts["running"] == 2
 
 
 def test_a_reader_that_is_slow_keeps_no_claim_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

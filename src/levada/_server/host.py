@@ -40,6 +40,9 @@ from .registry import Registry
 DRAIN = 2_000  # calls of work in one drain
 READS = 50  # pages in one drain
 READING = 0.003  # seconds of them, in one drain
+RESTING = 10.0  # times as long nobody reads after that, where others have work: a page costs thrice as much elsewhere in this process
+LONGEST_REST = 0.03
+AT_WORK = 0.05  # seconds after a command for which that holds
 LOOKS = 500  # held claims that are looked at again in one drain
 TICK = 0.25  # seconds between two judgements of leases and retries
 CHECKPOINT = 64 << 20  # bytes of journal after which the snapshot is made anew
@@ -129,6 +132,8 @@ class Host:
         self._next_pulse: asyncio.TimerHandle
         self._hurry = False  # held claims were left to be looked at
         self._commit_takes = 0.0  # seconds, lately
+        self._worked_at = self._read_at = 0.0  # the last command; not before that, pages
+        self._reads_later: asyncio.TimerHandle | None = None
         self._snapshot: Iterator[int] | None = None
         self._beat_at = self._keep_at = self._tick_at = self._slept_at = self._sure_at = 0.0
 
@@ -421,8 +426,11 @@ class Host:
         if lag:
             self._make_sure()
         for lane in (Lane.URGENT, Lane.WORK):
-            for call in self._mailbox.take(lane, DRAIN):
+            calls = self._mailbox.take(lane, DRAIN)
+            for call in calls:
                 self._serve(desk, call)
+            if calls:
+                self._worked_at = self.clock()
         tick = bool(lag) or self.clock() >= self._tick_at
         if tick:
             self._tick_at = self.clock() + TICK
@@ -457,6 +465,8 @@ class Host:
                 call.answer(StoreFull("the store has no room"))
             if not self._in_flight:  # between two tries the store has nothing to do: pages may ask it
                 self._read()
+                if len(self._mailbox):
+                    self._read_later()
 
     def _lag(self) -> float:
         """Seconds for which the loop was away beyond what it had meant to sleep; leases end so much later."""
@@ -483,16 +493,31 @@ class Host:
 
     def _read(self) -> None:
         """Pages: they change nothing, so nothing is written. A few milliseconds of them, then it is others' turn."""
-        until = self.clock() + READING
+        began = now = self.clock()
+        if began < self._read_at:
+            return
         for _ in range(READS):
             calls = self._mailbox.take(Lane.READ, 1)
             if not calls:
-                return
+                break
             desk = self._desk()
             self._serve(desk, calls[0])
             self._deliver(desk)
-            if self.clock() > until:
-                return
+            now = self.clock()
+            if now > began + READING:
+                break
+        if now > began and began - self._worked_at < AT_WORK:
+            self._read_at = now + min(LONGEST_REST, RESTING * (now - began))
+
+    def _read_later(self) -> None:
+        """Look again when the rest is over; a command that comes meanwhile is not kept waiting for that."""
+        if self._reads_later is None and self._loop is not None:
+            self._reads_later = self._loop.call_later(max(0.0, self._read_at - self.clock()), self._read_on)
+
+    def _read_on(self) -> None:
+        self._reads_later = None
+        if not self._scheduled:
+            self._turn()
 
     # -- writing and answering
 
@@ -580,9 +605,13 @@ class Host:
             self._tell(desk)
         self._read()
         self._housekeep()
-        if not self._scheduled and (len(self._mailbox) or self._carried is not None or self._snapshot is not None or self._hurry):
+        if self._scheduled:
+            return
+        if self._mailbox.has_commands or self._carried is not None or self._snapshot is not None or self._hurry:
             self._scheduled = True
             self._soon()
+        elif len(self._mailbox):
+            self._read_later()
 
     def _deliver(self, desk: Desk) -> None:
         for call, result in desk.replies:

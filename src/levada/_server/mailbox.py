@@ -57,5 +57,10 @@ class Mailbox(Generic[T]):
             self._bytes -= sum(call.size for call in taken)
         return taken
 
+    @property
+    def has_commands(self) -> bool:
+        """Whether anything but pages waits."""
+        return bool(self._lanes[Lane.URGENT] or self._lanes[Lane.WORK])
+
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))

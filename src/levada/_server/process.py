@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from .http.tokens import TokenTable, digest_of, own_token
 OWN = "own"
 """Id of the token in the state folder."""
 
+SWITCH = 0.0005  # seconds for which a thread that reads pages may keep the interpreter from the one that answers claims
 INFO_FILE = "server.json"
 ENDED_WELL, ENDED_BROKEN, ENDED_DEPOSED = 0, 74, 75
 log = logging.getLogger("levada.server")
@@ -78,6 +80,7 @@ class Server:
 
     def serve(self, ready: Callable[[], None] = lambda: None) -> int:
         """The exit code. Raises ConfigError and StoreError where it cannot begin. ready: called when it takes commands."""
+        sys.setswitchinterval(SWITCH)
         with _signals(self._end):
             self.web.start()
             try:
