@@ -19,7 +19,7 @@ from levada._model.status import Status
 from levada.testing.judge import WorldBroken
 from levada.testing.worlds import World
 
-WITHIN = 400  # seeds; all but a few are found within ten
+WITHIN = 1000  # seeds; all but a few are found within ten
 ROUGH = {"lose": 0.25, "die": 0.06}  # every second world
 
 Patch = pytest.MonkeyPatch

@@ -133,6 +133,15 @@ class Judge:
                 self.wished.add(command.index)
             stays = before[command.index] in (*ENDED, Status.RUNNING)
             self._demand(after[command.index] == (before[command.index] if stays else Status.CANCELLED), f"{command} was not obeyed")
+        elif isinstance(command, m.Forgive):
+            if before[command.index] != Status.CANCELLED:
+                self.failures[command.index] = 0
+            given_up = after[command.index] in (Status.FAILED, Status.DISABLED)
+            self._demand(not given_up, f"{command} was not obeyed")
+        elif isinstance(command, m.MarkDone):
+            if before[command.index] != Status.RUNNING:
+                self._demand(after[command.index] == Status.DONE, f"{command} was not obeyed")
+                self._ended_well(command.index)
         elif isinstance(command, m.Invalidate) and before[command.index] in ENDED:
             self.done.discard(command.index)
             self.holder.pop(command.index, None)
@@ -153,7 +162,7 @@ class Judge:
         self._demand(there == self.done, f"after {command} done are {sorted(there)}, by our account {sorted(self.done)}")
         for index, status in enumerate(before):
             if status in ENDED and after[index] not in ENDED:
-                allowed = isinstance(command, m.AddTasks | m.RetryTask | m.Invalidate)
+                allowed = isinstance(command, m.AddTasks | m.RetryTask | m.Forgive | m.Invalidate)
                 self._demand(allowed, f"task {index} came back from {Status(status)} by {command}")
                 self.failures[index] = self.attempts[index] = 0
                 self._forget_yielded(index)

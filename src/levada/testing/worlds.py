@@ -1,8 +1,8 @@
 """Seeded worlds: the real brain among workers that die, pause and lose messages.
 
 A world is a schedule of events drawn from one seed: workers plan, claim, work, suspend, fail, renew and
-report over a wire that loses, repeats and delays; operators cancel, retry and invalidate; the server
-pauses and restarts. After every command the laws are checked, and a judge (``judge.py``) compares what
+report over a wire that loses, repeats and delays; operators cancel, retry, forgive, invalidate and say
+that a task is done; the server pauses and restarts. After every command the laws are checked, and a judge (``judge.py``) compares what
 the brain did with its own account of the truth. At the end everything heals, and what can finish must.
 
 ``python -m levada.testing.worlds --count 2000`` plays many; a failure names the seed that plays it again.
@@ -225,6 +225,7 @@ class World:
             m.RetryTask(index),
             m.RetryTask(index),
             m.Invalidate(index),
+            m.Forgive(index) if dice.random() < 0.7 else m.MarkDone(index),
             m.SetPriority(index, dice.randrange(-2, 4)),
             m.SetResource(dice.choice(("disk", "db")), dice.randrange(0, 4)),
             m.Pause(dice.random() < 0.3),
