@@ -204,6 +204,30 @@ def test_a_plan_that_contradicts_itself_is_refused() -> None:
         assert code(m.AddTasks, session=KEY, seq=1, policies=[{"family": "A", "resources": resources}]) == "invalid-message"
 
 
+@pytest.mark.parametrize(
+    ("request_type", "body", "said"),
+    [
+        (m.Sync, '{"session": "K", "seq": 1, "room": "x"}', "room: expected a whole number, got a text"),
+        (m.Sync, '{"session": "K", "seq": 1, "room": -1}', "room: expected a whole number, 0 or more"),
+        (m.Sync, '{"session": "K"}', "the field 'seq' is missing"),
+        (m.Sync, '{"session": "short", "seq": 1}', "session: expected 32 lower-case hex digits"),
+        (m.Sync, '{"session": "K", "seq": 1, "done": [["K", 1, "x"]]}', "done[0][2]: expected a whole number, got a text"),
+        (m.Sync, '{"session": "K", "seq": 1, "rom": 1}', "there is no field 'rom'"),
+        (m.Sync, "[]", "expected an object, got a list"),
+        (m.Sync, "{", "the body is no JSON: "),
+        (o.CreateToken, '{"role": "boss"}', "role: got 'boss', expected one of admin, operator, viewer, worker"),
+        (o.CreateToken, '{"role": "viewer", "days": 0}', "days: expected a number, more than 0"),
+        (o.CreateToken, '{"role": "viewer", "label": "%s"}' % ("x" * 600), "label: expected a text of at most 512 characters"),
+    ],
+)
+def test_a_refusal_says_in_words_which_field_is_wrong_and_what_was_expected(request_type: Any, body: str, said: str) -> None:
+    with pytest.raises(Refusal) as raised:
+        decode(BY_REQUEST[request_type], body.replace('"K"', f'"{KEY}"').encode())
+    assert raised.value.message.startswith(said)
+    assert "`" not in raised.value.message
+    assert raised.value.hint
+
+
 def test_limits_are_where_they_are_said_to_be() -> None:
     policies = [{"family": "A"}]
     keys = [f"{n:032x}" for n in range(limits.TASKS + 1)]

@@ -23,6 +23,7 @@ from .kinds import CHECK, Request
 from .messages import AddTasks, AttemptItem, Sync
 from .problems import Refusal
 from .routes import ROUTES, Route
+from .words import explained
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 QUERY_FIELDS = 32
@@ -40,7 +41,7 @@ def decode(route: Route, body: bytes) -> Request:
     Refusals are ``too-large``, ``malformed`` (no JSON, no UTF-8) and ``invalid-message`` (wrong shape or value).
     """
     _within(body)
-    request = _read(_DECODERS[route.request].decode, body or b"{}")
+    request = _read(_DECODERS[route.request].decode, body or b"{}", route)
     check(request, may_hold_nul=b"\\u0000" in body)
     return request
 
@@ -54,18 +55,20 @@ def assemble(route: Route, path: str, query: bytes, body: bytes) -> Request:
             raise Refusal("invalid-message", f"{name!r} stands in the path already")
         fields[name] = value
     loose = route.method == "GET"
-    request = _read(lambda given: msgspec.convert(given, route.request, strict=not loose), fields)
+    request = _read(lambda given: msgspec.convert(given, route.request, strict=not loose), fields, route)
     check(request, may_hold_nul=True)
     return request
 
 
-def _read(decoder: Callable[[Any], Request], data: Any) -> Request:
+def _read(decoder: Callable[[Any], Request], data: Any, route: Route) -> Request:
     try:
         return decoder(data)
     except msgspec.ValidationError as cause:
-        raise Refusal("invalid-message", str(cause)[:SHOWN]) from None
+        words, hint = explained(str(cause), route.request)
+        raise Refusal("invalid-message", words[:SHOWN], hint=hint or f"/openapi.json tells what {route} takes.") from None
     except msgspec.DecodeError as cause:
-        raise Refusal("malformed", str(cause)[:SHOWN]) from None
+        said = str(cause).removeprefix("JSON is malformed: ")[:SHOWN]
+        raise Refusal("malformed", f"the body is no JSON: {said}", hint=f"/openapi.json tells what {route} takes.") from None
     except UnicodeDecodeError as cause:
         raise Refusal("malformed", f"not UTF-8: {cause.reason}") from None
     except RecursionError:
@@ -105,7 +108,7 @@ def _from_query(query: bytes) -> dict[str, Any]:
 def _from_body(route: Route, query: bytes, body: bytes) -> dict[str, Any]:
     if query:
         raise Refusal("invalid-message", f"{route.method} takes its fields from the body, not from the query")
-    return cast("dict[str, Any]", _read(cast("Callable[[Any], Request]", _FLAT.decode), body or b"{}"))
+    return cast("dict[str, Any]", _read(cast("Callable[[Any], Request]", _FLAT.decode), body or b"{}", route))
 
 
 # -- what the decoder cannot see -----------------------------------------------------------------
