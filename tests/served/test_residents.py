@@ -131,6 +131,31 @@ def test_up_starts_server_and_worker_and_ends_both(serve: Callable[..., Served])
     assert served.alive() == []
 
 
+def test_who_kills_up_ends_server_and_worker_too(serve: Callable[..., Served]) -> None:
+    served = serve()
+    served.server.terminate()
+    served.server.wait()
+    up = served.start("up", "--app", "flow.py", "--bind", f"127.0.0.1:{free_port()}", "--bind", served.socket)
+    assert soon(lambda: json.loads(served.run("workers", "--json").stdout or "[]"), 20, 0.2)
+    up.kill()
+    ended(up)
+    assert soon(lambda: served.alive() == [], 30, 0.1)
+
+
+def test_up_without_modules_says_that_it_has_no_worker_and_its_link_leads_to_a_page(serve: Callable[..., Served]) -> None:
+    served = serve()
+    served.server.terminate()
+    served.server.wait()
+    up = served.start("up", "--bind", f"127.0.0.1:{free_port()}", "--bind", served.socket)
+    assert up.stderr is not None
+    link = next(found.group() for line in up.stderr if (found := re.search(r"http://\S+once=\S+", line)))
+    assert "no worker runs here: name modules by --app MODULE" in up.stderr.readline()
+    page = urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(link)
+    assert (page.status, "<h1>Levada</h1>" in page.read().decode()) == (200, True)
+    up.send_signal(signal.SIGINT)
+    assert ended(up).returncode == 0
+
+
 class Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any) -> None:
         return None

@@ -35,7 +35,7 @@ def test_each_page_is_open_to_its_roles_and_to_nobody_else(path: str, role: str 
 
 
 def test_nothing_but_probes_and_the_way_in_is_open_to_strangers() -> None:
-    assert {path for path, roles in PAGES.items() if roles is ANYBODY} == {"/livez", "/readyz", "/login"}
+    assert {path for path, roles in PAGES.items() if roles is ANYBODY} == {"/", "/livez", "/readyz", "/login"}
     assert [repr(route) for route in ROUTES if route.roles is ANYBODY] == ["POST /v1/login"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import product
 
@@ -125,6 +126,15 @@ def test_a_link_lets_one_browser_in_once(raw: Raw) -> None:
     for part in ("HttpOnly", "SameSite=Strict", "Path=/"):
         assert part in first.headers["set-cookie"]
     assert second.status == 401
+
+
+def test_a_link_leads_to_a_page_and_what_that_links_to_is_there(raw: Raw, cookie: str) -> None:
+    front = raw.call("GET", "/", token=None)
+    assert (front.status, front.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    links = re.findall(r'href="([^"]+)"', front.body.decode())
+    assert {"/readyz", "/metrics", "/openapi.json"} <= set(links)
+    for link in links:
+        assert raw.call("GET", link, token=None, headers={"Cookie": cookie}).status == 200, link
 
 
 def test_a_cookie_has_the_role_of_its_link(raw: Raw) -> None:

@@ -115,7 +115,7 @@ def _repeat_header() -> dict[str, Any]:
 def _page(path: str, roles: frozenset[str]) -> dict[str, Any]:
     refusals = ("401", "403", "421", "429", "503")
     operation: dict[str, Any] = {
-        "operationId": path[1:].partition(".")[0],
+        "operationId": path[1:].partition(".")[0] or "front",
         "description": "Roles: " + (", ".join(sorted(roles)) or "anybody") + ".",
         "tags": ["pages"],
         "responses": {

@@ -153,6 +153,7 @@ ROUTES: tuple[Route, ...] = (
 )
 
 PAGES: dict[str, frozenset[str]] = {
+    "/": ANYBODY,
     "/livez": ANYBODY,
     "/readyz": ANYBODY,
     "/login": ANYBODY,

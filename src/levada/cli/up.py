@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 from .._model import exit_codes
 from ..config.settings import Settings
@@ -51,6 +51,15 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     return Household(parsed, settings, folder, environ).live()
 
 
+def _libc() -> Any:
+    """The C library, which binds a child's life to ours; None where the system has no such thing."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
 class Household:
     """The children. When one of them ends by itself the other is ended too."""
 
@@ -60,6 +69,7 @@ class Household:
         self._environ.pop("LEVADA_SCHEDULER", None)
         self._children: list[subprocess.Popen[bytes]] = []
         self._stopped = False
+        self._pid, self._libc = os.getpid(), _libc()
 
     def live(self) -> int:
         """Until a signal, or the end of a child."""
@@ -86,9 +96,16 @@ class Household:
     def _start(self, command: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
         """A child in a session of its own, so that Ctrl-C is ours: the worker ends first, then the server."""
         words = [sys.executable, "-m", "levada", command, *options, *self._common()]
-        child = subprocess.Popen(words, env=self._environ, stdin=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(words, env=self._environ, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=self._bind_lives)
         self._children.append(child)
         return child
+
+    def _bind_lives(self) -> None:
+        """In a child, before it becomes what it is to be: SIGTERM when this process ends, also by SIGKILL (Linux)."""
+        if self._libc is not None:
+            self._libc.prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+            if os.getppid() != self._pid:
+                os._exit(exit_codes.TERMINATED)
 
     def _common(self) -> list[str]:
         words = ["--log-json"] if self._parsed.flag("log_json") else []
@@ -151,6 +168,8 @@ class Household:
         say(f"levada: up; runs find it by LEVADA_SCHEDULER={addresses[0]}, with the state folder {self._folder}")
         if web is not None:
             say(f"levada: in a browser, once, within {answer['seconds'] / 60:.0f} minutes: {web}{answer['path']}")
+        if not self._modules():
+            say("levada: no worker runs here: name modules by --app MODULE, or start `levada worker --app MODULE`; runs bring their own")
 
     # -- the end
 

@@ -24,6 +24,7 @@ from .answers import GOOD, Header, Receive, Send, encoded, headers_of, send_json
 from .bodies import Bodies, ClientGone, drain, is_long, until_gone
 from .events import Hub
 from .figures import Figures, metrics_page
+from .front import FRONT
 from .guards import Guards, one_time_code
 from .head import Head
 from .outbox import Outbox, Result, Waiting
@@ -251,8 +252,8 @@ class App:
         exchange.read = head.method in ("GET", "HEAD", "OPTIONS")
         if head.method == "OPTIONS" and exchange.cors and head.preflight is not None:
             return await self._preflight(exchange, routes)
-        if head.path in PAGES and head.method in ("GET", "HEAD"):
-            exchange.name = head.path[1:].partition(".")[0]
+        if head.path in PAGES and head.method in ("GET", "HEAD") and not (head.path == "/" and self._ui is not None):
+            exchange.name = head.path[1:].partition(".")[0] or "front"
             return await self._page(exchange, PAGES[head.path])
         if self._ui is not None and head.method in ("GET", "HEAD") and not head.path.startswith("/v1/"):
             exchange.name = "ui"
@@ -281,6 +282,8 @@ class App:
             health = self._host.health()
             good = health.alive if head.path == "/livez" else health.alive and health.ready
             return (200, text, b"ok\n", []) if good else (503, text, b"no\n", [])  # why not is for the log, not for strangers
+        if head.path == "/":
+            return 200, b"text/html; charset=utf-8", FRONT, []
         if head.path == "/metrics":
             return 200, *metrics_page(self.figures, self._host.samples()), []
         if head.path == "/openapi.json":
@@ -297,7 +300,7 @@ class App:
             log.info("browser let in", extra={"role": entered[1], "address": head.address})
             cookie = self._cookie_header(entered[0], head, int(COOKIE_SECONDS))
             return 303, text, b"", [(b"location", b"/"), cookie]
-        words = f"Levada {self._version}\n\nTo come in, let `levada ui` make a link, and open it here.\n"
+        words = f"Levada {self._version}\n\nTo come in, open a link that `levada up` prints.\n"
         return 200, text, words.encode(), []
 
     def _description(self) -> bytes:
