@@ -49,8 +49,8 @@ class Blocked:
 
 
 COUNTS = (
-    "status", "exit_code", "seconds", "done", "already", "elsewhere", "failed", "blocked", "missing", "faulty", "lost", "attempts",
-    "wanted",
+    "status", "exit_code", "seconds", "done", "already", "elsewhere", "failed", "cancelled", "blocked", "missing", "faulty", "lost",
+    "attempts", "paused", "wanted",
 )  # fmt: skip
 
 
@@ -58,12 +58,12 @@ class RunResult:
     """What a run did and what it left. ``status``: ok, failed, waiting, faults or interrupted.
 
     done: tasks that this run made. already: complete before it looked, or made by another process
-    meanwhile. elsewhere: made by other workers of the same server meanwhile. lost: attempts that lost their lease. missing:
-    external and not there. faulty: faults of the plan. wanted: the wanted tasks as text. Lists hold at most 20 examples, counts
-    are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
+    meanwhile. elsewhere: made by other workers of the same server meanwhile. lost: attempts that lost their lease. cancelled: by an
+    operator. missing: external and not there. faulty: faults of the plan. paused: the server grants nothing. wanted: the wanted
+    tasks as text. Lists hold at most 20 examples, counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
     """
 
-    __slots__ = (*COUNTS, "blocked_by", "done_by_family", "external", "failures", "faults")
+    __slots__ = (*COUNTS, "blocked_by", "cancelled_tasks", "done_by_family", "external", "failures", "faults")
 
     def __init__(
         self,
@@ -76,20 +76,24 @@ class RunResult:
         already: int = 0,
         elsewhere: int = 0,
         failed: int = 0,
+        cancelled: int = 0,
         blocked: int = 0,
         missing: int = 0,
         faulty: int = 0,
         lost: int = 0,
         attempts: int = 0,
+        paused: bool = False,
         done_by_family: dict[str, int] | None = None,
         failures: tuple[Failure, ...] = (),
+        cancelled_tasks: tuple[str, ...] = (),
         blocked_by: tuple[Blocked, ...] = (),
         external: tuple[str, ...] = (),
         faults: tuple[Fault, ...] = (),
     ) -> None:
         self.status, self.exit_code, self.seconds, self.wanted = status, exit_code, seconds, wanted
         self.done, self.already, self.failed, self.blocked = done, already, failed, blocked
-        self.elsewhere, self.lost = elsewhere, lost
+        self.elsewhere, self.lost, self.cancelled, self.paused = elsewhere, lost, cancelled, paused
+        self.cancelled_tasks = cancelled_tasks
         self.missing, self.faulty, self.attempts = missing, faulty, attempts
         self.done_by_family: dict[str, int] = done_by_family or {}
         self.failures, self.blocked_by, self.external, self.faults = failures, blocked_by, external, faults
@@ -107,6 +111,7 @@ class RunResult:
             **{name: getattr(self, name) for name in COUNTS},
             "done_by_family": self.done_by_family,
             "failures": [{"task": f.task, "exit": str(f.exit), "attempt": f.attempt, "error": f.error} for f in self.failures],
+            "cancelled_tasks": list(self.cancelled_tasks),
             "blocked_by": [blocked.to_json() for blocked in self.blocked_by],
             "external": list(self.external),
             "faults": [fault.to_json() for fault in self.faults],
@@ -394,9 +399,10 @@ class Work:
         counts = self._scheduler.progress().counts
         runner, discovery = self._runner, self._discovery
         left = sum(counts) - counts[Status.DONE]
-        failed = counts[Status.FAILED] + counts[Status.DISABLED]
+        failed, cancelled = counts[Status.FAILED] + counts[Status.DISABLED], counts[Status.CANCELLED]
         missing = discovery.external_missing()
-        blocked_by = self._blocked(left - failed - len(missing)) if left else ()
+        blocked = max(0, left - failed - cancelled - len(missing))
+        blocked_by = self._blocked(blocked)
         status, code = self._verdict(left, failed, len(missing))
         return RunResult(
             status,
@@ -406,16 +412,23 @@ class Work:
             done=runner.done,
             already=runner.already + discovery.complete,
             failed=failed,
-            blocked=max(0, left - failed - len(missing)),
+            cancelled=cancelled,
+            blocked=blocked,
             missing=len(missing),
             faulty=len(discovery.faults),
             attempts=runner.attempts,
             done_by_family=runner.done_by_family,
-            failures=tuple(list(runner.failures.values())[:EXAMPLES]),
+            failures=tuple([one for one in runner.failures.values() if one.exit != "cancelled"][:EXAMPLES]),
+            cancelled_tasks=self._cancelled() if cancelled else (),
             blocked_by=blocked_by,
             external=tuple(repr_of(discovery.tasks[index]) for index in missing[:EXAMPLES]),
             faults=tuple(discovery.faults[:EXAMPLES]),
         )
+
+    def _cancelled(self) -> tuple[str, ...]:
+        from ._model.status import Status
+
+        return tuple(repr_of(self._discovery.tasks[index]) for index in self._scheduler.having(Status.CANCELLED))[:EXAMPLES]
 
     def _verdict(self, left: int, failed: int, missing: int) -> tuple[str, int]:
         if self._runner.signum is not None and left:
@@ -451,13 +464,15 @@ class Work:
         for index in self._scheduler.having(Status.FAILED, Status.DISABLED, Status.CANCELLED):
             name = repr_of(discovery.tasks[index])
             roots[name] = Blocked(name, str(view(index).status), self._behind(index, unmet, waiting, reached))
+        stuck: set[str] = set()  # among the blocked ones themselves
         for index in self._scheduler.having(Status.READY):
             seen = view(index)
             if seen.short_of:
                 name = repr_of(discovery.tasks[index])
+                stuck.add(name)
                 roots[name] = Blocked(name, f"asks for more {seen.short_of} than there is", self._behind(index, unmet, waiting, reached))
         self._find_circle(waiting - reached, unmet)
-        return tuple(sorted((b for b in roots.values() if b.tasks), key=lambda b: -b.tasks)[:EXAMPLES])
+        return tuple(sorted((b for b in roots.values() if b.tasks or b.by in stuck), key=lambda b: -b.tasks)[:EXAMPLES])
 
     def _behind(self, cause: int, unmet: dict[int, tuple[int, ...]], waiting: set[int], reached: set[int]) -> int:
         """How many waiting tasks need this one, directly or through others."""
@@ -497,6 +512,7 @@ def _log(result: RunResult) -> None:
         log.info("%s: complete, %d made (%.1f s)", result.wanted, result.done, result.seconds)
         return
     counts = f"{result.failed} failed, {result.blocked} blocked, {result.missing} missing, {result.faulty} faults"
+    counts += f", {result.cancelled} cancelled" if result.cancelled else ""
     lines = [f"{result.wanted}: {result.status}; {counts}"]
     lines += [f"  {failure.task}: {_last_line(failure.error)}" for failure in result.failures[:5]]
     lines += [f"  {fault}" for fault in result.faults[:5]]

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ._client.address import find_token, parse_addresses
+from ._client.address import find_token, parse_addresses, token_hint
 from ._client.logs import LogSender
 from ._client.scheduler import Served
 from ._client.session import Link
@@ -86,7 +86,7 @@ class Connection:
             )
         except Refused as no:
             self.leases.close()
-            raise _explained(no, self.link) from no
+            raise _explained(no, self.link, self.folder) from no
         except BaseException:
             self.leases.close()
             raise
@@ -140,13 +140,13 @@ def link_of(addresses: str, folder: str) -> Link:
     return Link(parsed, token, None if ca is None else str(ca))
 
 
-def _explained(no: Refused, link: Link) -> Exception:
+def _explained(no: Refused, link: Link, folder: str) -> Exception:
     """What a refusal at the door means."""
     if no.status not in (401, 403):
         return no
     server = ", ".join(map(str, link.addresses))
     if not link.token():
-        return ConfigError(f"{server}: a token is needed", hint="Give it in LEVADA_TOKEN, or in the file that [levada] token_file names.")
+        return ConfigError(f"{server}: a token is needed", hint=token_hint(link.addresses, folder))
     return ConfigError(
         f"{server}: the token is not accepted: {no.message}",
         hint="Workers need one of the role worker: `levada token create --role worker`.",
@@ -289,7 +289,8 @@ class SharedWork(Work):
         states = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
         left = set(self._scheduler.having(Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING, *states))
         result.elsewhere = self._elsewhere(left)
-        if result.failed > len(self._runner.failures):
+        result.paused = result.blocked > 0 and _is_paused(self._connection.served)
+        if result.failed > len(result.failures):
             result.failures = (*result.failures, *self._failed_elsewhere())[:EXAMPLES]
         if result and (unseen := self._together.unseen(self._discovery.roots)):
             self._doubt(result, unseen)
@@ -334,6 +335,14 @@ class SharedWork(Work):
             attempts=runner.attempts,
             done_by_family=runner.done_by_family,
         )
+
+
+def _is_paused(served: Served) -> bool:
+    """Whether the server grants nothing; False where it cannot be asked."""
+    try:
+        return served.ask_paused()
+    except SchedulerError:
+        return False
 
 
 def assist(modules: Sequence[str], options: Options) -> int:

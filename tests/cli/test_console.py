@@ -76,6 +76,31 @@ def test_what_other_workers_run_is_told_and_that_the_server_is_away() -> None:
     assert tally.line(Counts(shared)) == "3 done, 1 running here, 4 elsewhere, 2 to do, the server has been away for 12.0 s"
 
 
+def test_a_pause_of_the_server_is_told_once_and_then_in_each_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    console, paused = quiet_console(), runner(done=3, ready=2)
+    paused.scheduler.paused = True
+    console.started(paused)
+    for tenth in range(120):
+        now[0] = tenth / 10
+        console.progress(paused)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "levada: the server is paused and grants nothing until `levada resume`"
+    assert lines[1:] == ["levada: 3 done, 0 running, 2 to do, the server is paused"] * 2
+
+
+def test_the_end_of_a_run_names_what_an_operator_cancelled_and_that_the_server_is_paused() -> None:
+    lines = summary(result("failed", cancelled=2, cancelled_tasks=("A(n=1)", "A(n=2)"), blocked=1, paused=True))
+
+    assert lines[1] == "  cancelled 2 tasks, by an operator; `levada retry TASK` sets each of them going again"
+    assert lines[2:4] == ["    A(n=1)", "    A(n=2)"]
+    assert lines[-1] == "  paused    the server grants nothing until `levada resume`"
+
+
 def test_time_left_is_told_by_the_means_of_families() -> None:
     tally = Tally()
     tally.begin("a")

@@ -404,3 +404,16 @@ def test_an_answer_that_went_to_an_older_copy_of_the_request_is_asked_for_again(
     server.say_no = None
     assert [index for index, _ in client.grants()] == [0]
     assert client.served.away == 0.0
+
+
+def test_what_was_just_granted_to_us_does_not_count_as_running_elsewhere(server: Server, client: Client) -> None:
+    """A question that the server may hold was answered at once, and nobody has read the answer yet."""
+    client.add(0, 1)
+    assert len(client.grants(room=1)) == 1
+    assert not client.sync(room=1).granted
+    until = time.monotonic() + 5
+    while server.brain.progress().counts[Status.RUNNING] < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.05)  # the answer is on its way
+    assert client.served.progress().counts[Status.RUNNING] == 2
+    assert client.served.elsewhere == 0

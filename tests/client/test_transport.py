@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from levada._client.address import Address, find_token, parse_address, parse_addresses
 from levada._client.clock import LONGEST, backoff
 from levada._client.outbox import Outbox, Parcel
+from levada._client.session import Link
 from levada._client.transport import Transport
 from levada.errors import ConfigError, Refused, SchedulerError, ServerUnreachable
 
@@ -159,6 +162,102 @@ def test_what_is_no_answer_is_none(listen: Listener, answer: bytes) -> None:
     url, _ = listen([answer], [answer])
     with pytest.raises((ServerUnreachable, Refused)):
         transport(url, answer_timeout=0.5).call("/a")
+
+
+# -- TLS -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[Callable[[str], int]]:
+    """Listens with a certificate for a name; the port."""
+    sockets: list[socket.socket] = []
+
+    def start(name: str) -> int:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(name).configure_cert(context)
+        listener = socket.create_server(("127.0.0.1", 0))
+        sockets.append(listener)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
+                        _request(wrapped)
+                        wrapped.sendall(OK)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return int(listener.getsockname()[1])
+
+    yield start
+    for each in sockets:
+        each.close()
+
+
+def unreachable(url: str, ca: str | None = None) -> str:
+    """What is said of a server that cannot be reached, hint included."""
+    link = Link(parse_addresses(url), ca=ca)
+    _made.append(link.open())
+    with pytest.raises(ServerUnreachable) as raised:
+        _made[-1].call("/v1/hello", b"{}")
+    return str(raised.value)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_with_the_setting(secure: Callable[[str], int]) -> None:
+    url = f"https://127.0.0.1:{secure('127.0.0.1')}"
+    said = unreachable(url)
+    assert said.startswith(f"{url}: its certificate is not trusted here: ")
+    assert 'ca = "FILE" of [levada]' in said
+
+
+def test_a_certificate_for_another_name_is_told(secure: Callable[[str], int], authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    port = secure("etl.example")
+    said = unreachable(f"https://127.0.0.1:{port}", str(tmp_path / "ca.pem"))
+    assert said.startswith(f"https://127.0.0.1:{port}: its certificate is for another name: ")
+    assert "ca` of [levada]" in said
+
+
+def test_the_setting_ca_lets_a_certificate_of_ones_own_count(secure: Callable[[str], int], authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    link = Link(parse_addresses(f"https://127.0.0.1:{secure('127.0.0.1')}"), ca=str(tmp_path / "ca.pem"))
+    _made.append(link.open())
+    assert _made[-1].call("/v1/hello", b"{}") == b"{}"
+
+
+def test_https_where_no_tls_is_spoken_is_told() -> None:
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        said = unreachable(url)
+    assert said.startswith(f"{url}: no TLS is spoken there")
+    assert "Write http:// for https://" in said
+
+
+def test_http_where_tls_is_spoken_is_told(secure: Callable[[str], int]) -> None:
+    url = f"http://127.0.0.1:{secure('127.0.0.1')}"
+    said = unreachable(url)
+    assert said.startswith(f"{url}: no answer: ")
+    assert "write https://" in said
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_setting_ca_that_cannot_be_used_is_told(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Link(parse_addresses("https://127.0.0.1:1"), ca=str(tmp_path / "ca.pem")).open()
 
 
 # -- addresses and tokens ------------------------------------------------------------------------

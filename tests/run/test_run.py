@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 import levada as lv
+from levada.cli.summary import summary
 from levada.errors import RunError
 
 LOG: list[str] = []
@@ -338,6 +339,22 @@ class DynamicOnBad(lv.Task):
 def test_a_suspended_task_whose_requirement_fails_is_blocked_not_done() -> None:
     result = lv.run(DynamicOnBad())
     assert (result.exit_code, result.failed, result.blocked) == (1, 1, 1)
+
+
+class Licensed(lv.Task):
+    resources: ClassVar = {"licence": 1}
+
+    def run(self) -> None:
+        raise AssertionError("there is no licence")
+
+
+def test_a_task_for_which_there_is_not_enough_of_a_resource_is_named_though_nothing_stands_behind_it() -> None:
+    result = lv.run(Licensed(), resources={"licence": 0})
+    assert (result.exit_code, result.blocked) == (1, 1)
+    assert [each.to_json() for each in result.blocked_by] == [
+        {"by": "Licensed()", "why": "asks for more licence than there is", "tasks": 0}
+    ]
+    assert summary(result)[-1] == "    Licensed() asks for more licence than there is"
 
 
 class YieldsNonsense(lv.Task):

@@ -113,6 +113,23 @@ def is_own(address: Address, folder: str) -> bool:
     return address in own_addresses(folder)
 
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def token_hint(addresses: Iterable[Address], folder: str | None) -> str:
+    """What who has no token may do: where the own server is called by another name, its token is not sent."""
+    give = "Give it in LEVADA_TOKEN, or in the file that [levada] token_file names."
+    own = own_addresses(folder) if folder else ()
+    for address in addresses:
+        for one in own:
+            if address != one and address.port == one.port and {address.host, one.host} <= LOOPBACK:
+                return (
+                    f"The server of your state folder says that it is at {one}, and its token is sent there alone: "
+                    "write that, or give another token."
+                )
+    return give
+
+
 def find_token(environ: Mapping[str, str], folder: str | None, addresses: Iterable[Address] = (), *, file: str | None = None) -> str:
     """The credential, the first that there is; "" for none.
 

@@ -120,6 +120,7 @@ class Served:
         self._counts: tuple[int, ...] | None = None
         self._counted_at = -math.inf
         self._elsewhere = 0
+        self.paused = False  # as ``progress`` found it last: the server grants nothing
         self._unfinished = self._active = 0
         self._asked_for = 0  # room of the last question
         self._known = True  # the last answer told how things stand after all that we have said
@@ -566,6 +567,7 @@ class Served:
             try:
                 self._counts = tuple(self._standing(QUICK, limit=0).counts)
                 self._elsewhere = self._counts[Status.RUNNING] - len(self._by_slot) - self._asked_in_flight()
+                self.paused = self._gets_nothing(self._counts) and self.ask_paused()
             except SchedulerError as fault:
                 log.debug("counters could not be had: %s", fault.message)
                 self._counts = None
@@ -577,7 +579,18 @@ class Served:
     def _asked_in_flight(self) -> int:
         """How many tasks the answer that is on its way may grant: the server counts them as running already."""
         flight = self._link.flight
-        return 0 if flight is None or flight.wait else self._asked_for
+        return 0 if flight is None or (flight.wait and not self._link.is_answered) else self._asked_for
+
+    def _gets_nothing(self, counts: tuple[int, ...]) -> bool:
+        """Whether tasks are ready and the server holds our question for some all the same."""
+        flight = self._link.flight
+        return bool(counts[Status.READY] and flight is not None and flight.wait and self._asked_for)
+
+    def ask_paused(self) -> bool:
+        """Whether the server grants nothing because an operator said so. Raises ServerUnreachable or Refused."""
+        from .._wire.operators import OverviewAnswer
+
+        return self._link.look("/v1/status", OverviewAnswer, QUICK).paused
 
     @property
     def elsewhere(self) -> int:

@@ -23,7 +23,7 @@ from ..errors import Refused, SchedulerError, ServerUnreachable
 from .address import Address
 from .clock import backoff, boottime
 from .outbox import Parcel
-from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, Transport
+from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, Transport, trusting
 
 TASKS, REPORTS, BYE = range(3)
 """Kinds of numbered requests."""
@@ -47,12 +47,10 @@ class Link(NamedTuple):
     answer_timeout: float = ANSWER_TIMEOUT  # seconds
 
     def open(self, agent: str = "levada") -> Transport:
-        """A transport of one's own."""
+        """A transport of one's own. Raises ConfigError where ``ca`` cannot be used."""
         tls = None
         if self.ca is not None:
-            import ssl
-
-            tls = ssl.create_default_context(cafile=self.ca)
+            tls = trusting(self.ca)
         return Transport(
             self.addresses, token=self.token, tls=tls, agent=agent, connect_timeout=self.connect_timeout, answer_timeout=self.answer_timeout
         )
@@ -247,7 +245,7 @@ class Session:
         answer, given again by the next server, bears the epoch of the first.)
         """
         transport = self._aside
-        answer = self._decoded(self._asked(transport, path, msgspec.json.encode(command), seconds), kind, transport)
+        answer = self._decoded(self._asked(transport, path, seconds, body=msgspec.json.encode(command)), kind, transport)
         epoch = getattr(answer, "epoch", self.epoch)
         if epoch < self.epoch:
             address = transport.address
@@ -256,15 +254,19 @@ class Session:
         self._note_success(epoch)
         return answer
 
-    def _asked(self, transport: Transport, path: str, body: bytes, seconds: float | None) -> bytes:
+    def look(self, path: str, kind: type[A], seconds: float | None = None) -> A:
+        """A page of the server, over the other connection. Raises ServerUnreachable or Refused."""
+        return self._decoded(self._asked(self._aside, path, seconds, method="GET"), kind, self._aside)
+
+    def _asked(self, transport: Transport, path: str, seconds: float | None, **what: Any) -> bytes:
         """A standby sends us to the next address; each is asked once."""
         for _ in range(transport.others):
             try:
-                return transport.call(path, body, seconds=seconds)
+                return transport.call(path, seconds=seconds, **what)
             except Refused as refusal:
                 if refusal.status not in ELSEWHERE:
                     raise
-        return transport.call(path, body, seconds=seconds)
+        return transport.call(path, seconds=seconds, **what)
 
     def ask_patiently(self, path: str, command: msgspec.Struct, kind: type[A], patience: float) -> A:
         """As ``ask``, again and again for so many seconds while the server is away."""
@@ -281,6 +283,11 @@ class Session:
                 time.sleep(max(0.0, self._retry_at - time.monotonic()))
 
     # -- how the server is
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the answer to the outstanding request is there, to be read by the next ``poll``."""
+        return self.flight is not None and self.flight.sent and self._main.ready(0.0)
 
     @property
     def away(self) -> float:

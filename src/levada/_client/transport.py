@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-from ..errors import Refused, ServerUnreachable
+from ..errors import ConfigError, Refused, ServerUnreachable
 from .address import Address
 
 LARGEST_ANSWER = 64 << 20  # bytes
@@ -57,6 +57,7 @@ class Transport:
             raise ValueError("no address is given")
         self._addresses = tuple(addresses)
         self._at = 0  # the address that answered last
+        self._failed = addresses[0]  # the one that the last error is about
         self._token = token
         self._tls = tls
         self._agent = agent
@@ -117,9 +118,10 @@ class Transport:
                 connection.sock.settimeout(self.answer_timeout)
             except OSError as cause:
                 connection.close()
-                first = first or cause
+                if first is None:
+                    first, self._failed = cause, self._addresses[at]
                 continue
-            self._at = at
+            self._at, self._failed = at, self._addresses[at]
             self._connection, self._used = connection, False
             token = self._token()
             self._headers = {"User-Agent": self._agent, **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -127,6 +129,9 @@ class Transport:
         raise first or OSError("no address")
 
     def _fail(self, cause: BaseException) -> NoReturn:
+        if isinstance(cause, ssl.SSLError):
+            words, hint = _tls_words(cause)
+            raise ServerUnreachable(f"{self._failed}: {words}", hint=hint) from cause
         where = ", ".join(map(str, self._addresses))
         raise ServerUnreachable(
             f"the server does not answer ({where}): {_words(cause)}", hint="Is `levada server` running there?"
@@ -159,7 +164,8 @@ class Transport:
         except _GONE as cause:
             self.drop()
             closed = used and isinstance(cause, (ConnectionError, http.client.RemoteDisconnected))
-            raise ServerUnreachable(f"{self.address}: no answer: {_words(cause)}", at_once=closed) from cause
+            hint = None if used or self.address.scheme != "http" else "If that server has a certificate (TLS), write https:// for http://."
+            raise ServerUnreachable(f"{self.address}: no answer: {_words(cause)}", hint=hint, at_once=closed) from cause
         self.waiting = False
         self._used = True
         if len(body) > LARGEST_ANSWER:
@@ -255,9 +261,47 @@ def _words(cause: BaseException) -> str:
     """What went wrong, in few words."""
     if isinstance(cause, TimeoutError):
         return "it took too long"
+    if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionError):
+        return "what came back is no HTTP"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return str(cause) or type(cause).__name__
+
+
+_OTHER_NAME = frozenset({62, 63, 64})  # of OpenSSL: the certificate bears another host name, mail address or IP address
+_OUT_OF_TIME = frozenset({9, 10})  # it is not valid yet, or not any more
+
+
+def _tls_words(cause: ssl.SSLError) -> tuple[str, str]:
+    """Why TLS could not begin, and what to do."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        said = cause.verify_message.rstrip(".")
+        if cause.verify_code in _OTHER_NAME:
+            return f"its certificate is for another name: {said}", (
+                "Write the address with a name that stands in the certificate, or have one made for this name; "
+                "`ca` of [levada] only says whose certificates are trusted."
+            )
+        if cause.verify_code in _OUT_OF_TIME:
+            return f"its certificate does not count today: {said}", "The server needs a new one; is this machine's clock right?"
+        return f"its certificate is not trusted here: {said}", (
+            'Name the file (PEM) of who signed it, or of the certificate itself where it signed itself: ca = "FILE" of [levada].'
+        )
+    if cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
+        return "no TLS is spoken there", "Write http:// for https://, or the port where the server has its certificate (--tls-certificate)."
+    return f"TLS could not begin: {(cause.reason or str(cause)).replace('_', ' ').lower()}", (
+        "Is it the right port? `ca` of [levada] says whose certificates are trusted."
+    )
+
+
+def trusting(ca: str) -> ssl.SSLContext:
+    """TLS that trusts the certificates of a file in place of the system's. Raises ConfigError."""
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as cause:  # ssl.SSLError is one
+        said = "it holds no certificate (PEM)" if isinstance(cause, ssl.SSLError) else cause.strerror
+        raise ConfigError(
+            f"ca {ca}: cannot be used: {said}", hint="`ca` of [levada] names a file of certificates to trust for https."
+        ) from cause
 
 
 # -- connections -------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class Console:
         self._tally = Tally()
         self._next_line = 0.0
         self._failures = 0
+        self._said_paused = False
         if "logging" in sys.modules or self._as_json or settings.find("run", "log_level") is not None:
             self._set_up_logs()
 
@@ -64,10 +65,20 @@ class Console:
         if self._bar is not None:
             self._learn()
             self._bar.show(runner)
-        elif not self._on_terminal and time.monotonic() >= self._next_line:
+            self._tell_pause(runner)
+        elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + BETWEEN_LINES
             self._learn()
-            self._say(self._tally.line(Counts(runner)))
+            line = self._tally.line(Counts(runner))
+            self._tell_pause(runner)
+            if not self._on_terminal:
+                self._say(line)
+
+    def _tell_pause(self, runner: Any) -> None:
+        """Once, that the server grants nothing."""
+        if not self._said_paused and getattr(runner.scheduler, "paused", False):
+            self._said_paused = True
+            self._say("the server is paused and grants nothing until `levada resume`")
 
     def _learn(self) -> None:
         if self._estimates is not None:
@@ -172,6 +183,8 @@ class Tally:
             parts.append("more are being found")
         elif (left := self.left(counts.families_to_do, len(self.running))) is not None:
             parts.append(f"about {duration(left)} left")
+        if counts.paused:
+            parts.append("the server is paused")
         if counts.away >= AWAY:
             parts.append(f"the server has been away for {duration(counts.away)}")
         return ", ".join(parts)
@@ -200,6 +213,7 @@ class Counts:
         self.shared = hasattr(runner.scheduler, "away")
         self.away: float = runner.scheduler.away if self.shared else 0.0
         self.elsewhere: int = runner.scheduler.elsewhere if self.shared else 0
+        self.paused: bool = getattr(runner.scheduler, "paused", False)
         self.by_family = progress.by_family
         self._done = Status.DONE
         self._waiting = (Status.WAITING, Status.READY, Status.RETRYING)

@@ -39,9 +39,12 @@ def summary(result: RunResult, log: str = "levada log") -> list[str]:
     lines = [f"levada: {one_line(result.wanted)}: {HEADS.get(result.status, result.status)} ({duration(result.seconds)})"]
     lines += _made(result)
     lines += _failures(result, log)
+    lines += _cancelled(result)
     lines += _blocked(result)
     lines += _missing(result)
     lines += _faults(result)
+    if result.paused:
+        lines.append("  paused    the server grants nothing until `levada resume`")
     return lines
 
 
@@ -106,13 +109,24 @@ def _quoted(name: str) -> str:
     return quote(name)
 
 
+def _cancelled(result: RunResult) -> list[str]:
+    if not result.cancelled:
+        return []
+    again = "it" if result.cancelled == 1 else "each of them"
+    lines = [f"  cancelled {count(result.cancelled, 'task')}, by an operator; `levada retry TASK` sets {again} going again"]
+    lines += [f"    {one_line(each)}" for each in result.cancelled_tasks[:EXAMPLES]]
+    return lines + _more(result.cancelled - min(len(result.cancelled_tasks), EXAMPLES))
+
+
 def _blocked(result: RunResult) -> list[str]:
     if not result.blocked:
         return []
     if result.status == "interrupted":
         return [f"  left      {count(result.blocked, 'task')} that had not started or not ended"]
     lines = [f"  blocked   {count(result.blocked, 'task')}"]
-    lines += [f"    {count(each.tasks, 'task')} behind {one_line(each.by)} ({each.why})" for each in result.blocked_by[:EXAMPLES]]
+    for each in result.blocked_by[:EXAMPLES]:
+        behind = f"{count(each.tasks, 'task')} behind {one_line(each.by)} ({each.why})"
+        lines.append(f"    {behind if each.tasks else f'{one_line(each.by)} {each.why}'}")
     return lines + _more(len(result.blocked_by) - EXAMPLES, "cause")
 
 
