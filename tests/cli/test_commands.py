@@ -238,7 +238,7 @@ def test_the_past_is_remembered_in_the_state_folder(flows: Path, call: Call) -> 
     assert [row["exit"] for row in json.loads(call("history", "Delays", "--json").out)] == ["ok"]
 
     log = call("log", "Broken").out
-    assert "Broken(): attempt 1 raised at" in log
+    assert "Broken(): attempt 1 raised after" in log
     assert 'raise ValueError("no flights today")' in log
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import msgspec
 import pytest
 
 from levada._server.host import Host, Rules
@@ -18,6 +19,7 @@ from levada._server.http.tokens import new_token
 from levada._store.opening import open_store
 from levada._store.ports import TokenRow
 from levada._wire import messages as w
+from levada.cli.history import when
 from tests.cli.conftest import Call
 from tests.server.hosting import Place, Served, key
 
@@ -32,6 +34,7 @@ OPERATORS = [
     "resume",
     "drain",
     "resource",
+    "tasks",
     "workers",
     "resources",
     "audit",
@@ -107,19 +110,33 @@ def test_tasks_are_named_by_key_start_of_a_key_or_name(server: Serving, call: Ca
     assert "no task has the key" in call("cancel", "f" * 32).err
 
 
+def named(number: int) -> str:
+    return f"{key(number)} flights.Sum(day=2013-01-0{number}, n=7)"
+
+
 def test_commands_say_what_was_and_what_is(server: Serving, call: Call) -> None:
-    assert (
-        call("cancel", key(1), key(2), "--reason", "late").out == f"{key(1)}: cancelled (was waiting)\n{key(2)}: cancelled (was waiting)\n"
-    )
-    assert call("cancel", key(1)).out == f"{key(1)}: is cancelled, nothing was changed\n"
-    assert call("retry", key(1)).out == f"{key(1)}: waiting (was cancelled)\n"
-    assert call("done", key(0)).out == f"{key(0)}: done (was ready)\n"
-    assert call("invalidate", key(0)).out == f"{key(0)}: ready (was done)\n"
-    assert call("forgive", key(0)).out == f"{key(0)}: ready; its failures count no more\n"
-    assert call("priority", key(0), "9").out == f"{key(0)}: priority 9 (was 0)\n"
+    said = call("cancel", key(1), key(2), "--reason", "late").out
+    assert said == f"{named(1)}: cancelled (was waiting)\n{named(2)}: cancelled (was waiting)\n"
+    assert call("cancel", key(1)).out == f"{named(1)}: is cancelled, nothing was changed\n"
+    assert call("retry", key(1)).out == f"{named(1)}: waiting (was cancelled)\n"
+    assert call("done", key(0)).out == f"{named(0)}: done (was ready)\n"
+    said = call("invalidate", key(0)).out
+    assert said.startswith(f"{named(0)}: ready (was done)\n")
+    assert "remove or move them" in said, "what still stands is found complete by the next plan"
+    assert "remove or move them" not in call("invalidate", key(0)).out, "nothing was changed"
+    assert call("forgive", key(0)).out == f"{named(0)}: ready; its failures count no more\n"
+    assert call("priority", key(0), "9").out == f"{named(0)}: priority 9 (was 0)\n"
     server.claim()
-    assert call("cancel", key(0)).out == f"{key(0)}: running; its worker is asked to stop\n"
-    assert json.loads(call("retry", key(2), "--json").out) == {"key": key(2), "before": "cancelled", "status": "waiting", "epoch": 1}
+    said = call("cancel", key(0)).out
+    assert said.startswith(f"{named(0)}: running; its worker is asked to stop.")
+    assert "(inline) it ends by itself" in said
+    assert json.loads(call("retry", key(2), "--json").out) == {
+        "key": key(2),
+        "task": "flights.Sum(day=2013-01-02, n=7)",
+        "before": "cancelled",
+        "status": "waiting",
+        "epoch": 1,
+    }
     assert [line.reason for line in server.trail()][:2] == ["late", "late"]
 
 
@@ -129,6 +146,8 @@ def test_families_are_commanded_as_a_whole(server: Serving, call: Call) -> None:
     assert "no task of a family 'Nobody'" in call("cancel", "--family", "Nobody").err
     assert call("cancel", "--family", "flights.Sum", key(0)).code == 2
     assert "which task?" in call("cancel", "--status", "failed").err
+    wrong = call("cancel", "--family", "flights.Sum", "--status", "wating")
+    assert (wrong.code, "Did you mean waiting?" in wrong.err) == (2, True)
 
 
 def test_the_whole_is_governed(server: Serving, call: Call) -> None:
@@ -155,6 +174,73 @@ def test_why_is_told_by_the_server(server: Serving, call: Call) -> None:
     assert json.loads(call("why", "flights.Sum(day=2013-01-01, n=7)", "--json").out)["facts"][1]["key"] == key(0)
 
 
+def test_tasks_are_listed_by_status_family_and_text(server: Serving, call: Call) -> None:
+    server.add({one: [] for one in range(10, 1300)}, "Many", params=lambda one: f'{{"n": "{one}"}}')
+    said = call("tasks", "--family", "flights.Sum")
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()] == ["status", "ready", "waiting", "waiting"]
+    assert "flights.Sum(day=2013-01-01, n=7)" in said.out
+    assert "waits for 1 of its requirements" in said.out
+    assert [row["key"] for row in json.loads(call("tasks", "--status", "waiting", "--json").out)] == [key(1), key(2)]
+    assert [row["key"] for row in json.loads(call("tasks", "--search", "2013-01-02", "--json").out)] == [key(2)]
+    assert len(json.loads(call("tasks", "--limit", "5000", "--json").out)) == 1293, "page after page"
+    assert len(json.loads(call("tasks", "--json").out)) == 20
+    assert "There are more" in call("tasks").out
+    assert "There are more" not in call("tasks", "--limit", "1293").out
+    assert call("tasks", "--status", "failed").out.startswith("no such task")
+    assert "Did you mean failed?" in call("tasks", "--status", "faild").err
+    assert "no task of a family 'Nobody'" in call("tasks", "--family", "Nobody").err
+
+
+def test_the_history_is_in_the_order_of_ends_not_of_reports(server: Serving, call: Call) -> None:
+    """A worker that could not reach the server for a while reports late what ended long ago."""
+    server.claim()
+
+    def attempt(started: float, seconds: float, ended: str) -> Any:
+        return msgspec.convert([key(0), "flights.Sum", "{}", int(started), started, seconds, ended], w.AttemptItem)
+
+    for one in (attempt(300.0, 1.0, "ok"), attempt(100.0, 250.0, "user"), attempt(200.0, 1.0, "ok")):
+        server.work(w.Sync, attempts=[one])
+    rows = json.loads(call("history", "--json").out)
+    assert [row["started"] for row in rows] == [100.0, 300.0, 200.0]
+    assert [row["started"] for row in json.loads(call("history", key(0), "--limit", "1", "--json").out)] == [100.0]
+
+
+def test_a_task_that_needs_what_there_is_nothing_of_is_told_so(server: Serving, call: Call) -> None:
+    call("resource", "disk", "0")
+    said = call("why", key(0)).out
+    assert "short of disk: there is none, its total is 0" in said
+    assert "`levada resource disk 1`, or more" in said
+    assert "0 of 0" not in said
+
+
+def test_what_is_tried_again_tells_one_time(server: Serving, call: Call) -> None:
+    server.claim()
+    server.fail(0, final=False)
+    first, last = call("why", key(0)).out.splitlines()
+    assert "; runs again in " in first
+    assert "when that time is over" in last
+
+
+def test_a_copy_of_a_store_is_never_that_of_another_machine(server: Serving, call: Call, here: Path) -> None:
+    """The one of the state folder would be copied, while the server that is named has another."""
+    said = call("backup", "create", "--to", "copy.db")
+    assert (said.code, "the server that is named is http://127.0.0.1" in said.err, "--store" in said.err) == (2, True, True)
+    assert not (here / "copy.db").exists()
+    absent = call("backup", "create", "--to", "copy.db", "--scheduler", "none")
+    assert (absent.code, "there is no store" in absent.err) == (2, True)
+    server.host.store.backup(str(here / "store.db"))
+    made = call("backup", "create", "--to", "copy.db", "--store", "store.db")
+    assert (made.code, "a copy of store.db" in made.out) == (0, True), made.err
+
+
+@pytest.mark.parametrize(("command", "actions"), [("token", ("create", "list", "revoke ID")), ("backup", ("create", "restore FILE"))])
+def test_help_of_a_command_that_is_several_shows_them(here: Path, call: Call, command: str, actions: tuple[str, ...]) -> None:
+    said = call(command, "--help").out
+    assert said.startswith(f"Usage: levada {command} {actions[0]}|")
+    assert all(f"\n  {action} " in said for action in actions)
+
+
 def test_history_and_log_tell_of_a_failure(server: Serving, call: Call) -> None:
     server.claim()
     server.ask(w.Logs(session="1" * 32, chunks=[w.LogItem(key(0), 1, 1, 0, "begun\x1b[2J\nhalf")]), token="w")
@@ -166,6 +252,7 @@ def test_history_and_log_tell_of_a_failure(server: Serving, call: Call) -> None:
     said = call("log", key(0)).out
     assert said.startswith("begun\\x1b[2J\nhalf\n")
     assert said.rstrip().endswith("ValueError: no flights")
+    assert f"raised after 2.0 s of work (started {when(1.0)} " in said
     seen = json.loads(call("log", key(0), "--json").out)
     assert (seen["text"], seen["ended"], seen["attempt"]["exit"]) == ("begun\x1b[2J\nhalf", True, "user")
     assert "was never started" in call("log", key(1)).err
@@ -224,5 +311,5 @@ def test_a_command_whose_answer_was_lost_has_one_effect(server: Serving, call: C
 
     monkeypatch.setattr(Transport, "call", losing)
     monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
-    assert call("cancel", key(1)).out == f"{key(1)}: cancelled (was waiting)\n"
+    assert call("cancel", key(1)).out == f"{named(1)}: cancelled (was waiting)\n"
     assert [line.action for line in server.trail()] == ["cancel"]

@@ -122,6 +122,35 @@ def test_the_token_of_the_state_folder_is_not_sent_to_another_server(served: Ser
     result = served.run_task("RunAll", url=f"http://localhost:{served.port}")
     assert result.returncode == 2
     assert "a token is needed" in result.stderr
+    assert f"says that it is at {served.url}" in result.stderr, "how to write it so that the token is sent"
+    asked = served.run("tasks", "--scheduler", f"http://localhost:{served.port}")
+    assert (asked.returncode, f"says that it is at {served.url}" in asked.stderr) == (2, True)
+
+
+def test_a_run_says_that_an_operator_cancelled_what_it_needs(served: Served) -> None:
+    """Waiting or running, the run ends as failed: the summary must say why, and what sets it going again."""
+    run = served.start_task("After")
+    assert soon(lambda: served.ran(), 20)
+    assert served.run("cancel", "--scheduler", served.url, "After()").returncode == 0
+    served.go()
+    said = ended(run)
+    assert said.returncode == 1
+    assert "cancelled 1 task, by an operator; `levada retry TASK` sets it going again\n    After()" in said.stderr
+    assert "blocked" not in said.stderr
+
+
+def test_a_run_that_waits_for_a_paused_server_says_so(served: Served) -> None:
+    assert served.run("pause", "--scheduler", served.url).returncode == 0
+    run = served.start("run", "--scheduler", served.url, "flow.py", "Counted", "--day", "2013-01-20", "--window", "5")
+    assert run.stderr is not None
+    first = run.stderr.readline()
+    assert first == "levada: the server is paused and grants nothing until `levada resume`\n"
+    run.send_signal(signal.SIGINT)
+    said = ended(run)
+    assert said.returncode == 130
+    assert "paused    the server grants nothing until `levada resume`" in said.stderr
+    assert served.run("resume", "--scheduler", served.url).returncode == 0
+    assert served.run_task("Counted", "--day", "2013-01-20", "--window", "5").returncode == 0
 
 
 def test_without_a_server_all_the_time_a_run_ends_with_69(served: Served) -> None:

@@ -127,7 +127,8 @@ def _why_ready(state: State, index: Index, short: str | None) -> str:
 
 
 def _amount(state: State, name: str) -> str:
-    return f"short of {name}: {state.used.get(name, 0)} of {state.total.get(name, DEFAULT_TOTAL)} in use"
+    total = state.total.get(name, DEFAULT_TOTAL)
+    return f"short of {name}: {state.used.get(name, 0)} of {total} in use" if total else f"short of {name}: there is none, its total is 0"
 
 
 # -- what keeps a task waiting -------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from binascii import hexlify, unhexlify
 from collections.abc import Callable, Iterable, Sequence
+from shlex import quote
 from typing import Any, NamedTuple, TypeVar, cast
 
 from .._core import views
@@ -260,7 +261,8 @@ def _says(desk: Desk, index: Index) -> str:
         held = f" ({reason})" if reason else ""
         return f"runs on {_worker(desk, state.holder[index])}, attempt {state.attempts(index)}{left}{held}"
     if again is not None:
-        return f"{status}: {reason}, until {again:.0f} s from now"
+        when = f"runs again in {again:.0f} s" if status is Status.RETRYING else f"the same command may try it again in {again:.0f} s"
+        return f"{status}: {reason}; {when}"
     return f"{status}: {reason}" if reason else str(status)
 
 
@@ -284,7 +286,7 @@ def _ends(desk: Desk, index: Index) -> str:
             return "The process that plans it says all of its requirements; is it still there? `levada workers` shows."
         return "Tasks wait for each other, or more are in between than are looked at: ask for the last one of these."
     return {
-        Status.RETRYING: f"Its pause is over, and it runs again; `levada log {key}` shows what went wrong.",
+        Status.RETRYING: f"It runs again by itself when that time is over; `levada log {key}` shows what went wrong.",
         Status.DONE: "It is done.",
         Status.FAILED: f"Mend the cause, then `levada retry {key}`; `levada log {key}` shows the error.",
         Status.DISABLED: f"Mend the cause, then `levada forgive {key}`; `levada log {key}` shows the error.",
@@ -298,6 +300,8 @@ def _ends_ready(desk: Desk, index: Index) -> str:
     short = state.short_of(policy.resources)
     if state.paused:
         return "`levada resume`: the server is paused."
+    if short is not None and dict(policy.resources)[short] > state.total.get(short, DEFAULT_TOTAL):
+        return _ends_never(desk, index, short)
     group = state.groups[state.group[index]]
     may = (
         [one for name, one in state.sessions.items() if group.is_for(name, one.labels)][:OFFERED]
@@ -308,10 +312,18 @@ def _ends_ready(desk: Desk, index: Index) -> str:
         offered = f", or `levada worker --app {policy.module}`" if re.fullmatch(r"[\w.]+", policy.module) else ""
         return f"Start a run that wants it{offered}: no worker that may run it is here."
     if short is not None:
-        return f"Tasks that hold the resource {short!r} end, or `levada resource` gives more of it."
+        return f"Tasks that hold the resource {short!r} end, or `levada resource {quote(short)} N` gives more of it."
     if may and all(one.draining for one in may):
         return "A worker that does not drain comes: all that may run it do."
     return "A worker with room asks for more; `levada workers` shows what they do."
+
+
+def _ends_never(desk: Desk, index: Index, name: str) -> str:
+    """What helps a task that asks for more of a resource than there is: no end of another task does."""
+    state = desk.host.brain.state
+    total, wanted = state.total.get(name, DEFAULT_TOTAL), dict(state.policy_of(index).resources)[name]
+    have = f"there is only {total}" if total else "there is none"
+    return f"`levada resource {quote(name)} {wanted}`, or more: it needs {wanted} of {name!r}, and {have}."
 
 
 # -- history -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("history", "the latest attempts by family; how a server and its tasks stand"),
     "history": ("history", "attempts of the past, newest first"),
     "log": ("history", "the error of a task's last failed attempt; with a server its whole log"),
+    "tasks": ("watch", "the tasks of a server, by status, family or text"),
     "workers": ("watch", "the workers of a server, what they run and offer"),
     "resources": ("watch", "the resources of a server: how much there is, is used, is waited for"),
     "resource": ("govern", "set how much of a resource there is"),

@@ -46,17 +46,39 @@ def _ask(parsed: Parsed, environ: Mapping[str, str]) -> int:
         answer = remote.send("/v1/backup", {"reason": parsed.text("reason")})
     finally:
         remote.close()
-    return _told(
-        parsed, answer, f"{escape(answer['name'])}: {answer['bytes']:,} bytes, in {answer['seconds']:.1f} s, beside the server's store"
-    )
+    said = f"{answer['bytes']:,} bytes, in {answer['seconds']:.1f} s, beside the store of the server at {remote.where}"
+    return _told(parsed, answer, f"{escape(answer['name'])}: {said}")
 
 
 def _copy(parsed: Parsed, environ: Mapping[str, str]) -> int:
+    """Copy a store of this machine, or one that --store names, while no server runs on it."""
     from .._server.offline import back_up
 
-    to = os.path.abspath(str(parsed.text("to")))
-    size = back_up(_store(parsed, environ), to)
-    return _told(parsed, {"name": to, "bytes": size}, f"{escape(to)}: {size:,} bytes")
+    _refuse_another_server(parsed, environ)
+    store, to = _store(parsed, environ), os.path.abspath(str(parsed.text("to")))
+    if "://" not in store and not os.path.exists(store):
+        raise UsageError(f"there is no store {store}", hint="Name it by --store, or the state folder that it is in by --state.")
+    size = back_up(store, to)
+    shown = store.rpartition("@")[2]
+    return _told(parsed, {"name": to, "bytes": size, "store": shown}, f"{escape(to)}: {size:,} bytes, a copy of {escape(shown)}")
+
+
+def _refuse_another_server(parsed: Parsed, environ: Mapping[str, str]) -> None:
+    """Raise UsageError where a server is named that is not the one of this state folder: its store is not here."""
+    settings = settings_for(parsed, environ)
+    named = parsed.text("scheduler") or str(settings.get("levada", "scheduler", "") or "")
+    if parsed.text("store") or named in ("", "none"):
+        return
+    from .._client.address import is_own, parse_addresses
+    from ..config.state import state_path
+
+    folder = parsed.text("state") or state_path(environ, state_of(settings))
+    if not all(is_own(address, folder) for address in parse_addresses(named)):
+        raise UsageError(
+            f"--to copies a store of this machine, and the server that is named is {named}",
+            hint="Run it on that server's host; or name the store by --store; or leave --to out, and the server writes a copy beside its "
+            "store. For the store of this state folder add --scheduler none.",
+        )
 
 
 def _restore(parsed: Parsed, environ: Mapping[str, str]) -> int:

@@ -33,9 +33,30 @@ USAGE = {
     "done": "[OPTIONS] TASK ...",
     "priority": "[OPTIONS] TASK LEVEL",
     "audit": "[OPTIONS]",
+    "tasks": "[OPTIONS]",
+    "token": "create|list|revoke ID [OPTIONS]",
+    "backup": "create|restore FILE [OPTIONS]",
     "config": "explain|path [OPTIONS] [FAMILY]",
     "complete": "bash|zsh|fish",
 }
+
+
+ACTIONS = {
+    "token": (
+        ("create", "make a token; it is printed once, or written by --to"),
+        ("list", "all tokens: role, label, when each was made and last used; never the token itself"),
+        ("revoke ID", "end a token, at once"),
+    ),
+    "backup": (
+        ("create", "have the server copy its store into its folder of backups; with --to FILE copy a store on which no server runs"),
+        ("restore FILE", "make a new store of a copy; the old one must have been moved away"),
+    ),
+    "config": (
+        ("explain [FAMILY]", "settings, or the parameters of a family: each value and where it comes from"),
+        ("path", "the files that were read"),
+    ),
+}
+"""Commands that are several: what each of them does."""
 
 
 def overview() -> str:
@@ -53,6 +74,8 @@ def command_help(command: str, options: Sequence[Option], family: Any = None) ->
     lines = [f"Usage: levada {command} {usage}", "", f"  {COMMANDS[command][1]}"]
     if family is not None:
         lines += _about(family)
+    if command in ACTIONS:
+        lines += ["", "Actions:", *_indented(table(ACTIONS[command]))]
     lines += ["", "Options:"]
     lines += _indented(table((_spelling(option), option.help) for option in options))
     return "\n".join(lines) + "\n"

@@ -194,7 +194,7 @@ def log(parsed: Parsed, history: Any) -> int:
 
 def ended_lines(found: Attempt) -> list[str]:
     """How an attempt ended, and the whole of its error."""
-    took = f"at {when(found.started)} {zone()} after {duration(found.seconds)}"
+    took = f"after {duration(found.seconds)} of work (started {when(found.started)} {zone()})"
     if found.exit == "ok":
         return [f"{escape(name_of(found))}: attempt {found.number} ended well {took}"]
     said = escape(found.error.rstrip()) or "(no error text)"

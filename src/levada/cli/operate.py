@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from .._model import exit_codes
 from ..errors import UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
-from .remote import JSON, SERVER, Remote, need_server, part, task_key, understood
+from .remote import JSON, SERVER, Remote, need_server, part, status_of, task_key, task_name, understood
 from .text import count, escape
 
 REASON = Option("--reason", "TEXT", "a line for the audit trail")
@@ -23,6 +24,8 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
     "priority": _ONE,
 }
 _VERBS = {"cancel": "cancelled", "retry": "set going again", "forgive": "forgiven", "invalidate": "to be made again", "done": "done"}
+OUTPUTS = "Outputs stay where they are: remove or move them too, else whoever looks next finds the task complete."
+INLINE = "Where it runs in the worker's own thread (inline) it ends by itself, or when its lease is over."
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -38,15 +41,17 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         raise UsageError("either tasks or --family", hint=f"Write `levada {command} TASK ...` or `levada {command} --family FAMILY`.")
     if family is None and (not parsed.words or parsed.text("status")):
         more = " LEVEL" if command == "priority" else ""
-        raise UsageError("which task?", hint=f"Write `levada {command} TASK{more}` with a key or a name, as `levada status` shows them.")
+        raise UsageError("which task?", hint=f"Write `levada {command} TASK{more}` with a key or a name, as `levada tasks` shows them.")
+    status_of(parsed)
     remote = need_server(parsed, environ)
     try:
         if family is not None:
             return on_family(remote, command, family, parsed)
-        for word in parsed.words:
-            on_task(remote, command, word, parsed, level)
+        answers = [on_task(remote, command, word, parsed, level) for word in parsed.words]
     finally:
         remote.close()
+    if command == "invalidate" and not parsed.flag("json") and any(answer["before"] != answer["status"] for answer in answers):
+        print(OUTPUTS)
     return exit_codes.OK
 
 
@@ -60,26 +65,28 @@ def _taken_out(arguments: list[str]) -> tuple[list[str], str]:
     raise UsageError("which priority?", hint="Write `levada priority TASK LEVEL` with a whole number; higher is more urgent.")
 
 
-def on_task(remote: Remote, command: str, word: str, parsed: Parsed, level: str | None) -> None:
+def on_task(remote: Remote, command: str, word: str, parsed: Parsed, level: str | None) -> Mapping[str, Any]:
     """One task; what it was and is."""
     key = task_key(remote, word)
+    name = task_name(remote.get(f"/v1/tasks/{key}")["task"])
     body: dict[str, object] = {"reason": parsed.text("reason")}
     if level is not None:
         body["priority"] = int(level)
-    answer = remote.send(f"/v1/tasks/{key}/{command}", body)
+    answer: dict[str, Any] = remote.send(f"/v1/tasks/{key}/{command}", body)
     if parsed.flag("json"):
-        print(json.dumps({"key": key, **answer}))
+        print(json.dumps({"key": key, "task": name, **answer}))
     elif level is not None:
-        print(f"{key}: priority {answer['after']} (was {answer['before']})")
+        print(f"{key} {name}: priority {answer['after']} (was {answer['before']})")
     elif answer["before"] != answer["status"]:
-        print(f"{key}: {answer['status']} (was {answer['before']})")
+        print(f"{key} {name}: {answer['status']} (was {answer['before']})")
     else:
-        print(f"{key}: {_unchanged(command, answer['status'])}")
+        print(f"{key} {name}: {_unchanged(command, answer['status'])}")
+    return answer
 
 
 def _unchanged(command: str, status: str) -> str:
     if command == "cancel" and status == "running":
-        return "running; its worker is asked to stop"
+        return f"running; its worker is asked to stop. {INLINE}"
     if command == "forgive":
         return f"{status}; its failures count no more"
     return f"is {status}, nothing was changed"
@@ -100,4 +107,8 @@ def on_family(remote: Remote, command: str, family: str, parsed: Parsed) -> int:
     else:
         rest = f", {count(unchanged, 'task')} left as they are" if unchanged else ""
         print(f"{escape(family)}: {count(changed, 'task')} {_VERBS[command]}{rest}")
+        if command == "invalidate" and changed:
+            print(OUTPUTS)
+        elif command == "cancel" and changed and parsed.text("status") in (None, "running"):
+            print(f"What runs is asked to stop. {INLINE}")
     return exit_codes.OK

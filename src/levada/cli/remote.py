@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._client.address import Address, find_token, own_addresses, parse_addresses
+from .._client.address import Address, find_token, own_addresses, parse_addresses, token_hint
 from .._client.session import Link
+from .._model.status import Status
 from ..config.state import state_path
 from ..errors import ConfigError, Refused, ServerUnreachable, UsageError
 from .options import Option, Parsed, Scanner
 from .tasks import CONFIG, SCHEDULER, settings_for, state_of
-from .text import escape
+from .text import escape, one_line
 
 if TYPE_CHECKING:
     from .._model.ports import Attempt
@@ -31,14 +32,16 @@ PAGE = 1_000
 CANDIDATES = 5_000
 """Tasks of the server among which one is sought by its name."""
 KEY_LENGTH = 32
+STATUSES = tuple(map(str, Status))
 _HEX = frozenset("0123456789abcdef")
 
 
 class Remote:
     """Questions and commands. Raises Refused and ServerUnreachable."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, link: Link, folder: str | None = None) -> None:
+        """Folder: the state folder, whose server may be meant under another name."""
+        self._link, self._folder = link, folder
         self._transport = link.open("levada-cli")
 
     @property
@@ -81,9 +84,7 @@ class Remote:
 
     def _explained(self, no: Refused) -> Exception:
         if not self._link.token():
-            return ConfigError(
-                f"{self.where}: a token is needed", hint="Give it in LEVADA_TOKEN, or in the file that [levada] token_file names."
-            )
+            return ConfigError(f"{self.where}: a token is needed", hint=token_hint(self._link.addresses, self._folder))
         return ConfigError(str(no.message), hint=no.hint or "`levada token create` makes one with another role.")
 
     def pages(self, path: str, field: str, most: int, **query: Any) -> Iterator[Any]:
@@ -161,7 +162,7 @@ def _remote(addresses: tuple[Address, ...], parsed: Parsed, settings: Settings, 
     def token() -> str:
         return find_token(environ, folder, addresses, file=None if file is None else str(file))
 
-    return Remote(Link(addresses, token, None if ca is None else str(ca)))
+    return Remote(Link(addresses, token, None if ca is None else str(ca)), folder)
 
 
 def _folder(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> str:
@@ -182,9 +183,27 @@ def task_key(remote: Remote, word: str) -> str:
 
     found = candidates(remote, word)
     if not found or not meant(word, found):
-        hint = f"`levada status --scheduler {remote.where}` shows what it has; a task may be named by its key, too."
+        hint = "`levada tasks` shows what it has; a task may be named by its key, too."
         raise UsageError(f"the server has no task {escape(word)!r}", hint=hint)
     return choose(word, found).key.hex()
+
+
+def task_name(row: Mapping[str, Any]) -> str:
+    """``Family(parameters)`` of a row that the server tells of a task."""
+    from .._model.ports import Attempt
+    from .names import name_of
+
+    return one_line(name_of(Attempt(bytes.fromhex(row["key"]), row["family"], row["params"], 0, 0.0, 0.0, "")))
+
+
+def status_of(parsed: Parsed) -> str | None:
+    """What --status says; None where it was not given. Raises UsageError for a word that is no status."""
+    text = parsed.text("status")
+    if text is not None and text not in STATUSES:
+        from .._model.spelling import did_you_mean
+
+        raise UsageError(f"--status: got {text!r}, expected one of {', '.join(STATUSES)}", hint=did_you_mean(text, STATUSES))
+    return text
 
 
 def is_key(word: str) -> bool:

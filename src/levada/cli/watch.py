@@ -1,4 +1,4 @@
-"""``levada status, history, log, why`` of a server, and ``workers``, ``resources`` and ``audit``, which only servers have."""
+"""``levada status, history, log, why`` of a server, and ``tasks, workers, resources, audit``, which only servers have."""
 
 from __future__ import annotations
 
@@ -11,25 +11,37 @@ from .._model import exit_codes
 from ..errors import Refused, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
-from .remote import JSON, SERVER, Remote, is_key, need_server, part, task_key, understood
+from .remote import JSON, SERVER, STATUSES, Remote, is_key, need_server, part, status_of, task_key, task_name, understood
 from .text import count, duration, escape, one_line, table
 
+_COMMON = (JSON, *SERVER, DEBUG, HELP)
+ALL = Option("--limit", "N", "so many at most (default: all)", read=int)
 LIMIT = Option("--limit", "N", "so many at most (default 20)", read=int)
-OPTIONS: tuple[Option, ...] = (LIMIT, JSON, *SERVER, DEBUG, HELP)
+FAMILY = Option("--family", "FAMILY", "only tasks of this family")
+SEARCH = Option("--search", "TEXT", "only tasks that have this in their parameters")
+OPTIONS: Mapping[str, tuple[Option, ...]] = {
+    "tasks": (Option("--status", "STATUS", f"only tasks that stand so: {', '.join(STATUSES)}"), FAMILY, SEARCH, LIMIT, *_COMMON),
+    "workers": (ALL, *_COMMON),
+    "resources": (ALL, *_COMMON),
+    "audit": (LIMIT, *_COMMON),
+}
 MOST = 100_000
+WINDOW = 200  # attempts, newest reported, that are put in the order of their ends
 HELD = 30.0  # seconds that the server may hold a question for more of a log
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     """Carry out what only servers have."""
-    parsed = understood(command, arguments, OPTIONS)
+    parsed = understood(command, arguments, OPTIONS[command])
     if parsed is None:
         return exit_codes.OK
     if parsed.words:
-        raise UsageError(f"unexpected word {parsed.words[0]!r}", hint=f"Write `levada {command}`.")
+        hint = f"Write `levada {command}`; see `levada {command} --help`."
+        raise UsageError(f"unexpected word {parsed.words[0]!r}", hint=hint)
+    status_of(parsed)
     remote = need_server(parsed, environ)
     try:
-        return {"workers": workers, "resources": resources, "audit": audit}[command](remote, parsed)
+        return {"tasks": tasks, "workers": workers, "resources": resources, "audit": audit}[command](remote, parsed)
     finally:
         remote.close()
 
@@ -47,6 +59,29 @@ def _most(parsed: Parsed, default: int) -> int:
 
 
 # -- what only servers have ----------------------------------------------------------------------
+
+
+def tasks(remote: Remote, parsed: Parsed) -> int:
+    """Print tasks with where they stand and why, in the order in which the server met them."""
+    most = _most(parsed, 20)
+    query = {"status": status_of(parsed), "family": parsed.text("family"), "q": parsed.text("search")}
+    rows = list(remote.pages("/v1/tasks", "tasks", most + 1, **query))
+    shown = rows[:most]
+    if parsed.flag("json"):
+        return _json(shown)
+    if not rows:
+        print(f"no such task ({remote.where})")
+        return exit_codes.OK
+    lines = [(row["status"], task_name(row), row.get("attempts", 0), row["key"], _why(row)) for row in shown]
+    print("\n".join(table(lines, ("status", "task", "attempts", "key", "why"))))
+    if len(rows) > most:
+        print(f"There are more: --limit N shows more than {most:,}; --status, --family and --search choose among them.")
+    return exit_codes.OK
+
+
+def _why(row: Any) -> str:
+    again = row.get("retry_in")
+    return str(row.get("reason", "")) + ("" if again is None else f" (may run again in {duration(again)})")
 
 
 def workers(remote: Remote, parsed: Parsed) -> int:
@@ -127,7 +162,9 @@ def history(remote: Remote, parsed: Parsed) -> int:
     query: dict[str, Any] = {"failed": parsed.flag("failed") or None}
     if word is not None:
         query |= _family_or_key(remote, word)
-    rows = list(remote.pages("/v1/history", "attempts", _most(parsed, 20), **query))
+    most = _most(parsed, 20)
+    rows = list(remote.pages("/v1/history", "attempts", max(most, WINDOW), **query))
+    rows = sorted(rows, key=lambda row: row["started"] + row["seconds"], reverse=True)[:most]
     if parsed.flag("json"):
         return _json(rows)
     found = [_attempt(row) for row in rows]
@@ -155,18 +192,10 @@ def why(remote: Remote, key: str, *, as_json: bool) -> int:
     if as_json:
         return _json(seen)
     for place, fact in enumerate(seen["facts"]):
-        print(f"{'  ' if place else ''}{_name(fact)}: {one_line(fact['text'], 500)}")
+        print(f"{'  ' if place else ''}{task_name(fact)}: {one_line(fact['text'], 500)}")
     print(f"  -> {escape(seen['ends'])}")
     return exit_codes.OK
 
-
-def _name(row: Any) -> str:
-    from .names import name_of
-
-    return one_line(name_of(_attempt({**_NOTHING, "key": row["key"], "family": row["family"], "params": row["params"]})))
-
-
-_NOTHING = {"number": 0, "started": 0.0, "seconds": 0.0, "exit": "", "error": "", "fingerprint": "", "cpu": 0.0, "rss": 0, "worker": ""}
 
 # -- logs ----------------------------------------------------------------------------------------
 
@@ -174,7 +203,7 @@ _NOTHING = {"number": 0, "started": 0.0, "seconds": 0.0, "exit": "", "error": ""
 def log(remote: Remote, parsed: Parsed) -> int:
     """Print the log of a task's newest attempt, and how it ended; follow it with -f."""
     if len(parsed.words) != 1:
-        raise UsageError("which task?", hint="Write `levada log TASK` with a key or a name, as `levada status` and `history` show them.")
+        raise UsageError("which task?", hint="Write `levada log TASK` with a key or a name, as `levada tasks` and `history` show them.")
     key = task_key(remote, parsed.words[0])
     follows = parsed.flag("follow")
     pieces = _pieces(remote, key, follows=follows)
@@ -222,7 +251,8 @@ def _wait_for_start(remote: Remote, key: str) -> None:
     said = False
     while remote.get(f"/v1/tasks/{key}")["number"] is None:
         if not said:
-            print(f"levada: {key} was not started yet; `levada why {key}` tells what it waits for", file=sys.stderr)
+            name = task_name(remote.get(f"/v1/tasks/{key}")["task"])
+            print(f"levada: {name} was not started yet; `levada why {key}` tells what it waits for", file=sys.stderr)
             said = True
         sleep(1.0)
 
