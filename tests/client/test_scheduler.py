@@ -410,7 +410,8 @@ def test_what_was_just_granted_to_us_does_not_count_as_running_elsewhere(server:
     """A question that the server may hold was answered at once, and nobody has read the answer yet."""
     client.add(0, 1)
     assert len(client.grants(room=1)) == 1
-    assert not client.sync(room=1).granted
+    with server.lock:  # it cannot answer before we have left the question with it
+        assert not client.sync(room=1).granted
     until = time.monotonic() + 5
     while server.brain.progress().counts[Status.RUNNING] < 2 and time.monotonic() < until:
         time.sleep(0.01)

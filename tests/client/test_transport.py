@@ -242,7 +242,7 @@ def test_https_where_no_tls_is_spoken_is_told() -> None:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         said = unreachable(url)
     assert said.startswith(f"{url}: no TLS is spoken there")
-    assert "Write http:// for https://" in said
+    assert "Write http:// in place of https://" in said
 
 
 def test_http_where_tls_is_spoken_is_told(secure: Callable[[str], int]) -> None:

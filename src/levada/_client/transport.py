@@ -164,7 +164,11 @@ class Transport:
         except _GONE as cause:
             self.drop()
             closed = used and isinstance(cause, (ConnectionError, http.client.RemoteDisconnected))
-            hint = None if used or self.address.scheme != "http" else "If that server has a certificate (TLS), write https:// for http://."
+            hint = (
+                None
+                if used or self.address.scheme != "http"
+                else "If that server has a certificate (TLS), write https:// in place of http://."
+            )
             raise ServerUnreachable(f"{self.address}: no answer: {_words(cause)}", hint=hint, at_once=closed) from cause
         self.waiting = False
         self._used = True
@@ -287,7 +291,10 @@ def _tls_words(cause: ssl.SSLError) -> tuple[str, str]:
             'Name the file (PEM) of who signed it, or of the certificate itself where it signed itself: ca = "FILE" of [levada].'
         )
     if cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
-        return "no TLS is spoken there", "Write http:// for https://, or the port where the server has its certificate (--tls-certificate)."
+        return (
+            "no TLS is spoken there",
+            "Write http:// in place of https://, or the port where the server has its certificate (--tls-certificate).",
+        )
     return f"TLS could not begin: {(cause.reason or str(cause)).replace('_', ' ').lower()}", (
         "Is it the right port? `ca` of [levada] says whose certificates are trusted."
     )
