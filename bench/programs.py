@@ -33,7 +33,10 @@ class Took(NamedTuple):
 
 
 def together(programs: int, tasks: int, made: int = 0, wait: int = 0, work: int = 0) -> Took:
-    """So many programs ask one new server for the same tasks, of which some are made already. wait, work: milliseconds that a task sleeps, and computes. Raises Broken."""
+    """So many programs ask one new server for the same tasks, of which some are made already.
+
+    wait, work: milliseconds that a task sleeps, and computes. Raises Broken.
+    """
     with tempfile.TemporaryDirectory(prefix="levada-bench-", dir=MEMORY) as folder, servers.levada("--synchronous", "normal") as server:
         for at in range(made):
             path = Path(folder, "made", f"{at // 1000:04}", f"{at % 1000:03}.txt")

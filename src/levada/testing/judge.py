@@ -128,7 +128,11 @@ class Judge:
                 self.attempts[index] -= before[index] == Status.RUNNING
         elif isinstance(command, m.Tick):
             self._time_passed(command.lag, before, after, now)
-        elif isinstance(command, m.Cancel):
+        else:
+            self._operated_on_task(command, before, after, now)
+
+    def _operated_on_task(self, command: object, before: bytes, after: bytes, now: float) -> None:
+        if isinstance(command, m.Cancel):
             if before[command.index] == Status.RUNNING:
                 self.wished.add(command.index)
             stays = before[command.index] in (*ENDED, Status.RUNNING)
