@@ -11,8 +11,8 @@ import pytest
 
 from levada._client.scheduler import BEHIND
 from levada._client.session import Link
-from levada._model.messages import Cancel, Confirm, Failed, HandedBack, Renew, Suspended, Sync
-from levada._model.spec import Policy, Retry
+from levada._model.messages import AddTasks, Cancel, Confirm, Failed, HandedBack, Renew, Suspended, Sync
+from levada._model.spec import Growth, Policy, Retry, TaskSpec
 from levada._model.status import ExitClass, Status
 from levada.errors import Refused, ServerUnreachable
 
@@ -38,6 +38,20 @@ def test_a_chain_is_done_in_its_order(server: Server, client: Client) -> None:
     assert [server.status(number) for number in range(3)] == [Status.DONE] * 3
     order = [one[0] for body in server.requests("/v1/sync") for one in body.get("done", [])]
     assert order == [describe(index).key.hex() for index in (2, 1, 0)]
+
+
+def test_what_others_open_again_when_all_had_ended_stays_done(server: Server, client: Client, make_client: Callable[..., Client]) -> None:
+    """A group that each run wants to see done, say: the first runs to end are not to find it open again, and call it blocked."""
+    client.add(0, 1, requires={0: [1]})
+    finish(client)
+    client.served.conclude()
+    other = make_client()
+    other.served.add(AddTasks(other.session, [TaskSpec(0, Policy("Family"))], [Growth(0, [])], reopen=True))
+    assert other.served.settle(5)
+    assert server.status(0) is Status.READY
+    counts = client.served.progress().counts
+    assert (counts[Status.DONE], sum(counts)) == (2, 2)
+    assert list(client.served.having(Status.WAITING, Status.READY)) == []
 
 
 def test_a_plan_is_sent_in_slices_with_each_policy_once(server: Server, client: Client) -> None:

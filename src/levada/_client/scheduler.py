@@ -55,6 +55,7 @@ BEHIND = 1 << 20  # bytes that wait for the server: more plan should not be made
 ABSENCE = 30.0  # seconds that the server may be away when something is asked without which the run cannot end
 QUICK = 2.0  # seconds that counters for a screen may take
 FRESH = 1.0  # seconds for which counters of the server are shown
+UNFINISHED = frozenset({Status.WAITING, Status.READY, Status.RUNNING, Status.RETRYING})
 PLAN_ONLY, NO_CLAIM = -2, -1  # in place of room: what else is to be sent
 
 
@@ -122,6 +123,7 @@ class Served:
         self._elsewhere = 0
         self.paused = False  # as ``progress`` found it last: the server grants nothing
         self._unfinished = self._active = 0
+        self._concluded = False
         self._asked_for = 0  # room of the last question
         self._known = True  # the last answer told how things stand after all that we have said
         self._clear_reports()
@@ -560,6 +562,10 @@ class Served:
 
     # -- the port: how things stand
 
+    def conclude(self) -> None:
+        """All that this session wants has come to an end, it was told: what others open again from now on, for themselves, stays done."""
+        self._concluded = True
+
     def progress(self) -> Progress:
         """Counters of this session's tasks: the server's, at most a second old; ours where it is away. Families by ours."""
         if time.monotonic() - self._counted_at > FRESH and not self._link.away:
@@ -574,6 +580,11 @@ class Served:
         counts = self._counts
         if counts is None or self._link.away:
             counts = tuple(map(sum, zip(*self._families.values(), strict=True))) if self._families else (0,) * len(Status)
+        if self._concluded:
+            counts = tuple(
+                sum(map(counts.__getitem__, (Status.DONE, *UNFINISHED))) if status is Status.DONE else 0 if status in UNFINISHED else count
+                for status, count in zip(Status, counts, strict=True)
+            )
         return Progress(counts, {family: tuple(row) for family, row in self._families.items()}, self._complete)
 
     def _asked_in_flight(self) -> int:
@@ -610,7 +621,9 @@ class Served:
 
     def having(self, *statuses: Status) -> Iterable[Index]:
         """This session's tasks in one of these statuses, a page at a time. Raises ServerUnreachable."""
-        after: str | None = ""
+        if self._concluded:
+            statuses = tuple(status for status in statuses if status not in UNFINISHED)
+        after: str | None = "" if statuses else None
         while after is not None:
             page = self._standing(statuses=[str(status) for status in statuses], after=after)
             for row in page.tasks:

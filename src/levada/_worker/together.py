@@ -308,7 +308,11 @@ class Together(Runner):
         if self._doubts:
             time.sleep(LOOK)
             return True
-        return super()._last_look() or self._roots_again() or self._adopt_complete()
+        if super()._last_look() or self._roots_again() or self._adopt_complete():
+            return True
+        if not self.scheduler.unfinished:
+            self.scheduler.conclude()
+        return False
 
     def _adopt_complete(self) -> bool:
         """Whether the server waits for what is complete here, and was told so.
