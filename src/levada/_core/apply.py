@@ -15,7 +15,7 @@ from .._model.spec import Growth, Index, TaskSpec
 from .._model.status import Status
 from . import changes as ch
 from . import priorities, ready
-from .state import DEFAULT_TOTAL, FREE, Resources, Session, State
+from .state import DEFAULT_TOTAL, FREE, Group, Resources, Session, State
 from .timers import forget
 
 WAITING, READY, RUNNING, RETRYING = int(Status.WAITING), int(Status.READY), int(Status.RUNNING), int(Status.RETRYING)
@@ -51,8 +51,11 @@ def _session_drained(state: State, change: ch.SessionDrained) -> None:
 def _session_closed(state: State, change: ch.SessionClosed) -> None:
     """What lapsed under the session and nobody else has got can no longer be reported by it either."""
     for number in state.sessions.pop(change.session).groups:
-        if change.session in state.groups[number].sessions:
-            state.leave_group(state.groups[number], change.session)
+        group = state.groups[number]
+        if change.session in group.sessions and (twin := state.leave_group(group, change.session)) is not group:
+            from .merging import merge
+
+            merge(state, group, twin)
     state.woken.pop(change.session, None)
     for index in [index for index, holder in state.holder.items() if holder == change.session]:
         del state.holder[index]
@@ -113,6 +116,7 @@ def _tasks_reused(state: State, session: SessionId, specs: list[TaskSpec]) -> No
         state.open.add(index)
         state.counts[WAITING] += 1
         state.by_family[WAITING][state.family_of[policy]] += 1
+        state.groups[group].reach(index, index)
         if state.is_split:
             state.groups[group].counts[WAITING] += 1
         _add_rarities(state, index, spec.priority, spec.batch, disabled=spec.policy.disabled)
@@ -132,6 +136,7 @@ def _forgotten(state: State, change: ch.Forgotten) -> None:
         state.next_floor = max(state.next_floor, state.number[index])
         state.status[index], state.unmet[index], state.fence_epoch[index] = FREE, 0, 0
         state.free[index] = None
+    state.free_empty_groups(sorted({state.group[index] for index in change.tasks}))
     touched = state.edges.forget(change.tasks)
     if state.priority:
         priorities.lower(state, touched)
@@ -142,6 +147,9 @@ def _join_groups(state: State, change: ch.TasksAdded, count: int) -> None:
     session = frozenset((change.session,))
     modules = {spec.policy.module for spec in change.tasks}
     numbers = {module: state.intern_group(session, module) for module in sorted(modules)}
+    first = len(state.group)
+    for number in numbers.values():
+        state.groups[number].reach(first, first + count - 1)
     if len(numbers) == 1:
         state.group.extend([*numbers.values()] * count)
     else:
@@ -163,14 +171,21 @@ def _add_rarities(state: State, index: Index, priority: int, batch: str | None, 
 
 
 def _tasks_shared(state: State, change: ch.TasksShared) -> None:
+    joined: dict[int, Group] = {}  # by the number of the group that tasks leave
     for index in change.tasks:
         before = state.groups[state.group[index]]
-        state.group[index] = state.intern_group(before.sessions | {change.session}, before.module)
+        after = joined.get(before.number)
+        if after is None:
+            number = state.intern_group(before.sessions | {change.session}, before.module)
+            after = joined[before.number] = state.groups[number]
+        state.group[index] = after.number
+        after.reach(index, index)
         status = state.status[index]
         before.counts[status] -= 1
-        state.groups[state.group[index]].counts[status] += 1
+        after.counts[status] += 1
         if status == READY:
             ready.enter(state, index)
+    state.free_empty_groups(joined)
 
 
 def _grown(state: State, change: ch.Grown) -> None:

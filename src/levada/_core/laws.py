@@ -15,6 +15,7 @@ from .._model.status import Status
 from ..errors import LevadaError
 from .brain import Brain
 from .changes import Change, Forgotten, StartedOver
+from .merging import MOST
 from .ready import SLACK
 from .state import DEFAULT_TOTAL, FREE, INDEX_MASK, Group, State
 
@@ -127,6 +128,9 @@ def _counters_are_right(state: State) -> Iterator[str]:
         yield f"counted {counted} {by_family}, kept {state.counts} {state.by_family}"
     if state.is_split != (len(state.groups) > 1):
         yield f"split is {state.is_split} with {len(state.groups)} groups"
+    for group in state.groups:
+        if any(not group.low <= index <= group.high for index in _tasks(state) if state.group[index] == group.number):
+            yield f"a task of group {group.number} is not between {group.low} and {group.high}"
     for group in state.groups if state.is_split else ():
         own = Counter(state.status[index] for index in _tasks(state) if state.group[index] == group.number)
         if [own[status] for status in range(len(Status))] != group.counts:
@@ -136,9 +140,14 @@ def _counters_are_right(state: State) -> Iterator[str]:
 def _sessions_know_their_groups(state: State) -> Iterator[str]:
     for name, session in state.sessions.items():
         due = [group.number for group in state.groups if group.is_for(name, session.labels)]
-        if sorted(session.groups) != due:
+        if session.groups != due:
             yield f"session {name!r} knows groups {session.groups}, due are {due}"
     for group in state.groups:
+        if (group.number in state.free_groups) == bool(state.size_of(group)):
+            yield f"group {group.number} holds {state.size_of(group)} tasks, free are {list(state.free_groups)}"
+        twin = state.group_numbers.get((group.sessions, group.module))
+        if group.number not in state.free_groups and twin != group.number and len(state.status) <= MOST:
+            yield f"group {group.number} is for the same as group {twin}"
         if gone := [name for name in group.sessions if name not in state.sessions]:
             yield f"group {group.number} is for {gone}, who are gone"
 

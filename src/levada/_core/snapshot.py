@@ -40,6 +40,7 @@ def save(state: State) -> dict[str, Any]:
     few["sessions"] = [(name, one.labels, one.goal, one.draining) for name, one in state.sessions.items()]
     few["groups"] = [(sorted(one.sessions), one.module) for one in state.groups]
     few["known_groups"] = sorted(state.group_numbers.values())
+    few["free_groups"] = list(state.free_groups)
     few["policies"] = [_policy_to_plain(policy) for policy in state.policies]
     few["more"] = {index: list(runs) for index, runs in edges.more.items()}
     columns = {name: array("i", getattr(state, name)).tobytes() for name in INTS}
@@ -68,6 +69,10 @@ def load(state: State, saved: dict[str, Any]) -> None:
     state.is_plain = few["is_plain"]
     _load_groups(state, few)
     _recount(state)
+    if "free_groups" not in few:
+        from .merging import tidy
+
+        tidy(state)
     for index, status in enumerate(state.status):
         if status == Status.READY:
             ready.enter(state, index)
@@ -94,6 +99,11 @@ def _load_plain(state: State, few: dict[str, Any]) -> None:
 def _load_groups(state: State, few: dict[str, Any]) -> None:
     state.groups = [Group(number, frozenset(map(SessionId, sessions)), module) for number, (sessions, module) in enumerate(few["groups"])]
     state.is_split = len(state.groups) > 1
+    state.free_groups = dict.fromkeys(few.get("free_groups", ()))
+    places = range(len(state.group))
+    lows, highs = dict(zip(reversed(state.group), reversed(places), strict=True)), dict(zip(state.group, places, strict=True))
+    for number, high in highs.items():
+        state.groups[number].reach(lows[number], high)
     state.group_numbers = {(state.groups[number].sessions, state.groups[number].module): number for number in few["known_groups"]}
     for name, labels, goal, draining in few["sessions"]:
         session = state.sessions[SessionId(name)] = Session(tuple(labels), goal, draining=draining)

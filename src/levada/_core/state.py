@@ -52,7 +52,7 @@ class Session:
         self.labels = labels  # modules whose tasks an assistant offers to run
         self.goal = goal
         self.draining = draining
-        self.groups: list[int] = []  # those whose tasks it may run
+        self.groups: list[int] = []  # those whose tasks it may run, ascending
 
 
 class Group:
@@ -67,10 +67,11 @@ class Group:
     parked: lines whose head fell short; woken when there is more of what they lack.
     heads: the entry in the front that speaks for a line; other entries of its tasks are stale.
     batches: ready tasks by batch group and policy number.
-    counts: its tasks by status; kept while there is more than one group.
+    counts: its tasks by status; kept once there was more than one group.
+    low, high: its tasks lie between these indices.
     """
 
-    __slots__ = ("batches", "counts", "front", "heads", "lines", "module", "number", "parked", "sessions")
+    __slots__ = ("batches", "counts", "front", "heads", "high", "lines", "low", "module", "number", "parked", "sessions")
 
     def __init__(self, number: int, sessions: frozenset[SessionId], module: str) -> None:
         self.number = number
@@ -82,10 +83,18 @@ class Group:
         self.parked: set[Resources] = set()
         self.heads: dict[Resources, int] = {}
         self.batches: dict[tuple[str, int], list[int]] = {}
+        self.low, self.high = INDEX_MASK, -1
 
     def is_for(self, name: SessionId, labels: tuple[str, ...]) -> bool:
         """May a session run these tasks?"""
         return name in self.sessions or (self.module != "" and self.module in labels)
+
+    def reach(self, low: Index, high: Index) -> None:
+        """Tasks from ``low`` to ``high`` joined."""
+        if low < self.low:
+            self.low = low
+        if high > self.high:
+            self.high = high
 
 
 class State:
@@ -97,7 +106,8 @@ class State:
         self.sessions: dict[SessionId, Session] = {}
         self.groups: list[Group] = []
         self.group_numbers: dict[tuple[frozenset[SessionId], str], int] = {}
-        self.is_split = False  # there is more than one group
+        self.free_groups: dict[int, None] = {}  # numbers of groups that hold no task any more; a blank group stands there
+        self.is_split = False  # there was more than one group
         self.policies: list[Policy] = []
         self.policy_numbers: dict[Policy, int] = {}
         self.policy_ids: dict[int, int] = {}  # id() of a policy kept alive by the list -> its number
@@ -226,24 +236,56 @@ class State:
         return number
 
     def _new_group(self, sessions: frozenset[SessionId], module: str) -> int:
-        if len(self.groups) == 1:
-            self.is_split = True
-            self.groups[0].counts = list(self.counts)
-        number = self.group_numbers[sessions, module] = len(self.groups)
+        if self.free_groups:
+            number, _ = self.free_groups.popitem()
+        else:
+            if len(self.groups) == 1:
+                self.is_split = True
+                self.groups[0].counts = list(self.counts)
+            number = len(self.groups)
+        self.group_numbers[sessions, module] = number
         group = Group(number, sessions, module)
-        self.groups.append(group)
-        for name in sessions if not module else self.sessions:
-            session = self.sessions.get(name)
-            if session is not None and group.is_for(name, session.labels):
-                session.groups.append(number)
+        self.groups[number : number + 1] = [group]
+        for session in self._sessions_of(group):
+            session.groups.append(number)
+            session.groups.sort()
         return number
 
-    def leave_group(self, group: Group, name: SessionId) -> None:
-        """A session that registered the group's tasks is gone; the group may be equal to another from now on, and stays."""
+    def _sessions_of(self, group: Group) -> list[Session]:
+        """Those that may run its tasks. Where it has a module, that costs a look at all sessions."""
+        names = self.sessions if group.module else group.sessions
+        found = ((name, self.sessions.get(name)) for name in names)
+        return [one for name, one in found if one is not None and group.is_for(name, one.labels)]
+
+    def size_of(self, group: Group) -> int:
+        """How many tasks it holds."""
+        return sum(group.counts if self.is_split else self.counts)
+
+    def free_group(self, group: Group) -> None:
+        """It holds no task any more: its number is for another."""
+        for session in self._sessions_of(group):
+            session.groups.remove(group.number)
+        if self.group_numbers.get((group.sessions, group.module)) == group.number:
+            del self.group_numbers[group.sessions, group.module]
+        for resources in group.parked:
+            for name, _ in resources:
+                if (group.number, resources) in self.parked.get(name, ()):
+                    self.parked[name].remove((group.number, resources))
+        self.groups[group.number] = Group(group.number, frozenset(), "")
+        self.free_groups[group.number] = None
+
+    def free_empty_groups(self, numbers: Iterable[int]) -> None:
+        """Tasks left these groups."""
+        for number in numbers:
+            if number not in self.free_groups and not self.size_of(self.groups[number]):
+                self.free_group(self.groups[number])
+
+    def leave_group(self, group: Group, name: SessionId) -> Group:
+        """A session that registered the group's tasks is gone. The group that is for the same sessions now: itself, or a twin."""
         if self.group_numbers.get((group.sessions, group.module)) == group.number:
             del self.group_numbers[group.sessions, group.module]
         group.sessions -= {name}
-        self.group_numbers.setdefault((group.sessions, group.module), group.number)
+        return self.groups[self.group_numbers.setdefault((group.sessions, group.module), group.number)]
 
     def goals_of(self, index: Index) -> frozenset[str]:
         """What the task is wanted for by those that are here."""
