@@ -325,7 +325,6 @@ class Host:
 
     def park(self, member: Member) -> None:
         """Hold a claim open."""
-        member.groups = frozenset(self.brain.state.sessions[member.id].groups)
         self._parked[member.id] = member
 
     def unpark(self, member: Member) -> None:
@@ -345,7 +344,8 @@ class Host:
         if stirred is None:
             waiting = list(self._parked.values())
         elif stirred:
-            waiting = [member for member in self._parked.values() if not member.groups.isdisjoint(stirred)]
+            sessions = self.brain.state.sessions  # asked now: others may add the tasks that a claim waits for
+            waiting = [member for member in self._parked.values() if not stirred.isdisjoint(sessions[member.id].groups)]
         else:
             return
         for member in waiting[:LOOKS]:
@@ -546,6 +546,9 @@ class Host:
         except StoreFull as cause:
             self._full(desk, batch, cause)
             return
+        except BaseException as error:
+            self._refuse(desk, error)
+            raise
         self._took(began)
         self._written(desk)
 
@@ -575,8 +578,11 @@ class Host:
             self._full(desk, batch, cause)
             return
         except BaseException as error:
+            self._refuse(desk, error)
             self._fail(error)
             return
+        if self._closed.is_set():
+            return  # dismissed while the store had no room: its answers were refused, and the store may be closed
         self._is_full = False
         self._took(began, ASIDE_SLOW)
         try:
@@ -589,12 +595,14 @@ class Host:
         if not self._is_full:
             log.error("the store has no room; nothing is acknowledged until it has", extra={"reason": str(cause)})
         self._is_full = self._committing = True
-        for call, _ in desk.replies:
-            call.answer(cause)
-        desk.replies.clear()
+        self._refuse(desk, cause)
         loop = self._loop
         if loop is not None and not self._stopping:
-            loop.call_later(FULL_PAUSE, self._commit_aside, desk, batch)
+            loop.call_later(FULL_PAUSE, self._commit_again, desk, batch)
+
+    def _commit_again(self, desk: Desk, batch: Batch) -> None:
+        if not self._stopping:
+            self._commit_aside(desk, batch)
 
     def _written(self, desk: Desk) -> None:
         """What the desk holds is durable: answer, then whatever need not be done before that."""
@@ -612,6 +620,13 @@ class Host:
             self._soon()
         elif len(self._mailbox):
             self._read_later()
+
+    def _refuse(self, desk: Desk, cause: BaseException) -> None:
+        """What the desk holds is not durable: none of its answers is given."""
+        refusal = _refusal(cause)
+        for call, _ in desk.replies:
+            call.answer(refusal)
+        desk.replies.clear()
 
     def _deliver(self, desk: Desk) -> None:
         for call, result in desk.replies:
@@ -684,29 +699,44 @@ class Host:
     # -- the end
 
     def _dismiss(self) -> None:
-        """Answer held claims with what there is: their workers ask elsewhere, or again later."""
+        """Answer held claims with what there is: their workers ask elsewhere, or again later.
+
+        While the store has no room, what an earlier desk changed is not written, and so nothing is told that may follow from it.
+        """
         loop = self._loop
         if self.failed is not None or loop is None:
             self._closed.set()
         elif self._committing and not self._is_full:
             loop.call_later(0.01, self._dismiss)
         else:
+            stops = Refusal("not-ready", "the server stops", retry_after=1.0)
+            desk, self._carried = self._carried or self._desk(), None
             try:
-                desk, self._carried = self._carried or self._desk(), None
-                for member in list(self._parked.values()):
-                    member.deadline = -math.inf
-                    work.claim_again(desk, member)
-                batch = self._batch(desk)
-                if batch is not None and not self._is_full:
-                    self.store.commit(batch)
-                self._deliver(desk)
+                if not self._is_full:
+                    self._answer_held(desk)
+            except StoreFull as cause:
+                log.error("the store has no room for the last answers", extra={"reason": str(cause)})
             except BaseException as error:
+                self._refuse(desk, error)
                 self._fail(error)
-            self._refuse_all(Refusal("not-ready", "the server stops", retry_after=1.0))
+            self._refuse(desk, stops)
+            self._refuse_all(stops)
             self._closed.set()
 
+    def _answer_held(self, desk: Desk) -> None:
+        for member in list(self._parked.values()):
+            member.deadline = -math.inf
+            work.claim_again(desk, member)
+        batch = self._batch(desk)
+        if batch is not None:
+            self.store.commit(batch)
+        self._deliver(desk)
+        desk.replies.clear()
+
     def _refuse_all(self, cause: BaseException) -> None:
-        refusal = cause if isinstance(cause, SchedulerError) else Refusal("internal", "the server has ended")
+        refusal = _refusal(cause)
+        if self._carried is not None:
+            self._refuse(self._carried, cause)
         for lane in (Lane.URGENT, Lane.WORK, Lane.READ):
             while calls := self._mailbox.take(lane, DRAIN):
                 for call in calls:
@@ -716,3 +746,8 @@ class Host:
                 member.call.answer(refusal)
             self.unpark(member)
         self.office.refuse(refusal)
+
+
+def _refusal(cause: BaseException) -> LevadaError:
+    """What those are told who wait for a host that has ended."""
+    return cause if isinstance(cause, SchedulerError) else Refusal("internal", "the server has ended")

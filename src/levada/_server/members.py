@@ -30,7 +30,6 @@ class Member:
         "deadline",
         "draining",
         "fresh",
-        "groups",
         "id",
         "number",
         "room",
@@ -51,7 +50,6 @@ class Member:
         self.call: Call | None = None  # a claim that waits
         self.room = 0
         self.deadline = 0.0
-        self.groups: frozenset[int] = frozenset()  # of tasks that it may run, when its claim began to wait
 
     @property
     def modules(self) -> list[str]:
