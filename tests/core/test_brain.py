@@ -696,3 +696,22 @@ def test_what_a_finished_attempt_had_yielded_stays_a_requirement() -> None:
     assert house.sync(room=1).resumed == [0]
     house.done(0)
     assert list(house.brain.state.edges.requirements(0)) == [1]
+
+
+def test_a_requirement_that_is_named_twice_is_counted_twice_and_met_twice() -> None:
+    """It wastes a few bytes and hangs nothing: met, invalidated, yielded, taken back and forgotten (the laws are checked each time)."""
+    house = House({0: [], 1: [0, 0], 2: []})
+    assert house.claim() == [0]
+    house.done(0)
+    assert house.status(1) is Status.READY
+    house.do(m.Invalidate(0))
+    assert house.status(1) is Status.WAITING
+    assert house.claim(room=2) == [0, 2]
+    house.suspend(2, 0, 0)
+    house.fail(2)
+    house.done(0)
+    assert house.status(1) is Status.READY
+    house.pass_time(100.0)
+    assert sorted(house.claim(room=2)) == [1, 2]
+    house.done(1, 2)
+    assert house.do(m.Forget([0, 1, 2])) == [0, 1, 2]

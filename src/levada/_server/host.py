@@ -109,6 +109,7 @@ class Host:
         self.tokens = TokenTable()
         self.registry = Registry()
         self.members: dict[SessionId, Member] = {}
+        self.offered = 0  # characters of the modules that members offer
         self.failed: BaseException | None = None
         self.started = wall()
         self.office = Office(self)
@@ -243,6 +244,7 @@ class Host:
         for session in loaded.sessions:
             member = member_of(session, self.clock())
             self.members[member.id] = member
+            self.offered += member.offered
 
     def _match(self, named: int) -> None:
         told = len(self.brain.state.status) - len(self.brain.state.free)

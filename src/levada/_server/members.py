@@ -56,6 +56,11 @@ class Member:
         """What an assistant offers."""
         return list(self.about.get("modules", ()))
 
+    @property
+    def offered(self) -> int:
+        """Characters of that."""
+        return sum(map(len, self.about.get("modules", ())))
+
     def step(self, number: int) -> bytes | None:
         """The answer that a repeated number had; None for the next number. Raises Refusal ``out-of-step``."""
         if number == self.number:

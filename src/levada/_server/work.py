@@ -9,7 +9,7 @@ from __future__ import annotations
 from binascii import unhexlify
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -27,11 +27,15 @@ from .http.port import Call
 from .members import OPEN, Member
 from .registry import Registry, split
 
+if TYPE_CHECKING:
+    from .host import Host
+
 Done = kinds.Answer | bytes | None
 """What a handler gives back; None: the answer is held."""
 
 SESSIONS = 100_000
 MODULES = 16_384  # characters of the modules that one assistant offers
+ALL_MODULES = 16 << 20  # of those that all of them offer
 MOST_UNMET = 100
 _encode = msgspec.json.Encoder().encode
 _new = tuple.__new__  # builds a NamedTuple in half the time; each report passes here
@@ -50,10 +54,10 @@ def hello(desk: Desk, call: Call) -> Done:
     if member is None:
         if len(host.members) >= SESSIONS:
             raise Refusal("busy", f"{SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)
-        member = host.members[session] = Member(session, call.identity.token)
+        member = Member(session, call.identity.token)
     _refuse_stranger(member, call)
-    if sum(map(len, asked.modules)) > MODULES:
-        raise Refusal("too-large", f"the names of the modules have more than {MODULES:,} characters", hint="Offer packages, not modules.")
+    _count_modules(host, member, asked.modules)
+    host.members[session] = member
     member.seen = host.clock()
     member.tell({"host": asked.host, "pid": asked.pid, "levada": asked.levada, "code": asked.code, "modules": asked.modules})
     reply: m.HelloReply = desk.handle(m.Hello(session, tuple(asked.modules), asked.goal or ""))
@@ -68,6 +72,21 @@ def hello(desk: Desk, call: Call) -> Done:
         limits=limits_told(),
         namespace_key=host.namespace_key,
     )
+
+
+def _count_modules(host: Host, member: Member, modules: list[str]) -> None:
+    size = sum(map(len, modules))
+    if size > MODULES:
+        raise Refusal("too-large", f"the names of the modules have more than {MODULES:,} characters", hint="Offer packages, not modules.")
+    offered = host.offered - member.offered + size
+    if size > member.offered and offered > ALL_MODULES:
+        raise Refusal(
+            "busy",
+            f"the modules that all workers offer have more than {ALL_MODULES:,} characters, no more are taken",
+            hint="Offer packages, not modules. What a worker offers counts until it ends, or is silent for a week.",
+            retry_after=60.0,
+        )
+    host.offered = offered
 
 
 def _held_by(desk: Desk, session: SessionId) -> list[w.Leased]:
@@ -105,7 +124,8 @@ def leave(desk: Desk, member: Member) -> None:
     if member.call is not None:
         desk.reply(member.call, Refusal("unknown-session", "the session has ended"))
         desk.host.unpark(member)
-    desk.host.members.pop(member.id, None)
+    if desk.host.members.pop(member.id, None) is not None:
+        desk.host.offered -= member.offered
     desk.closed.append(unhexlify(member.id))
     desk.stirred = True
 
@@ -207,7 +227,12 @@ def _growth(registry: Registry, asked: w.AddTasks, fresh: dict[bytes, Index]) ->
             raise Refusal("invalid-message", f"task {key.hex()} is required, and was neither added before nor in this message")
         return index
 
-    return [Growth(find(unhexlify(one.key)), [find(key) for key in split(one.requires)], one.closed) for one in asked.growth]
+    return [Growth(find(unhexlify(one.key)), [find(key) for key in _once(one.requires)], one.closed) for one in asked.growth]
+
+
+def _once(keys: str) -> Iterable[bytes]:
+    """The keys in a text of keys, each once: the brain would count a requirement that is named twice as two."""
+    return dict.fromkeys(split(keys))
 
 
 def _refuse_others(desk: Desk, member: Member, growth: list[Growth], added: set[Index]) -> None:
@@ -359,7 +384,7 @@ def _translated(desk: Desk, member: Member, asked: w.Sync) -> tuple[m.Sync, list
     failed = [m.Failed(index, fence, one.exit, tuple(one.errors), one.draw, one.final) for one, index, fence in known(asked.failed)]
     back = [m.HandedBack(index, fence, one.after, one.reason) for one, index, fence in known(asked.handed_back)]
     naps = [
-        m.Suspended(index, fence, [registry.index(key.hex()) for key in split(one.requires)])
+        m.Suspended(index, fence, [registry.index(key.hex()) for key in _once(one.requires)])
         for one, index, fence in known(asked.suspended)
     ]
     found = [index for key in asked.found if (index := find(unhexlify(key))) is not None and _may_run(desk, member, index)]
