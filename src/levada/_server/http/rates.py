@@ -7,7 +7,11 @@ MINUTE = 60.0
 
 
 class Buckets:
-    """A token bucket for each name: ``rate`` a second, ``burst`` at once. Times are of one monotonic clock, in seconds."""
+    """How often each name may do something: ``burst`` times at once, and ``rate`` times a second in the long run.
+
+    A try that comes too early costs nothing. Only ``names`` names are remembered: for one more, the one that came first is
+    forgotten, however lately it has asked, and has a whole burst when it comes again. Times are of one monotonic clock, in seconds.
+    """
 
     def __init__(self, rate: float, burst: float, names: int = ADDRESSES) -> None:
         self._rate, self._burst, self._names = rate, burst, names
