@@ -6,10 +6,13 @@ import io
 import json
 import logging
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from levada._model.messages import Progress
 from levada._model.ports import Attempt
@@ -17,13 +20,14 @@ from levada._model.status import Status
 from levada._run import Blocked, RunResult
 from levada.cli import console as console_module
 from levada.cli import summary as summary_module
+from levada.cli import text as text_module
 from levada.cli.app import report
 from levada.cli.bar import Bar
 from levada.cli.console import Console, Counts, Tally
 from levada.cli.logs import JsonLines, PlainLines, set_up
 from levada.cli.options import Parsed
 from levada.cli.summary import in_full, summary
-from levada.cli.text import count, escape, table
+from levada.cli.text import count, escape, json_text, table
 from levada.config.settings import Settings
 from levada.errors import LevadaError
 
@@ -290,6 +294,21 @@ def test_text_from_outside_cannot_steer_the_terminal(capsys: pytest.CaptureFixtu
     assert escape("\x9b2J\u202e") == "\\x9b2J\\u202e"
     assert table([("a\nb", 1)]) == ["a  1"]
     assert count(2, "task") == "2 tasks"
+
+
+@given(st.text() | st.lists(st.text(), max_size=2) | st.dictionaries(st.text(max_size=3), st.text(), max_size=2))
+def test_json_says_the_same_to_its_reader_and_steers_no_terminal(value: object) -> None:
+    for indent in (2, None):
+        text = json_text(value, indent)
+        assert json.loads(text) == value
+        assert text.replace("\n", "").isprintable()
+
+
+def test_all_json_of_commands_is_made_safe() -> None:
+    """One that is written with ``ensure_ascii=False`` would pass a task's parameters on to the terminal as they are."""
+    folder = Path(text_module.__file__).parent
+    raw = [file.name for file in folder.glob("*.py") if "ensure_ascii=False" in file.read_text()]
+    assert raw == ["text.py"]
 
 
 # -- log lines

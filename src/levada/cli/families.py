@@ -10,7 +10,7 @@ from .._model import exit_codes
 from ..errors import LevadaError, UsageError
 from .options import Option, Parsed, Scanner
 from .tasks import COMMON, NO_MODULE, Request, find, prepare, settings_for
-from .text import count, escape, one_line, table
+from .text import count, escape, json_text, one_line, table
 
 JSON = Option("--json", "", "print JSON")
 OPTIONS = (JSON, *COMMON)
@@ -170,6 +170,4 @@ def _report(faults: list[LevadaError], strangers: list[str], modules: list[str],
 
 
 def _print_json(value: object) -> None:
-    import json
-
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value))

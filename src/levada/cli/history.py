@@ -17,7 +17,7 @@ from .app import DEBUG, HELP
 from .names import LOOKED_AT, choose, meant, name_of
 from .options import Option, Parsed, Scanner
 from .tasks import CONFIG, SCHEDULER, settings_for, state_of
-from .text import duration, ending, escape, one_line, table
+from .text import duration, ending, escape, json_text, one_line, table
 
 if TYPE_CHECKING:
     from .._model.ports import Attempt
@@ -238,7 +238,5 @@ def _limit(parsed: Parsed) -> int:
 
 
 def _json(value: object) -> int:
-    import json
-
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print(json_text(value, default=str))
     return exit_codes.OK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._model import exit_codes
 from .options import Option
 from .tasks import OF_TASK, state_of, understand
-from .text import count, escape, table
+from .text import count, escape, json_text, table
 
 if TYPE_CHECKING:
     from .._plan.plan import Plan
@@ -38,9 +38,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     plan = make_plan([task])
     parsed = request.parsed
     if parsed.flag("json"):
-        import json
-
-        print(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+        print(json_text(plan.to_json()))
         return plan.exit_code
     if parsed.flag("dot"):
         lines = plan.to_dot()

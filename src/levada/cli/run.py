@@ -72,13 +72,11 @@ def _log_command(request: Request) -> str:
 
 
 def _print_json(result: Any) -> None:
-    import json
+    from .text import hush, json_text
 
     try:
-        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False), flush=True)
+        print(json_text(result.to_json()), flush=True)
     except BrokenPipeError:  # the exit code still tells how the run ended
-        from .text import hush
-
         hush(sys.stdout)
 
 

@@ -14,7 +14,7 @@ from ..config.state import state_path
 from ..errors import UsageError
 from .options import Option, Scanner
 from .tasks import COMMON, Request, find, prepare
-from .text import table
+from .text import json_text, table
 
 OPTIONS = (Option("--json", "", "print JSON"), *COMMON)
 
@@ -53,9 +53,7 @@ def explain(request: Request, environ: Mapping[str, str]) -> int:
     """Print every setting, then the parameters of one family or of all that have values set, with their origin."""
     rows = [*setting_rows(request.settings, environ), *parameter_rows(request)]
     if request.parsed.flag("json"):
-        import json
-
-        print(json.dumps([dict(zip(("name", "value", "where"), row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        print(json_text([dict(zip(("name", "value", "where"), row, strict=True)) for row in rows]))
         return exit_codes.OK
     print("\n".join(table(rows, ("setting", "value", "from"))))
     for line in notes(request, environ):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import IO
+from collections.abc import Callable, Iterable, Sequence
+from typing import IO, Any
 
 
 def say(text: str) -> None:
@@ -34,6 +34,20 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text)
+
+
+def json_text(value: object, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
+    r"""JSON that shows control characters as escapes: its reader gets the same values, and a terminal obeys none of them.
+
+    >>> json_text(["Zürich", "\u202etxt.exe", "\x9b2J"], indent=None)
+    '["Zürich", "\\u202etxt.exe", "\\u009b2J"]'
+    """
+    import json
+
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=default)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def one_line(text: str, most: int = 160) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from ..errors import Refused, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
 from .remote import JSON, SERVER, STATUSES, Remote, is_key, need_server, part, status_of, task_key, task_name, understood
-from .text import count, duration, escape, one_line, table
+from .text import count, duration, escape, json_text, one_line, table
 
 _COMMON = (JSON, *SERVER, DEBUG, HELP)
 ALL = Option("--limit", "N", "so many at most (default: all)", read=int)
@@ -47,7 +46,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _json(value: object) -> int:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value))
     return exit_codes.OK
 
 
@@ -125,7 +124,7 @@ def audit(remote: Remote, parsed: Parsed) -> int:
     rows = remote.pages("/v1/audit", "lines", _most(parsed, 20))
     if parsed.flag("json"):
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
+            print(json_text(row, indent=None))
         return exit_codes.OK
     lines = [
         (when(row["at"]), row["token"], row["address"], row["action"], row["subject"], row["before"], row["after"], row["reason"])

@@ -16,7 +16,7 @@ from ..config.state import state_folder, state_path
 from ..errors import Refused, StateFolderError, UsageError
 from .options import Option, Parsed, Scanner
 from .tasks import OF_TASK, SCHEDULER, Request, override, state_of, understand
-from .text import escape
+from .text import escape, json_text
 
 if TYPE_CHECKING:
     from .._model.ports import Attempt
@@ -45,9 +45,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     give_secrets_a_key(state_of(request.settings))
     found = why(task, **_memory(request, environ))
     if request.parsed.flag("json"):
-        import json
-
-        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        print(json_text(found.to_json()))
     else:
         print("\n".join(escape(line) for line in found.lines()))
     return exit_codes.OK
