@@ -93,6 +93,23 @@ class Writes(Task):
         Flag(self.path).touch(self.path)
 
 
+class Leaves(Writes):
+    """Starts something in a session of its own and does not wait for it; its process id is the output."""
+
+    kind: str
+
+    def run(self) -> None:
+        if self.kind == "leaves a program":
+            pid = subprocess.Popen(["sleep", "60"], start_new_session=True).pid
+        else:
+            pid = os.fork()
+            if pid == 0:
+                os.setsid()
+                time.sleep(60)
+                os._exit(0)
+        Flag(self.path).touch(str(pid))
+
+
 class Tells(Writes):
     """Writes its fence, and the key that the hooks were told."""
 

@@ -28,6 +28,7 @@ from .odd import (
     Flag,
     Forgets,
     Grows,
+    Leaves,
     Nap,
     Noop,
     Odd,
@@ -380,6 +381,25 @@ def test_close_leaves_no_process(make: Make) -> None:
     pool.close(0.0)
     assert not any(alive(pid) for pid in pids)
     pool.close(0.0)
+
+
+@pytest.mark.parametrize("kind", ["leaves a program", "leaves a daemon"])
+def test_what_a_task_left_running_is_left_alone_and_not_waited_for(make: Make, kind: str, tmp_path: Path) -> None:
+    """It may be a daemon. Our own processes are gone all the same, though the daemon holds their descriptors."""
+    task = Leaves(path=str(tmp_path / "pid"), kind=kind)
+    pool = make(1, [task])
+    assert run_all(pool, [task])[0].exit is OK
+    assert pool._reaper is not None
+    ours = [pool._reaper._pid, *[child.pid for child in pool._children]]
+    left = int((tmp_path / "pid").read_text())
+    try:
+        began = time.monotonic()
+        pool.close(20.0)
+        assert time.monotonic() - began < 10.0
+        assert alive(left)
+        assert not any(alive(pid) for pid in ours)
+    finally:
+        os.kill(left, signal.SIGKILL)
 
 
 def test_spawned_children_work_where_a_fork_is_not_safe(tmp_path: Path) -> None:
