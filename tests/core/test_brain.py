@@ -715,3 +715,31 @@ def test_a_requirement_that_is_named_twice_is_counted_twice_and_met_twice() -> N
     assert sorted(house.claim(room=2)) == [1, 2]
     house.done(1, 2)
     assert house.do(m.Forget([0, 1, 2])) == [0, 1, 2]
+
+
+def test_an_invalidation_of_what_changed_meanwhile_changes_nothing() -> None:
+    """Who moves outputs aside first must not make void what another attempt has made since."""
+    house = House({0: []}, specs={0: TaskSpec(0, Policy("A", retry=Retry(attempts=1)))})
+    assert house.do(m.Invalidate(0, generation=1, number=0)) is Status.READY  # nothing has come to an end
+    house.claim()
+    house.done(0)
+    assert house.do(m.Invalidate(0, generation=2, number=1)) is Status.DONE
+    assert house.do(m.Invalidate(0, generation=1, number=0)) is Status.DONE
+    assert house.do(m.Invalidate(0, generation=1, number=1)) is Status.READY
+    assert house.view(0).generation == 2
+    assert house.do(m.Invalidate(0, generation=1, number=1)) is Status.READY
+    for _ in range(2):
+        house.claim()
+        house.fail(0)
+        if house.view(0).fence == Fence(1, 2):
+            house.do(m.RetryTask(0))
+    assert house.do(m.Invalidate(0, generation=2, number=2)) is Status.FAILED  # of the same generation, and yet another attempt
+    assert house.do(m.Invalidate(0, generation=2, number=3)) is Status.READY
+
+
+def test_a_task_that_was_never_granted_has_the_number_0_for_those_who_look() -> None:
+    house = House({0: []})
+    house.do(m.MarkDone(0))
+    assert house.do(m.Invalidate(0, generation=1, number=0)) is Status.READY
+    with pytest.raises(InvalidCommand, match="is a count"):
+        house.do(m.Invalidate(0, generation="1"))  # type: ignore[arg-type]

@@ -87,6 +87,23 @@ def test_a_command_about_a_task_changes_what_it_says_and_leaves_one_line(
     assert (line.subject, line.before, line.after, line.reason, line.token) == (key(0), before, after, "because", "t1")
 
 
+def test_an_invalidation_holds_only_for_what_was_seen(house: Served) -> None:
+    """Between the look and the command somebody may have been granted the task; then nothing changes, and no line is left."""
+    done(house)
+    seen = house.ask(o.Task(key(0)))
+    assert (seen.generation, seen.number) == (1, 1)
+    for generation, number in ((2, 1), (1, 0)):
+        assert refusal(lambda g=generation, n=number: house.ask(o.Invalidate(key(0), generation=g, number=n))) == "conflict"
+    assert (house.status(0), house.trail()) == ("done", [])
+
+    assert house.ask(o.Invalidate(key(0), generation=1, number=1), repeat="again").status == "ready"
+    assert house.ask(o.Invalidate(key(0), generation=1, number=1), repeat="again").status == "ready"  # its answer had been lost
+    assert len(house.trail()) == 1
+    assert refusal(lambda: house.ask(o.Invalidate(key(0), generation=2, number=1))) == "conflict"  # it waits already
+    house.again()
+    assert house.ask(o.Task(key(0))).generation == 2
+
+
 def test_a_running_task_that_is_cancelled_is_told_to_its_worker(house: Served) -> None:
     running(house)
     house.ask(o.Cancel(key(0)))

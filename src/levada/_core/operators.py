@@ -30,9 +30,15 @@ def retry_task(state: State, command: m.RetryTask, now: float) -> Decision[Statu
 
 def invalidate(state: State, command: m.Invalidate, now: float) -> Decision[Status]:
     """What has come to an end starts over in a new generation: late reports of the old one are void."""
-    if state.status[command.index] in (Status.DONE, *_RETRIABLE):
+    if state.status[command.index] in (Status.DONE, *_RETRIABLE) and _is_as_seen(state, command):
         yield ch.StartedOver(command.index, invalid=True)
     return Status(state.status[command.index])
+
+
+def _is_as_seen(state: State, command: m.Invalidate) -> bool:
+    """Did nothing happen to the task since somebody looked? An attempt may have failed, and left what must not be taken for old."""
+    index, fence = command.index, state.fence(command.index)
+    return command.generation in (None, state.generation.get(index, 1)) and command.number in (None, fence.number if fence else 0)
 
 
 def forgive(state: State, command: m.Forgive, now: float) -> Decision[Status]:

@@ -191,8 +191,14 @@ def _bye_or_drain(state: State, command: m.Bye | m.Drain) -> None:
     _session(state, command.session)
 
 
-def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Forgive | m.Invalidate | m.MarkDone) -> None:
+def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Forgive | m.MarkDone) -> None:
     _check_index(command.index, len(state.status))
+
+
+def _invalidate(state: State, command: m.Invalidate) -> None:
+    _check_index(command.index, len(state.status))
+    for seen in (command.generation, command.number):
+        _check(seen is None or (type(seen) is int and seen >= 0), f"task {command.index}: a generation or number is a count, got {seen!r}")
 
 
 def _forget(state: State, command: m.Forget) -> None:
@@ -229,7 +235,7 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     m.Cancel: _one_task,
     m.RetryTask: _one_task,
     m.Forgive: _one_task,
-    m.Invalidate: _one_task,
+    m.Invalidate: _invalidate,
     m.MarkDone: _one_task,
     m.SetPriority: _set_priority,
     m.SetResource: _set_resource,

@@ -161,9 +161,15 @@ class RetryTask(NamedTuple):
 
 
 class Invalidate(NamedTuple):
-    """Done becomes waiting, generation + 1. Answer: Status."""
+    """What has come to an end becomes waiting, generation + 1. Answer: Status.
+
+    generation, number: only if the task is still of that generation, and its newest fence (0: none was given) has that number;
+    else nothing changes.
+    """
 
     index: Index  # type: ignore[assignment]
+    generation: int | None = None
+    number: int | None = None
 
 
 class Forgive(NamedTuple):

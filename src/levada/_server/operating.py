@@ -47,6 +47,23 @@ def _on_task(command: Callable[[Index], Any]) -> Callable[[Desk, Call], Done]:
     return handle
 
 
+def invalidate(desk: Desk, call: Call) -> Done:
+    """Let a task be made again; with what was seen of it, only if that still holds."""
+    asked = cast("o.Invalidate", call.request)
+    before = len(desk.changes)
+    answer = _on_task(lambda index: m.Invalidate(index, asked.generation, asked.number))(desk, call)
+    if len(desk.changes) == before and (asked.generation, asked.number) != (None, None):
+        state, index = desk.host.brain.state, desk.host.registry.index(asked.key)
+        fence = state.fence(index)
+        raise Refusal(
+            "conflict",
+            f"task {asked.key} is {Status(state.status[index])} by now, generation {state.generation.get(index, 1)}, "
+            f"fence {fence.number if fence else 0}; seen were generation {asked.generation}, fence {asked.number}",
+            hint="Somebody was faster. `levada why` tells how it stands.",
+        )
+    return answer
+
+
 def set_priority(desk: Desk, call: Call) -> Done:
     """Change a task's own priority."""
     asked = cast("o.SetPriority", call.request)
@@ -133,7 +150,7 @@ HANDLERS: dict[type, Callable[[Desk, Call], Done]] = {
     o.Cancel: _on_task(m.Cancel),
     o.Retry: _on_task(m.RetryTask),
     o.Forgive: _on_task(m.Forgive),
-    o.Invalidate: _on_task(m.Invalidate),
+    o.Invalidate: invalidate,
     o.MarkDone: _on_task(m.MarkDone),
     o.SetPriority: set_priority,
     o.CancelFamily: _on_family(m.Cancel, _LIVE),

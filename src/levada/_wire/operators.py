@@ -143,7 +143,14 @@ class Forgive(TaskCommand, frozen=True):
 
 
 class Invalidate(TaskCommand, frozen=True):
-    """Done becomes waiting, a new generation."""
+    """Done becomes waiting, a new generation.
+
+    generation, number: what was seen of the task before its outputs were moved aside (0: no fence was given yet). Where either is
+    another by now, or the task has not come to an end, the command is refused (``conflict``) and changes nothing.
+    """
+
+    generation: Whole | None = None
+    number: Whole | None = None
 
 
 class MarkDone(TaskCommand, frozen=True):
