@@ -36,7 +36,7 @@ def live(house: House) -> list[int]:
 @pytest.mark.parametrize("case", ["the same tasks", "nothing to do", "one new task each"])
 def test_sessions_that_come_and_go_leave_no_groups(case: str) -> None:
     """The brain holds as many groups after a hundred runs as after ten, and an assistant looks into no more."""
-    house = House(dict.fromkeys(range(5), []), policy=APP)
+    house = House({index: [] for index in range(5)}, policy=APP)
     house.do(m.Hello(SessionId(HELPER), ("app",)))
     run_all(house, "w1")
     bye(house, "w1")
@@ -45,7 +45,7 @@ def test_sessions_that_come_and_go_leave_no_groups(case: str) -> None:
         session = f"cron {number}"
         house.do(m.Hello(SessionId(session), (), "cron"))
         if case != "nothing to do":
-            house.add(dict.fromkeys(range(5), []), session, reopen=True)
+            house.add({index: [] for index in range(5)}, session, reopen=True)
         if case == "one new task each":
             house.add({5 + number: []}, session)
         run_all(house, session)

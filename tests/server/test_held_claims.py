@@ -76,7 +76,7 @@ def test_the_last_answers_of_a_server_are_written_first(tmp_path: Path) -> None:
 
     house.host.stop()
 
-    with pytest.raises(LevadaError, match="the server stops|there is no room"):
+    with pytest.raises(LevadaError, match=r"the server stops|there is no room"):
         heard(waits, 5.0)
     assert house.host.failed is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import FROM_USERS
+from ..errors import FROM_USERS, LevadaError, PlanError
 from ..task import flatten, info_of
 from .existence import Existence
 
@@ -65,6 +65,16 @@ def _is_there(task: Any) -> bool:
         return is_complete(task)
     except FROM_USERS:
         return False
+
+
+def outputs_of(task: Any) -> list[Any]:
+    """Its targets. Raises PlanError where its own code fails."""
+    try:
+        return flatten(task.output())
+    except FROM_USERS as cause:
+        if isinstance(cause, LevadaError):
+            raise
+        raise PlanError(f"output() of {task!r} raised {type(cause).__name__}: {cause}") from cause
 
 
 def is_leftover(task: Any, path: str) -> bool:

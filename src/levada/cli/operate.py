@@ -15,21 +15,27 @@ from .text import count, escape
 
 REASON = Option("--reason", "TEXT", "a line for the audit trail")
 FAMILY = Option("--family", "FAMILY", "all tasks of this family")
+MOVE_ASIDE = Option("--move-aside", "", "one task, built from your modules: its outputs are moved to names beside them first")
 STATUS = Option("--status", "STATUS", "with --family: only tasks that stand so")
 
 _ONE = (REASON, JSON, *SERVER, DEBUG, HELP)
 OPTIONS: Mapping[str, tuple[Option, ...]] = {
-    **dict.fromkeys(("cancel", "retry", "forgive", "invalidate"), (FAMILY, STATUS, *_ONE)),
+    **dict.fromkeys(("cancel", "retry", "forgive"), (FAMILY, STATUS, *_ONE)),
+    "invalidate": (FAMILY, STATUS, MOVE_ASIDE, *_ONE),
     "done": _ONE,
     "priority": _ONE,
 }
 _VERBS = {"cancel": "cancelled", "retry": "set going again", "forgive": "forgiven", "invalidate": "to be made again", "done": "done"}
-OUTPUTS = "Outputs stay where they are: remove or move them too, else whoever looks next finds the task complete."
+OUTPUTS = "Outputs stay where they are: remove or move them too (--move-aside), else whoever looks next finds the task complete."
 INLINE = "Where it runs in the worker's own thread (inline) it ends by itself, or when its lease is over."
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     """Carry out one of them."""
+    if command == "invalidate" and MOVE_ASIDE.name in arguments:
+        from .aside import main as aside
+
+        return aside(arguments, environ)
     level: str | None = None
     if command == "priority":
         arguments, level = _taken_out(arguments)

@@ -1,0 +1,113 @@
+"""Outputs that are moved aside, so that their task can be made again: to a name beside them, never over anything.
+
+What attempts of the task have begun to write goes first: one that was given up for dead could take the free name with it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from levada._model.values import NamedTuple
+from levada.errors import TargetError
+
+from . import atomic
+
+
+class Move(NamedTuple):
+    """A file or folder, and the name that it will have. ``there`` is False where nothing has the name now."""
+
+    path: str
+    aside: str
+    there: bool
+
+
+def planned(outputs: Iterable[Any], generation: int) -> list[Move]:
+    """How the outputs of a task would move. Raises TargetError, naming each that cannot; nothing is changed."""
+    moves: dict[str, Move] = {}
+    faults: list[str] = []
+    for target in outputs:
+        try:
+            path = _local_path(target)
+            moves[path] = _move(path, generation)
+        except (TargetError, OSError) as fault:
+            faults.append(fault.message if isinstance(fault, TargetError) else f"{target}: {fault.strerror}")
+    if faults:
+        raise TargetError("; ".join(faults), hint="Nothing was changed. Move such outputs away by hand before they are invalidated.")
+    return list(moves.values())
+
+
+def _local_path(target: Any) -> str:
+    from .folder import FolderTarget
+    from .local import LocalTarget
+    from .stores import FileTarget, LocalStore
+
+    path = ""
+    if isinstance(target, (LocalTarget, FolderTarget)):
+        path = target.path
+    elif isinstance(target, FileTarget) and isinstance(store := target.store, LocalStore):
+        path = store.local_path(target.path)
+    if not path.rstrip("/"):
+        raise TargetError(f"{target}: a {type(target).__name__} cannot be moved aside")
+    return os.path.abspath(path)
+
+
+def _move(path: str, generation: int) -> Move:
+    aside, folder = f"{path}.invalidated-{generation}", os.path.dirname(path)
+    there = _stands(path)
+    if there is not None and not os.access(folder, os.W_OK | os.X_OK):
+        raise TargetError(f"{path}: this user may not rename what is in {folder}")
+    taken = _stands(aside)
+    if there is not None and taken is not None and not os.path.samestat(there, taken):  # the same: we were killed between two steps
+        raise TargetError(f"{aside}: exists already")
+    return Move(path, aside, there is not None)
+
+
+def _stands(path: str) -> os.stat_result | None:
+    """What has the name, links not followed; None for nothing."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def clear(moves: Iterable[Move], key8: str) -> list[str]:
+    """Remove what attempts of a task have begun to write beside these outputs, also those that live; the paths.
+
+    key8: the first eight hex digits of the task's key.
+    """
+    removed: list[str] = []
+    for folder in sorted({os.path.dirname(move.path) for move in moves}):
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted((one.path, one.is_dir(follow_symlinks=False)) for one in entries if _is_of(one.name, key8))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        removed += [path for path, is_folder in found if atomic.remove_temporary(path, is_folder)]
+        if left := [path for path, _ in found if os.path.lexists(path)]:
+            raise TargetError(f"{left[0]}: what an earlier attempt has begun to write cannot be removed", hint="Remove it by hand.")
+    return removed
+
+
+def _is_of(name: str, key8: str) -> bool:
+    match = re.fullmatch(atomic.TEMPORARY, name, re.DOTALL)
+    return match is not None and match["tag"].startswith(f"{key8}.")
+
+
+def carry_out(move: Move) -> bool:
+    """Move one aside; False where nothing was there. Raises TargetExists where the new name was taken meanwhile."""
+    try:
+        if os.path.isdir(move.path) and not os.path.islink(move.path):
+            if _stands(move.aside):
+                raise atomic.target_exists(move.aside)
+            os.rename(move.path, move.aside)
+        else:
+            atomic.publish(move.path, move.aside, replace=False)
+        atomic.sync_folder(os.path.dirname(move.path))
+    except FileNotFoundError:
+        return False
+    except OSError as cause:
+        raise atomic.write_error(move.aside, cause) from cause
+    return True
