@@ -743,3 +743,22 @@ def test_a_task_that_was_never_granted_has_the_number_0_for_those_who_look() -> 
     assert house.do(m.Invalidate(0, generation=1, number=0)) is Status.READY
     with pytest.raises(InvalidCommand, match="is a count"):
         house.do(m.Invalidate(0, generation="1"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("end", ["taken back", "forgotten"])
+def test_a_priority_below_0_comes_back_with_the_end_of_what_kept_it_at_0(end: str) -> None:
+    """Then no task has an effective priority, and one has an own one (seed 162 of the worlds)."""
+    house = House({0: [], 1: []}, session="a")
+    if end == "taken back":
+        house.do(m.SetPriority(1, -2))
+        assert house.claim("a") == [0]
+        house.suspend(0, 1, session="a")
+        assert house.brain.state.priority == {}
+        house.fail(0, session="a")
+    else:
+        house.add({2: [1]}, "b")
+        house.do(m.SetPriority(1, -2))
+        assert house.brain.state.priority == {}
+        house.do(m.Bye(SessionId("b")))
+        assert house.do(m.Forget([2])) == [2]
+    assert house.brain.state.priority == {1: -2}

@@ -138,7 +138,7 @@ def _forgotten(state: State, change: ch.Forgotten) -> None:
         state.free[index] = None
     state.free_empty_groups(sorted({state.group[index] for index in change.tasks}))
     touched = state.edges.forget(change.tasks)
-    if state.priority:
+    if state.priority or state.own_priority:
         priorities.lower(state, touched)
 
 
@@ -445,7 +445,7 @@ def _ended(state: State, change: ch.Ended) -> None:
 def _take_back(state: State, index: Index) -> None:
     removed = state.edges.shrink(index, state.naps.pop(index))
     state.unmet[index] -= sum(state.status[required] != DONE for required in removed)
-    if state.priority:
+    if state.priority or state.own_priority:  # below 0 perhaps, and what needed it kept it at 0
         priorities.lower(state, removed)
 
 
