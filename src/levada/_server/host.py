@@ -423,10 +423,10 @@ class Host:
 
     def _round(self) -> None:
         """One drain."""
-        desk, self._carried = self._carried or self._desk(), None
         lag = self._lag()
         if lag:
             self._make_sure()
+        desk, self._carried = self._carried or self._desk(), None
         for lane in (Lane.URGENT, Lane.WORK):
             calls = self._mailbox.take(lane, DRAIN)
             for call in calls:
