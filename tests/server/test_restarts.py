@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from levada._server import work
+from levada._server.host import Host, boottime
 from levada._wire import kinds
 from levada._wire import messages as w
+from levada.errors import Deposed
 
 from .hosting import KINDS, S1, Place, Served, key
 
@@ -30,3 +34,30 @@ def test_a_fence_of_the_first_epoch_is_the_newest_after_any_number_of_restarts(k
         assert [served.status(number) for number in (1, 2)] == ["done", "done"]
     finally:
         served.host.stop()
+
+
+def test_a_server_that_was_stopped_within_a_drain_answers_nothing_that_is_anothers_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop is noticed before the answer, not before the next drain only."""
+    place, skew = Place("memory", tmp_path), [0.0]
+    host = Host(place.store(), version="9.9", contested=True, clock=lambda: boottime() + skew[0])
+    renew = work.HANDLERS[w.Renew]
+
+    def stopped(desk: Any, call: Any) -> Any:
+        skew[0] += 30.0
+        place.disk.epoch += 1  # another one took over meanwhile
+        return renew(desk, call)
+
+    house = Served.__new__(Served)
+    house.host, house.numbers = host, {}
+    host.start("test")
+    try:
+        house.add({0: []})
+        house.claim()
+        monkeypatch.setitem(work.HANDLERS, w.Renew, stopped)
+        with pytest.raises(Deposed):
+            house.ask(w.Renew(session=S1, held=[kinds.Held(key(0), 1, 1)]), role="worker", token="w")
+        assert isinstance(host.failed, Deposed)
+    finally:
+        host.stop()

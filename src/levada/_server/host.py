@@ -423,7 +423,8 @@ class Host:
 
     def _round(self) -> None:
         """One drain."""
-        lag = self._lag()
+        began = self.clock()
+        lag = self._lag(began)
         if lag:
             self._make_sure()
         desk, self._carried = self._carried or self._desk(), None
@@ -440,6 +441,10 @@ class Host:
         self._look_again(desk, over=tick)
         self._drains += 1
         self._slept_at = self.clock()
+        if self._contested and self._lag(self._slept_at, began):  # we were stopped on the way: what we say may be another's to say
+            self._slept_at, self._carried = began, desk
+            self._make_sure()
+            self._carried = None
         self._write(desk)
 
     def _make_sure(self) -> None:
@@ -470,9 +475,9 @@ class Host:
                 if len(self._mailbox):
                     self._read_later()
 
-    def _lag(self) -> float:
+    def _lag(self, now: float, since: float | None = None) -> float:
         """Seconds for which the loop was away beyond what it had meant to sleep; leases end so much later."""
-        away = self.clock() - self._slept_at
+        away = now - (self._slept_at if since is None else since)
         return away if away > max(1.0 + TICK, self.rules.lease / 30) else 0.0
 
     def _serve(self, desk: Desk, call: Call) -> None:
