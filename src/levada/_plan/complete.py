@@ -84,15 +84,17 @@ def is_leftover(task: Any, path: str) -> bool:
     one output has no leftovers: it is complete when that is there.
     """
     outputs = flatten(task.output())
-    return len(outputs) > 1 and path in map(_local_path, outputs) and not all(target.exists() for target in outputs)
+    return len(outputs) > 1 and path in map(_where, outputs) and not all(target.exists() for target in outputs)
 
 
-def _local_path(target: Any) -> Any:
+def _where(target: Any) -> Any:
+    """What a write of this target calls the place that it writes: a local path, or the URL that its store gives it."""
     resolve = getattr(target, "_resolve", None)  # a FileTarget knows its store
     if resolve is None:
         return getattr(target, "path", None)
     store, path = resolve()
-    return store.local_path(path) if hasattr(store, "local_path") else None
+    spelled = getattr(store, "local_path", None) or getattr(store, "url", None)
+    return None if spelled is None else spelled(path)
 
 
 def _name(target: Any) -> str:

@@ -118,6 +118,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "tls_key": Key(_text, "its key (PEM)", is_path=True),
     },
     "hdfs": {
+        "namenode": Key(_text, "HOST:PORT or name service of hdfs:// paths that name none; else fs.defaultFS of the Hadoop configuration"),
         "local_root": Key(_text, "folder that stands for the root of hdfs:// paths without a name node", is_path=True),
     },
 }

@@ -187,10 +187,10 @@ def _from_entry_point(url: str, scheme: str) -> StoreFactory:
 
 
 def _install(scheme: str) -> str:
-    if scheme not in _TO_COME and scheme != "hdfs":
-        return "Known are plain paths, file://, memory:// and what packages add under the entry points `levada.stores`."
     if scheme == "hdfs":
-        return "Name nodes are not spoken to yet: keep its files in a local folder, `[hdfs] local_root` in levada.toml."
+        return 'pip install "levada[hdfs]". Without a cluster, `[hdfs] local_root` in levada.toml keeps its files in a local folder.'
+    if scheme not in _TO_COME:
+        return "Known are plain paths, file://, memory://, hdfs:// and what packages add under the entry points `levada.stores`."
     return f"A store for {scheme}:// is not part of Levada yet; a package may add one under the entry points `levada.stores`."
 
 

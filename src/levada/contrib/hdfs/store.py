@@ -1,0 +1,398 @@
+"""HDFS as a store of `levada.FileTarget`: a temporary beside the target, closed, and renamed.
+
+The rename is what HDFS does in one step, and it refuses a name that is taken: of two writers of a write-once target one
+commits, and the other is told. A name node that is away, in safe mode or standby is an error, never "absent".
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import IO, TYPE_CHECKING
+
+from levada._model.ports import Entry, Promise
+from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
+from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
+
+from .client import ask, ask_data, ask_name_node, client_for, is_below_a_file, is_connection, no_answer, not_written
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+    from hdfs_native import Client, FileReader, FileStatus, FileWriter
+
+PAGE = 1000  # entries of a listing that are asked for together, as many as a name node gives at once
+PIECE = 1 << 20  # bytes that are read or written together
+_TRIES = 1000  # names for a temporary
+_EARLIER = 4  # attempts before this one whose temporaries are looked for
+
+
+def open_store(authority: str) -> HdfsStore:
+    """The store of ``host:port``, of a name service, or ("") of fs.defaultFS. Nothing is asked yet."""
+    return HdfsStore(authority)
+
+
+class HdfsStore:
+    """One HDFS. Paths begin with a slash. Safe for threads; a forked child makes connections of its own."""
+
+    scheme = "hdfs"
+    promise = Promise(create_if_absent=True, atomic_replace=True, listing=True, remote=True)
+
+    def __init__(self, authority: str = "") -> None:
+        self.authority = authority
+
+    def __repr__(self) -> str:
+        return f"<HDFS {self.authority or 'of the Hadoop configuration'}>"
+
+    @property
+    def client(self) -> Client:
+        """The client of this process. Raises TargetError when hdfs-native or the address is missing."""
+        return client_for(self.authority)
+
+    def url(self, path: str) -> str:
+        """The URL of a path."""
+        return f"hdfs://{self.authority}{path}"
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there. One round trip; raises TargetUnreachable rather than guess."""
+        return self.status(path) is not None
+
+    def status(self, path: str) -> FileStatus | None:
+        """What the name node says of a path; None when it is absent. Raises TargetUnreachable."""
+        client = self.client
+        try:
+            return ask_name_node(self.authority, client.get_file_info, path)
+        except FileNotFoundError:
+            return None
+        except Exception as cause:
+            if is_below_a_file(cause):
+                return None
+            raise no_answer(self.url(path), cause) from cause
+
+    def list(self, folder: str) -> Iterator[Entry]:
+        """Entries of a folder, temporaries included; none when it is absent. One round trip for a thousand."""
+        client, place = self.client, folder.rstrip("/") or "/"
+        try:
+            entries = client.list_status(place)
+            while page := ask_name_node(self.authority, _page, entries):
+                for entry in page:
+                    name = entry.path.rpartition("/")[2]
+                    if entry.path.rstrip("/") != place:  # a file lists itself
+                        yield Entry(name, entry.isdir, None if entry.isdir else entry.length)
+        except FileNotFoundError:
+            return
+        except (TargetError, GeneratorExit):
+            raise
+        except Exception as cause:
+            if is_below_a_file(cause):
+                return
+            raise no_answer(self.url(folder), cause) from cause
+
+    def open(self, path: str) -> IO[bytes]:
+        """The bytes of a file, fetched as they are read. Raises FileNotFoundError, IsADirectoryError, TargetUnreachable."""
+        client, url = self.client, self.url(path)
+        try:
+            return io.BufferedReader(_Reader(url, ask_name_node(self.authority, client.read, path)), PIECE)
+        except FileNotFoundError as cause:
+            if "not a file" in str(cause):
+                raise IsADirectoryError(errno.EISDIR, "A folder of HDFS", url) from None
+            raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", url) from None
+        except Exception as cause:
+            if is_below_a_file(cause):
+                raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", url) from None
+            raise no_answer(url, cause) from cause
+
+    def put(self, path: str, *, replace: bool, durable: bool = True, tag: str = "") -> HdfsPending:
+        """Begin a write; nothing is visible until its commit. Raises TargetExists when write-once and there."""
+        return HdfsPending(self, path, replace=replace, durable=durable, tag=tag or current_tag())
+
+    def remove(self, path: str, *, recursive: bool = False) -> None:
+        """Remove a file, or with ``recursive`` a folder and all in it (past the trash). Raises FileNotFoundError."""
+        client = self.client
+        try:
+            gone = ask(client.delete, path, recursive)
+        except Exception as cause:
+            if not is_below_a_file(cause):
+                raise not_written(self.url(path), cause) from cause
+            gone = False
+        if not gone:
+            raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", self.url(path))
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those above it; nothing happens when it is there."""
+        client = self.client
+        try:
+            ask(client.mkdirs, path or "/", create_parent=True)
+        except Exception as cause:
+            raise not_written(self.url(path), cause) from cause
+
+    def move(self, path: str, new: str, *, replace: bool) -> None:
+        """Give a file or folder another name, in one step; folders above are made.
+
+        Raises FileNotFoundError, or TargetExists unless ``replace``; a folder with files is never replaced.
+        """
+        client = self.client
+        self.make_folder(new.rpartition("/")[0])
+        try:
+            ask(client.rename, path, new, replace)
+        except FileExistsError:
+            raise target_exists(self.url(new)) from None
+        except FileNotFoundError:
+            raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", self.url(path)) from None
+        except Exception as cause:
+            raise not_written(self.url(new), cause) from cause
+
+
+def sweep(folder: str, key8: str, *, epoch: int | None = None) -> list[str]:
+    """Names of the temporaries of a task that were removed from a folder (``hdfs://...``). Say this of attempts that are over.
+
+    key8: the first eight hex digits of the task's key; epoch: only those with fences of that epoch. HDFS has no lock
+    that tells whether their writer lives; one that does cannot commit afterwards.
+    """
+    from levada.targets.stores import open_store as store_of
+
+    store, path = store_of(folder)
+    removed = []
+    for entry in list(store.list(path)):
+        match = re.fullmatch(TEMPORARY, entry.name, re.DOTALL)
+        tag = match["tag"].split(".") if match else [""]
+        if tag[0] == key8 and (epoch is None or tag[1:-1] == [str(epoch)]):
+            with suppress(FileNotFoundError):
+                store.remove(f"{path.rstrip('/')}/{entry.name}", recursive=True)
+                removed.append(entry.name)
+    return sorted(removed)
+
+
+def _page(entries: Iterator[FileStatus]) -> list[FileStatus]:
+    return list(islice(entries, PAGE))
+
+
+def target_exists(url: str) -> TargetExists:
+    """What to raise when a write-once target's name is taken."""
+    return TargetExists(
+        f"{url}: exists already; what was there first stays",
+        hint='Remove it to make it again, or give the target mode="replace" if later runs should overwrite it.',
+    )
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+class _Reader(io.RawIOBase):
+    """The bytes of a file, from its data nodes, from a position on."""
+
+    def __init__(self, url: str, reader: FileReader) -> None:
+        self.url, self._reader, self._size, self._at = url, reader, len(reader), 0
+        self._chunks: Iterator[bytes] | None = None
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, "a position before the beginning", self.url)
+        if start + offset != self._at:
+            self._at, self._chunks, self._rest = start + offset, None, memoryview(b"")
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        if not self._rest and self._at < self._size:
+            self._fetch()
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        self._at += count
+        return count
+
+    def _fetch(self) -> None:
+        try:
+            if self._chunks is None:
+                self._chunks = self._reader.read_range_stream(self._at, self._size - self._at)
+            self._rest = memoryview(ask_data(_piece, self._chunks))
+        except Exception as cause:
+            raise no_answer(self.url, cause) from cause
+        if not self._rest:
+            raise TargetUnreachable(self.url, f"it ends at byte {self._at:,} of {self._size:,}")
+
+
+def _piece(chunks: Iterator[bytes]) -> bytes:
+    """About `PIECE` bytes in one."""
+    parts, size = [], 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= PIECE:
+            break
+    return b"".join(parts)
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+class _Raw(io.RawIOBase):
+    """The temporary's bytes. Remembers a failed write, so that no file with a hole is ever committed."""
+
+    def __init__(self, url: str, writer: FileWriter) -> None:
+        self.url, self.writer, self.pid = url, writer, os.getpid()
+        self.size = 0
+        self.failed: TargetError | None = None
+        self.dead = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        view = memoryview(data)
+        if self.dead or self.pid != os.getpid():  # given up; or a forked child, whose copy of a buffer is flushed at its end
+            return view.nbytes
+        if self.failed is not None:
+            raise self.failed
+        try:
+            ask_data(self.writer.write, view.tobytes())
+        except Exception as cause:
+            self.failed = not_written(self.url, cause)
+            raise self.failed from cause
+        self.size += view.nbytes
+        return view.nbytes
+
+
+class HdfsPending:
+    """A file of HDFS that is not visible yet: a temporary, and where it belongs."""
+
+    def __init__(self, store: HdfsStore, path: str, *, replace: bool, durable: bool, tag: str) -> None:
+        """Begin. Raises TargetExists at once when a write-once target is there, else TargetWriteError."""
+        self.path, self._store, self._replace, self._durable = path, store, replace, durable
+        self._url = store.url(path)
+        self._client = store.client
+        self._pid = os.getpid()
+        self._temporary = ""
+        if not replace and self._store.exists(path) and not is_leftover(self._url):
+            raise target_exists(self._url)
+        self._forget_earlier_attempts(tag)
+        self._raw = _Raw(self._url, self._create(tag))
+        self.stream: IO[bytes] = io.BufferedWriter(self._raw, PIECE)
+
+    def __repr__(self) -> str:
+        return self._url
+
+    def _create(self, tag: str) -> FileWriter:
+        for count in range(_TRIES):
+            self._temporary = temporary_name(self.path, tag, count)
+            try:
+                return ask(self._client.create, self._temporary)
+            except FileExistsError:
+                continue
+            except Exception as cause:
+                self._remove_temporary()
+                raise not_written(self._url, cause) from cause
+        raise TargetWriteError(f"{self._url}: all names for a temporary are taken", hint="Remove those that dead attempts have left.")
+
+    def _forget_earlier_attempts(self, tag: str) -> None:
+        """Remove what attempts before this one left here: they are void, since their fences are older."""
+        key8, _, fence = tag.partition(".")
+        epoch, _, number = fence.partition(".")
+        if key8.startswith("p") or not number.isdecimal():
+            return
+        for earlier in range(max(1, int(number) - _EARLIER), int(number)):
+            with suppress(Exception):  # tidiness: what cannot be removed is never taken for the target
+                ask(self._client.delete, temporary_name(self.path, f"{key8}.{epoch}.{earlier}"), False)
+
+    def commit(self) -> None:
+        """Make it exist, whole, at once. Raises TargetExists, TargetWriteError or what the lease check raises."""
+        if self._pid != os.getpid():
+            return  # a forked child has a copy of the writer; the file is its parent's
+        try:
+            written = self._finish()
+            before_commit()
+            self._publish(written)
+        except BaseException:
+            self.abort()
+            raise
+        self._temporary = ""
+        self._raw.dead = True
+        self.stream.close()
+
+    def _finish(self) -> FileStatus:
+        """Bring all bytes to the data nodes; what the name node then says of the temporary."""
+        self.stream.flush()
+        raw = self._raw
+        if raw.failed is not None:
+            raise raw.failed
+        try:
+            if self._durable and raw.size:
+                with suppress(NotImplementedError):  # erasure-coded folders
+                    ask_data(raw.writer.hsync)
+            ask_data(raw.writer.close)
+            written = ask(self._client.get_file_info, self._temporary)
+        except FileNotFoundError as cause:
+            raise self._not_renamed(cause) from cause
+        except Exception as cause:
+            raise not_written(self._url, cause) from cause
+        if written.length != raw.size:
+            raise TargetWriteError(f"{self._url}: {raw.size:,} bytes were written, HDFS has {written.length:,}", hint="Run again.")
+        return written
+
+    def _publish(self, written: FileStatus) -> None:
+        try:
+            self._rename(written, replace=self._replace)
+        except FileExistsError:
+            if not is_leftover(self._url):
+                raise target_exists(self._url) from None
+            self._rename(written, replace=True)
+
+    def _rename(self, written: FileStatus, *, replace: bool) -> None:
+        """Give the temporary its name, in one step. An answer that was lost on the way is looked for in the folder."""
+        try:
+            ask(self._client.rename, self._temporary, self.path, replace)
+        except FileExistsError:
+            raise
+        except Exception as cause:
+            may_be_done = isinstance(cause, FileNotFoundError) or is_connection(cause)  # the client repeats what got no answer
+            if not (may_be_done and self._is_there(written)):
+                raise self._not_renamed(cause) from cause
+
+    def _is_there(self, written: FileStatus) -> bool:
+        """Whether what stands under the target's name is the very file that we wrote."""
+        try:
+            found = ask(self._client.get_file_info, self.path)
+        except Exception:
+            return False
+        return not found.isdir and (found.length, found.modification_time) == (written.length, written.modification_time)
+
+    def _not_renamed(self, cause: Exception) -> TargetError:
+        if isinstance(cause, FileNotFoundError):
+            return TargetWriteError(
+                f"{self._url}: its temporary {self._temporary} was removed before the end",
+                hint="A newer attempt of the task, or a sweep, took this one for dead.",
+            )
+        error = not_written(self._url, cause)
+        if is_connection(cause):
+            error.hint = f"{error.hint} The answer to the last step was lost: the next attempt sees whether it was taken."
+        return error
+
+    def abort(self) -> None:
+        """Forget it; the temporary is removed. Harmless to repeat."""
+        self._raw.dead = True
+        if self._pid == os.getpid():
+            self._remove_temporary()
+        with suppress(OSError, ValueError):
+            self.stream.close()
+
+    def _remove_temporary(self) -> None:
+        temporary, self._temporary = self._temporary, ""
+        if temporary:
+            with suppress(Exception):  # the name node is away, perhaps: it stays, and is never taken for the target
+                ask(self._client.delete, temporary, False)
