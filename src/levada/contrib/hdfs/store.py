@@ -281,7 +281,7 @@ class HdfsPending:
         self._temporary = ""
         if not replace and self._store.exists(path) and not is_leftover(self._url):
             raise target_exists(self._url)
-        self._forget_earlier_attempts(tag)
+        self._tag = tag
         self._raw = _Raw(self._url, self._create(tag))
         self.stream: IO[bytes] = io.BufferedWriter(self._raw, PIECE)
 
@@ -300,16 +300,6 @@ class HdfsPending:
                 raise not_written(self._url, cause) from cause
         raise TargetWriteError(f"{self._url}: all names for a temporary are taken", hint="Remove those that dead attempts have left.")
 
-    def _forget_earlier_attempts(self, tag: str) -> None:
-        """Remove what attempts before this one left here: they are void, since their fences are older."""
-        key8, _, fence = tag.partition(".")
-        epoch, _, number = fence.partition(".")
-        if key8.startswith("p") or not number.isdecimal():
-            return
-        for earlier in range(max(1, int(number) - _EARLIER), int(number)):
-            with suppress(Exception):  # tidiness: what cannot be removed is never taken for the target
-                ask(self._client.delete, temporary_name(self.path, f"{key8}.{epoch}.{earlier}"), False)
-
     def commit(self) -> None:
         """Make it exist, whole, at once. Raises TargetExists, TargetWriteError or what the lease check raises."""
         if self._pid != os.getpid():
@@ -324,6 +314,7 @@ class HdfsPending:
         self._temporary = ""
         self._raw.dead = True
         self.stream.close()
+        self._forget_earlier_attempts()
 
     def _finish(self) -> FileStatus:
         """Bring all bytes to the data nodes; what the name node then says of the temporary."""
@@ -374,6 +365,8 @@ class HdfsPending:
 
     def _not_renamed(self, cause: Exception) -> TargetError:
         if isinstance(cause, FileNotFoundError):
+            if not self._replace and self._store.exists(self.path):
+                return target_exists(self._url)
             return TargetWriteError(
                 f"{self._url}: its temporary {self._temporary} was removed before the end",
                 hint="A newer attempt of the task, or a sweep, took this one for dead.",
@@ -382,6 +375,16 @@ class HdfsPending:
         if is_connection(cause):
             error.hint = f"{error.hint} The answer to the last step was lost: the next attempt sees whether it was taken."
         return error
+
+    def _forget_earlier_attempts(self) -> None:
+        """Remove what attempts before this one left here: their fences are older, so they are void."""
+        key8, _, fence = self._tag.partition(".")
+        epoch, _, number = fence.partition(".")
+        if not number.isdecimal():
+            return  # no attempt of a task
+        for earlier in range(max(1, int(number) - _EARLIER), int(number)):
+            with suppress(Exception):  # tidiness: what stays is never taken for the target
+                ask(self._client.delete, temporary_name(self.path, f"{key8}.{epoch}.{earlier}"), False)
 
     def abort(self) -> None:
         """Forget it; the temporary is removed. Harmless to repeat."""
