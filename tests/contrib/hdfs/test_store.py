@@ -225,7 +225,7 @@ def test_who_asks_is_told_by_the_environment(hdfs: Cluster, home: str, monkeypat
 
 def test_a_folder_that_may_not_be_looked_into_is_not_an_empty_one(hdfs: Cluster, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = HdfsStore(hdfs.authority)
-    store.make_folder(home)
+    HdfsTarget(f"{hdfs.url}{home}/a").write_text("x")
     client.ask(store.client.set_permission, home, 0o700)
     monkeypatch.setenv("HADOOP_USER_NAME", "bob")
     monkeypatch.setattr(client, "_clients", {})
@@ -328,9 +328,8 @@ def test_a_name_node_that_hangs_is_an_error_after_a_while(hdfs: Cluster, home: s
     monkeypatch.setattr(client, "ANSWER", 1.0)
     target = HdfsTarget(f"{hdfs.url}{home}/a")
     assert not target.exists()
-    with hdfs.hanging_name_node():
-        with pytest.raises(TargetUnreachable, match="no answer for 1 s"):
-            target.exists()
+    with hdfs.hanging_name_node(), pytest.raises(TargetUnreachable, match="no answer for 1 s"):
+        target.exists()
     monkeypatch.setattr(client, "_away", {})
     assert not target.exists()
 

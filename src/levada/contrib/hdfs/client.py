@@ -258,8 +258,8 @@ _MEANINGS: tuple[tuple[str, tuple[int, str, str]], ...] = (
     ("PathComponentTooLong", (errno.ENAMETOOLONG, "the name is too long", "Choose a shorter name (HDFS takes 255 bytes).")),
     ("InvalidPathException", (errno.EINVAL, "HDFS takes no such name", 'No part of a path may be "." or "..", or hold a colon.')),
     ("must both be directories", (errno.EISDIR, "there is a folder of this name", "Remove it, or write elsewhere.")),
-    ("is not empty", (errno.ENOTEMPTY, "there is a folder of this name, with files", "Remove it, or write elsewhere.")),
     ("non empty", (errno.ENOTEMPTY, "it is a folder with files", "Remove what is in it first, or say recursive=True.")),
+    ("is not empty", (errno.ENOTEMPTY, "there is a folder of this name, with files", "Remove it, or write elsewhere.")),
     ("could only be ", (errno.ENOSPC, "no data node takes the bytes", "Are data nodes up, with room? `hdfs dfsadmin -report` tells.")),
     ("SASLError", (errno.EACCES, "the name node did not believe who asks", f"{_TICKET}.")),
     ("GSSAPIError", (errno.EACCES, "Kerberos gave no credentials", f"{_TICKET}; libgssapi_krb5 must be installed.")),
@@ -288,12 +288,12 @@ def no_answer(url: str, cause: BaseException) -> TargetError:
     return error
 
 
-def not_written(url: str, cause: BaseException) -> TargetError:
-    """The error of a write, a removal or a move that HDFS refused."""
+def not_done(url: str, cause: BaseException, deed: str = "written") -> TargetError:
+    """The error of a write, or of another deed, that HDFS refused."""
     if isinstance(cause, TargetError):
         return cause
     number, what, step = _meaning(read_failure(cause))
-    error = TargetWriteError(f"{url}: could not be written: {what}", hint=f"{step} Nothing half-written is seen under that name.")
+    error = TargetWriteError(f"{url}: could not be {deed}: {what}", hint=f"{step} Nothing half-done is seen.")
     error.errno, error.strerror, error.filename = number, what, url
     error.__cause__ = cause
     return error

@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import IO, TYPE_CHECKING
@@ -19,7 +19,7 @@ from levada._model.ports import Entry, Promise
 from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
 
-from .client import ask, ask_data, ask_name_node, client_for, is_below_a_file, is_connection, no_answer, not_written
+from .client import ask, ask_data, ask_name_node, client_for, is_below_a_file, is_connection, no_answer, not_done
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -117,7 +117,7 @@ class HdfsStore:
             gone = ask(client.delete, path, recursive)
         except Exception as cause:
             if not is_below_a_file(cause):
-                raise not_written(self.url(path), cause) from cause
+                raise not_done(self.url(path), cause, "removed") from cause
             gone = False
         if not gone:
             raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", self.url(path))
@@ -128,7 +128,7 @@ class HdfsStore:
         try:
             ask(client.mkdirs, path or "/", create_parent=True)
         except Exception as cause:
-            raise not_written(self.url(path), cause) from cause
+            raise not_done(self.url(path), cause, "made") from cause
 
     def move(self, path: str, new: str, *, replace: bool) -> None:
         """Give a file or folder another name, in one step; folders above are made.
@@ -144,7 +144,7 @@ class HdfsStore:
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", self.url(path)) from None
         except Exception as cause:
-            raise not_written(self.url(new), cause) from cause
+            raise not_done(self.url(path), cause, f"moved to {new}") from cause
 
 
 def sweep(folder: str, key8: str, *, epoch: int | None = None) -> list[str]:
@@ -245,8 +245,8 @@ def _piece(chunks: Iterator[bytes]) -> bytes:
 class _Raw(io.RawIOBase):
     """The temporary's bytes. Remembers a failed write, so that no file with a hole is ever committed."""
 
-    def __init__(self, url: str, writer: FileWriter) -> None:
-        self.url, self.writer, self.pid = url, writer, os.getpid()
+    def __init__(self, writer: FileWriter, refused: Callable[[Exception], TargetError]) -> None:
+        self.writer, self.refused, self.pid = writer, refused, os.getpid()
         self.size = 0
         self.failed: TargetError | None = None
         self.dead = False
@@ -263,7 +263,7 @@ class _Raw(io.RawIOBase):
         try:
             ask_data(self.writer.write, view.tobytes())
         except Exception as cause:
-            self.failed = not_written(self.url, cause)
+            self.failed = self.refused(cause)
             raise self.failed from cause
         self.size += view.nbytes
         return view.nbytes
@@ -282,7 +282,7 @@ class HdfsPending:
         if not replace and self._store.exists(path) and not is_leftover(self._url):
             raise target_exists(self._url)
         self._tag = tag
-        self._raw = _Raw(self._url, self._create(tag))
+        self._raw = _Raw(self._create(tag), self._refused)
         self.stream: IO[bytes] = io.BufferedWriter(self._raw, PIECE)
 
     def __repr__(self) -> str:
@@ -297,7 +297,7 @@ class HdfsPending:
                 continue
             except Exception as cause:
                 self._remove_temporary()
-                raise not_written(self._url, cause) from cause
+                raise not_done(self._url, cause) from cause
         raise TargetWriteError(f"{self._url}: all names for a temporary are taken", hint="Remove those that dead attempts have left.")
 
     def commit(self) -> None:
@@ -328,10 +328,8 @@ class HdfsPending:
                     ask_data(raw.writer.hsync)
             ask_data(raw.writer.close)
             written = ask(self._client.get_file_info, self._temporary)
-        except FileNotFoundError as cause:
-            raise self._not_renamed(cause) from cause
         except Exception as cause:
-            raise not_written(self._url, cause) from cause
+            raise self._refused(cause) from cause
         if written.length != raw.size:
             raise TargetWriteError(f"{self._url}: {raw.size:,} bytes were written, HDFS has {written.length:,}", hint="Run again.")
         return written
@@ -353,7 +351,7 @@ class HdfsPending:
         except Exception as cause:
             may_be_done = isinstance(cause, FileNotFoundError) or is_connection(cause)  # the client repeats what got no answer
             if not (may_be_done and self._is_there(written)):
-                raise self._not_renamed(cause) from cause
+                raise self._refused(cause) from cause
 
     def _is_there(self, written: FileStatus) -> bool:
         """Whether what stands under the target's name is the very file that we wrote."""
@@ -363,7 +361,7 @@ class HdfsPending:
             return False
         return not found.isdir and (found.length, found.modification_time) == (written.length, written.modification_time)
 
-    def _not_renamed(self, cause: Exception) -> TargetError:
+    def _refused(self, cause: Exception) -> TargetError:
         if isinstance(cause, FileNotFoundError):
             if not self._replace and self._store.exists(self.path):
                 return target_exists(self._url)
@@ -371,7 +369,7 @@ class HdfsPending:
                 f"{self._url}: its temporary {self._temporary} was removed before the end",
                 hint="A newer attempt of the task, or a sweep, took this one for dead.",
             )
-        error = not_written(self._url, cause)
+        error = not_done(self._url, cause)
         if is_connection(cause):
             error.hint = f"{error.hint} The answer to the last step was lost: the next attempt sees whether it was taken."
         return error
