@@ -37,6 +37,7 @@ class Cluster:
         self.jars = jars
         self.folder = Path(tempfile.mkdtemp(prefix="levada-hdfs-"))
         self.ports = [free_port() for _ in range(names)]
+        self._web = [free_port() for _ in range(names)]
         self.authority = f"127.0.0.1:{self.ports[0]}" if names == 1 else SERVICE
         self.url = f"hdfs://{self.authority}"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -153,7 +154,7 @@ class Cluster:
         if len(self.ports) == 1:
             settings |= {"dfs.namenode.rpc-address": self.authority, "dfs.namenode.http-address": "127.0.0.1:0"}
         else:
-            settings |= self._two_name_nodes()
+            settings |= {**self._two_name_nodes(), "dfs.ha.namenode.id": f"nn{at}"}
         conf = self.folder / f"conf-{at}"
         conf.mkdir()
         properties = "".join(f"<property><name>{name}</name><value>{value}</value></property>\n" for name, value in settings.items())
@@ -161,7 +162,6 @@ class Cluster:
             (conf / name).write_text(f"<configuration>\n{properties}</configuration>\n")
 
     def _two_name_nodes(self) -> dict[str, str]:
-        web = [free_port() for _ in self.ports]
         settings = {
             "dfs.nameservices": SERVICE,
             f"dfs.ha.namenodes.{SERVICE}": "nn0,nn1",
@@ -172,7 +172,7 @@ class Cluster:
         }
         for at, port in enumerate(self.ports):
             settings[f"dfs.namenode.rpc-address.{SERVICE}.nn{at}"] = f"127.0.0.1:{port}"
-            settings[f"dfs.namenode.http-address.{SERVICE}.nn{at}"] = f"127.0.0.1:{web[at]}"
+            settings[f"dfs.namenode.http-address.{SERVICE}.nn{at}"] = f"127.0.0.1:{self._web[at]}"
         return settings
 
 

@@ -243,6 +243,7 @@ def _first_line(text: str) -> str:
 
 _WHO = "HADOOP_USER_NAME, or the Kerberos ticket, says who asks"
 _TICKET = "`klist` shows the Kerberos ticket, `kinit` gets one"
+NOT_A_FOLDER = ("(is not a directory)", "inode is not a directory")  # in Hadoop 3, and in 2
 _FILE_ABOVE = (errno.ENOTDIR, "a part of the path is a file where a folder is needed", "Write elsewhere, or remove that file.")
 
 # A word of the error's class or text; errno, what is wrong, the next step.
@@ -250,7 +251,7 @@ _MEANINGS: tuple[tuple[str, tuple[int, str, str]], ...] = (
     ("SafeModeException", (errno.EROFS, "the name node is in safe mode", "It ends by itself, or `hdfs dfsadmin -safemode leave` does.")),
     ("StandbyException", (errno.EAGAIN, "no name node is active", "Is a failover under way? `hdfs haadmin -getAllServiceState` tells.")),
     ("RetriableException", (errno.EAGAIN, "the name node asks to come again later", "Run again in a moment.")),
-    ("(is not a directory)", _FILE_ABOVE),
+    *((words, _FILE_ABOVE) for words in NOT_A_FOLDER),
     ("ParentNotDirectoryException", _FILE_ABOVE),
     ("AccessControlException", (errno.EACCES, "permission denied", f"{_WHO}: may this user do that there?")),
     ("AuthorizationException", (errno.EACCES, "this user may not use the cluster", f"{_WHO}.")),
@@ -306,7 +307,14 @@ def is_connection(cause: BaseException) -> bool:
     )
 
 
-def is_below_a_file(cause: BaseException) -> bool:
-    """Whether a part of the path is a file: nothing can be there."""
+def is_nowhere(cause: BaseException) -> bool:
+    """Whether nothing can be at the path: a part of it is a file, or HDFS takes no such name."""
     failure = read_failure(cause)
-    return failure.kind == "ParentNotDirectoryException" or "(is not a directory)" in failure.text
+    if failure.kind in ("ParentNotDirectoryException", "InvalidPathException"):
+        return True
+    return any(words in failure.text for words in NOT_A_FOLDER)
+
+
+def is_gone(cause: BaseException) -> bool:
+    """Whether a file that was being written is not there any more."""
+    return isinstance(cause, FileNotFoundError) or read_failure(cause).kind == "LeaseExpiredException"

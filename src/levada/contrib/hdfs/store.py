@@ -19,7 +19,7 @@ from levada._model.ports import Entry, Promise
 from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
 
-from .client import ask, ask_data, ask_name_node, client_for, is_below_a_file, is_connection, no_answer, not_done
+from .client import ask, ask_data, ask_name_node, client_for, is_connection, is_gone, is_nowhere, no_answer, not_done
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -69,7 +69,7 @@ class HdfsStore:
         except FileNotFoundError:
             return None
         except Exception as cause:
-            if is_below_a_file(cause):
+            if is_nowhere(cause):
                 return None
             raise no_answer(self.url(path), cause) from cause
 
@@ -88,7 +88,7 @@ class HdfsStore:
         except (TargetError, GeneratorExit):
             raise
         except Exception as cause:
-            if is_below_a_file(cause):
+            if is_nowhere(cause):
                 return
             raise no_answer(self.url(folder), cause) from cause
 
@@ -102,7 +102,7 @@ class HdfsStore:
                 raise IsADirectoryError(errno.EISDIR, "A folder of HDFS", url) from None
             raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", url) from None
         except Exception as cause:
-            if is_below_a_file(cause):
+            if is_nowhere(cause):
                 raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", url) from None
             raise no_answer(url, cause) from cause
 
@@ -116,7 +116,7 @@ class HdfsStore:
         try:
             gone = ask(client.delete, path, recursive)
         except Exception as cause:
-            if not is_below_a_file(cause):
+            if not is_nowhere(cause):
                 raise not_done(self.url(path), cause, "removed") from cause
             gone = False
         if not gone:
@@ -349,7 +349,7 @@ class HdfsPending:
         except FileExistsError:
             raise
         except Exception as cause:
-            may_be_done = isinstance(cause, FileNotFoundError) or is_connection(cause)  # the client repeats what got no answer
+            may_be_done = is_gone(cause) or is_connection(cause)  # the client repeats what got no answer
             if not (may_be_done and self._is_there(written)):
                 raise self._refused(cause) from cause
 
@@ -362,7 +362,7 @@ class HdfsPending:
         return not found.isdir and (found.length, found.modification_time) == (written.length, written.modification_time)
 
     def _refused(self, cause: Exception) -> TargetError:
-        if isinstance(cause, FileNotFoundError):
+        if is_gone(cause):
             if not self._replace and self._store.exists(self.path):
                 return target_exists(self._url)
             return TargetWriteError(
