@@ -119,7 +119,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     },
     "hdfs": {
         "namenode": Key(_text, "HOST:PORT or name service of hdfs:// paths that name none; else fs.defaultFS of the Hadoop configuration"),
-        "local_root": Key(_text, "folder that stands for the root of hdfs:// paths without a name node", is_path=True),
+        "local_root": Key(_text, "folder that stands for the root of hdfs:// paths, instead of name nodes", is_path=True),
     },
 }
 """Sections with fixed keys. ``[resources]`` (any name) and ``[params.Family]`` (any value) stand beside them."""

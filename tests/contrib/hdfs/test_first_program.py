@@ -56,8 +56,9 @@ def readings(hdfs: Cluster) -> Iterator[None]:
     HdfsTarget(f"{hdfs.url}/gauges").remove()
 
 
-def run_three(served: Served, hdfs: Cluster) -> None:
-    environ = {"HADOOP_CONF_DIR": hdfs.conf, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}{os.pathsep}{served.folder}"}
+def run_three(served: Served, **where: str) -> None:
+    """where: says to the program which name node ``/gauges`` is on."""
+    environ = {**where, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}{os.pathsep}{served.folder}"}
     words = ["run", "--scheduler", served.url, "--no-console", "--module", "noted", "RunAll"]
     for done in [ended(process, 100) for process in [served.start(*words, environ=environ) for _ in range(3)]]:
         assert done.returncode == 0, done.stdout + done.stderr
@@ -66,7 +67,7 @@ def run_three(served: Served, hdfs: Cluster) -> None:
 @pytest.mark.usefixtures("readings")
 def test_three_workers_make_each_count_once_and_find_nothing_to_do_afterwards(served: Served, hdfs: Cluster) -> None:
     before = date.today()
-    run_three(served, hdfs)
+    run_three(served, HADOOP_CONF_DIR=hdfs.conf)
 
     store = HdfsStore(hdfs.authority)
     counts = sorted(entry.name for entry in store.list("/gauges/counts"))
@@ -81,7 +82,7 @@ def test_three_workers_make_each_count_once_and_find_nothing_to_do_afterwards(se
         return
     written = [store.status(f"/gauges/counts/{name}") for name in counts]
 
-    run_three(served, hdfs)
+    run_three(served, LEVADA_HDFS__NAMENODE=hdfs.authority)
 
     assert served.ran() == ran
     again = [store.status(f"/gauges/counts/{name}") for name in counts]

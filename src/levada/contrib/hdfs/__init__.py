@@ -6,6 +6,7 @@ local folder instead, for tests and desks.
 
 from __future__ import annotations
 
+from .store import sweep
 from .target import HdfsFlagTarget, HdfsTarget
 
-__all__ = ["HdfsFlagTarget", "HdfsTarget"]
+__all__ = ["HdfsFlagTarget", "HdfsTarget", "sweep"]
