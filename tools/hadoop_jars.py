@@ -88,8 +88,10 @@ def by_pip(scratch: Path) -> None:
     with tarfile.open(archive) as tar:
         for member in tar:
             if "/deps/jars/" in member.name and member.name.endswith(".jar"):
-                member.name = os.path.basename(member.name)
-                tar.extract(member, scratch / "jars", filter="data")
+                content = tar.extractfile(member)
+                assert content is not None
+                with open(scratch / "jars" / os.path.basename(member.name), "wb") as jar:
+                    shutil.copyfileobj(content, jar)
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -147,7 +147,6 @@ class Cluster:
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.namenode.edits.noeditlogchannelflush": "true",
             "dfs.namenode.safemode.extension": "0",
-            "dfs.namenode.file.close.num-committed-allowed": "1",  # else closing a file waits half a second for the data node's report
             "dfs.heartbeat.interval": "1",
             "dfs.webhdfs.enabled": "false",
         }

@@ -136,8 +136,11 @@ def test_an_answer_that_was_lost_counts_as_what_was_done(hdfs: Cluster, home: st
     monkeypatch.setattr(store, "ask", twice)
     for mode in ("once", "replace"):
         FileTarget(f"{hdfs.url}{home}/{mode}", mode=mode).write_text("mine")
+    HdfsTarget(f"{hdfs.url}{home}/once").move(f"{hdfs.url}{home}/folder/moved")
+    HdfsTarget(f"{hdfs.url}{home}/folder").move_dir(f"{hdfs.url}{home}/other")
     monkeypatch.undo()
-    assert names(hdfs, home) == ["once", "replace"]
+    assert names(hdfs, home) == ["other", "replace"]
+    assert HdfsTarget(f"{hdfs.url}{home}/other/moved").read_text() == "mine"
 
 
 def test_a_large_file_is_read_from_any_place(hdfs: Cluster, home: str) -> None:

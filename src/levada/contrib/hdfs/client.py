@@ -137,7 +137,7 @@ def ask_name_node(authority: str, act: Callable[P, T], *arguments: P.args, **mor
     """
     until, before = _away.get(authority, (0.0, None))
     if before is not None and time.monotonic() < until:
-        raise before
+        raise before.with_traceback(None)  # else its traceback grows with each question
     try:
         return ask(act, *arguments, **more)
     except Exception as cause:
@@ -300,8 +300,13 @@ def not_done(url: str, cause: BaseException, deed: str = "written") -> TargetErr
     return error
 
 
+def may_be_done(cause: BaseException) -> bool:
+    """Whether a rename that failed may have been done: its answer was lost, and the client, which asks again, found nothing to rename."""
+    return is_gone(cause) or is_connection(cause)
+
+
 def is_connection(cause: BaseException) -> bool:
-    """Whether the deed may have been done although it failed: the answer was lost."""
+    """Whether there was no answer: what was asked may have been done."""
     return isinstance(cause, Silence) or (
         isinstance(cause, OSError) and not isinstance(cause, (FileNotFoundError, FileExistsError, IsADirectoryError))
     )

@@ -19,7 +19,7 @@ from levada._model.ports import Entry, Promise
 from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
 
-from .client import ask, ask_data, ask_name_node, client_for, is_connection, is_gone, is_nowhere, no_answer, not_done
+from .client import ask, ask_data, ask_name_node, client_for, is_connection, is_gone, is_nowhere, may_be_done, no_answer, not_done
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -65,7 +65,7 @@ class HdfsStore:
         """What the name node says of a path; None when it is absent. Raises TargetUnreachable."""
         client = self.client
         try:
-            return ask_name_node(self.authority, client.get_file_info, path)
+            return ask_name_node(self.authority, client.get_file_info, path or "/")
         except FileNotFoundError:
             return None
         except Exception as cause:
@@ -133,18 +133,27 @@ class HdfsStore:
     def move(self, path: str, new: str, *, replace: bool) -> None:
         """Give a file or folder another name, in one step; folders above are made.
 
-        Raises FileNotFoundError, or TargetExists unless ``replace``; a folder with files is never replaced.
+        Raises FileNotFoundError, or TargetExists when the name is taken; with ``replace`` a file takes its place. A folder never does.
         """
-        client = self.client
+        client, before = self.client, self.status(path)
+        if before is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", self.url(path))
         self.make_folder(new.rpartition("/")[0])
         try:
-            ask(client.rename, path, new, replace)
+            ask(client.rename, path, new, replace and not before.isdir)
         except FileExistsError:
             raise target_exists(self.url(new)) from None
-        except FileNotFoundError:
-            raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", self.url(path)) from None
         except Exception as cause:
-            raise not_done(self.url(path), cause, f"moved to {new}") from cause
+            if not (may_be_done(cause) and self.holds(new, before)):
+                raise not_done(self.url(path), cause, f"moved to {self.url(new)}") from cause
+
+    def holds(self, path: str, known: FileStatus) -> bool:
+        """Whether what stands at a path is the very thing that had this status under another name. False also when that cannot be told."""
+        try:
+            found = ask(self.client.get_file_info, path)
+        except Exception:
+            return False
+        return (found.isdir, found.length, found.modification_time) == (known.isdir, known.length, known.modification_time)
 
 
 def sweep(folder: str, key8: str, *, epoch: int | None = None) -> list[str]:
@@ -349,17 +358,8 @@ class HdfsPending:
         except FileExistsError:
             raise
         except Exception as cause:
-            may_be_done = is_gone(cause) or is_connection(cause)  # the client repeats what got no answer
-            if not (may_be_done and self._is_there(written)):
+            if not (may_be_done(cause) and self._store.holds(self.path, written)):
                 raise self._refused(cause) from cause
-
-    def _is_there(self, written: FileStatus) -> bool:
-        """Whether what stands under the target's name is the very file that we wrote."""
-        try:
-            found = ask(self._client.get_file_info, self.path)
-        except Exception:
-            return False
-        return not found.isdir and (found.length, found.modification_time) == (written.length, written.modification_time)
 
     def _refused(self, cause: Exception) -> TargetError:
         if is_gone(cause):

@@ -81,7 +81,7 @@ class HdfsTarget(FileTarget):
         store, old = self._remote()
         there, new = other._remote()
         if store.authority == there.authority:
-            store.move(old, new, replace=not raise_if_exists and not self._is_folder())
+            store.move(old, new, replace=not raise_if_exists)
         else:
             _copy(store, old, there, new, replace=not raise_if_exists)
             store.remove(old)
@@ -147,7 +147,7 @@ class HdfsTarget(FileTarget):
             if written.isdir and replace:
                 with suppress(FileNotFoundError):
                     store.remove(path, recursive=True)  # no file system of this kind exchanges folders
-            store.move(draft, path, replace=(replace or is_leftover(url)) and not written.isdir)
+            store.move(draft, path, replace=replace or is_leftover(url))
         finally:
             with suppress(Exception):  # it stays, and is never taken for the target
                 store.remove(folder, recursive=True)
@@ -158,11 +158,6 @@ class HdfsTarget(FileTarget):
     def _place(self) -> tuple[Store, str]:
         """The store, and the path that was given; a flag in it is not part of that."""
         return open_store(_full(self.url))
-
-    def _is_folder(self) -> bool:
-        store, path = self._remote()
-        found = store.status(path)
-        return found is not None and found.isdir
 
     def _local(self) -> LocalTarget | None:
         """The local file that stands for it; None where HDFS is a real one."""
