@@ -23,7 +23,7 @@ PYSPARK = "2.4.8"
 SKIPPED = 77
 
 POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>levada</groupId><artifactId>hadoop-for-tests</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>

@@ -32,14 +32,14 @@ CONNECTIONS_KEPT = 4.0  # seconds; the client keeps those to data nodes for thre
 
 # -- one client a process ----------------------------------------------------------------------
 
-_clients: dict[tuple[int, str], Client] = {}
+_clients: dict[str, Client] = {}  # by authority; a forked child begins with none
 _making = Lock()
 _data_until = 0.0  # when connections to data nodes that this process, or the one it was forked from, has used are given up
 
 
 def _forked() -> None:
-    global _making
-    _making = Lock()
+    global _making, _clients
+    _making, _clients = Lock(), {}
 
 
 if hasattr(os, "register_at_fork"):
@@ -48,12 +48,11 @@ if hasattr(os, "register_at_fork"):
 
 def client_for(authority: str) -> Client:
     """The client of this process for ``host:port``, a name service, or "" (``[hdfs] namenode``, ``fs.defaultFS``). Raises TargetError."""
-    place = (os.getpid(), authority)
-    found = _clients.get(place)
+    found = _clients.get(authority)
     if found is None:
         with _making:
-            found = _clients.get(place) or _make(authority)
-            _clients[place] = found
+            found = _clients.get(authority) or _make(authority)
+            _clients[authority] = found
     return found
 
 
@@ -93,10 +92,10 @@ def _patience() -> dict[str, str]:
 def _hadoop_says(key: str) -> bool:
     home = os.environ.get("HADOOP_HOME")
     folder = os.environ.get("HADOOP_CONF_DIR") or (f"{home}/etc/hadoop" if home else "")
-    for name in ("core-site.xml", "hdfs-site.xml"):
+    for name in ("core-site.xml", "hdfs-site.xml") if folder else ():
         try:
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                if folder and f">{key}<" in file.read():
+                if f">{key}<" in file.read():
                     return True
         except OSError:
             continue
