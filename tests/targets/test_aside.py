@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from levada.contrib.hdfs import HdfsTarget
 from levada.errors import TargetError, TargetExists, TargetWriteError
 from levada.targets import FileTarget, FolderTarget, LocalTarget, MemoryTarget, atomic, set_root
 from levada.targets.aside import carry_out, clear, planned
@@ -36,6 +37,18 @@ def test_files_folders_links_and_stores_in_folders_are_moved(tmp_path: Path) -> 
     assert [carry_out(move) for move in moves] == [True, True, True, True, False]
     assert sorted(os.listdir(tmp_path)) == ["a.txt.invalidated-3", "b.txt.invalidated-3", "link.invalidated-3", "parts.invalidated-3"]
     assert (tmp_path / "parts.invalidated-3" / "one").read_text() == "1"
+
+
+@pytest.mark.parametrize("url", ["/b.txt", "hdfs://nn/b.txt"])
+def test_a_target_of_hdfs_in_a_folder_is_moved_however_it_is_spelled(tmp_path: Path, url: str) -> None:
+    set_root("hdfs", str(tmp_path))
+    try:
+        target = HdfsTarget(url)
+        target.write_text("b")
+        assert [carry_out(move) for move in planned([target], 1)] == [True]
+    finally:
+        set_root("hdfs", None)
+    assert os.listdir(tmp_path) == ["b.txt.invalidated-1"]
 
 
 def test_what_cannot_be_moved_is_named_and_nothing_is_changed(tmp_path: Path) -> None:

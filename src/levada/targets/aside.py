@@ -47,8 +47,9 @@ def _local_path(target: Any) -> str:
     path = ""
     if isinstance(target, (LocalTarget, FolderTarget)):
         path = target.path
-    elif isinstance(target, FileTarget) and isinstance(store := target.store, LocalStore):
-        path = store.local_path(target.path)
+    elif isinstance(target, FileTarget):
+        store, place = target._resolve()
+        path = store.local_path(place) if isinstance(store, LocalStore) else ""
     if not path.rstrip("/"):
         raise TargetError(f"{target}: a {type(target).__name__} cannot be moved aside")
     return os.path.abspath(path)
