@@ -6,7 +6,20 @@ local folder instead, for tests and desks.
 
 from __future__ import annotations
 
-from .store import sweep
+from typing import TYPE_CHECKING
+
 from .target import HdfsFlagTarget, HdfsTarget
 
+if TYPE_CHECKING:
+    from .store import sweep
+
 __all__ = ["HdfsFlagTarget", "HdfsTarget", "sweep"]
+
+
+def __getattr__(name: str) -> object:
+    """What needs name nodes comes when it is first used: over a local folder, cron pays for none of it."""
+    if name != "sweep":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .store import sweep
+
+    return sweep

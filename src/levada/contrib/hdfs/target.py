@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from levada.errors import ConfigError, TargetError, TargetWriteError
-from levada.targets.atomic import before_commit, current_tag, is_leftover, temporary_name
 from levada.targets.local import LocalTarget
 from levada.targets.stores import FileTarget, LocalStore, open_store
 
@@ -127,6 +126,8 @@ class HdfsTarget(FileTarget):
 
     @contextmanager
     def _draft(self) -> Iterator[str]:
+        from levada.targets.atomic import before_commit, current_tag, is_leftover, temporary_name
+
         store, path = self._remote()
         path = path.rstrip("/")
         url, replace = store.url(path), self.mode == "replace"
