@@ -57,9 +57,15 @@ class Cluster:
             wait_for(lambda: self.listens(0))
             self.run(NAME_NODE, "-bootstrapStandby", "-nonInteractive", at=1)
             self.start_name_node(1)
-        self._start("data", DATA_NODE)
+        self.start_data_node()
         if len(self.ports) == 1:
             wait_for(self.takes_files, 90)
+
+    def start_data_node(self) -> None:
+        self._start("data", DATA_NODE)
+
+    def kill_data_node(self) -> None:
+        self._end("data")
 
     def start_name_node(self, at: int = 0) -> None:
         self._start(f"name-{at}", NAME_NODE, at=at)

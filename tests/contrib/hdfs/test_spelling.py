@@ -36,7 +36,7 @@ def test_an_address_that_answers_nothing_is_unreachable_and_the_next_question_do
     target = FileTarget("hdfs://127.0.0.1:1/a")
     with pytest.raises(TargetUnreachable, match="no connection to HDFS") as caught:
         target.exists()
-    assert "Is the name node up" in str(caught.value)
+    assert "Are the name node and the data nodes up" in str(caught.value)
     monkeypatch.setattr(client, "ask", None)  # asked no more
     with pytest.raises(TargetUnreachable, match="no connection to HDFS"):
         target.exists()

@@ -307,6 +307,27 @@ def test_a_name_node_that_dies_is_not_an_empty_one(hdfs: Cluster, home: str, mon
     assert late.read_text() == "whole"
 
 
+def test_without_a_data_node_nothing_is_half_there(hdfs: Cluster, home: str) -> None:
+    there, late = HdfsTarget(f"{hdfs.url}{home}/there"), HdfsTarget(f"{hdfs.url}{home}/late")
+    there.write_text("x")
+    try:
+        with pytest.raises(TargetWriteError, match="late: could not be written"), late.open("wb") as stream:
+            stream.write(b"half" * 1_000_000)
+            hdfs.kill_data_node()
+            stream.write(b"half" * 1_000_000)
+        assert there.exists()
+        with pytest.raises(TargetUnreachable, match="there: cannot be read: no data node gave the bytes: All DataNodes failed\n"):
+            there.read_text()
+        with pytest.raises(TargetWriteError, match="other: could not be written"):
+            HdfsTarget(f"{hdfs.url}{home}/other").write_text("x")
+    finally:
+        hdfs.start_data_node()
+    wait_until_files_are_taken(hdfs)
+    assert names(hdfs, home) == ["there"]
+    assert there.read_text() == "x"
+    late.write_text("whole")
+
+
 def wait_until_files_are_taken(hdfs: Cluster) -> None:
     from .cluster import wait_for
 

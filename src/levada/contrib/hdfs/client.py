@@ -237,7 +237,7 @@ def read_failure(cause: BaseException) -> Failure:
 
 
 def _first_line(text: str) -> str:
-    return re.split(r"\n\s*at |\\n\\tat |\n|\\n", text, maxsplit=1)[0].replace('\\"', '"').strip()
+    return re.split(r"\n\s*at |\\n\\tat |\n|\\n|: \[DatanodeInfo", text, maxsplit=1)[0].replace('\\"', '"').strip()
 
 
 _WHO = "HADOOP_USER_NAME, or the Kerberos ticket, says who asks"
@@ -260,6 +260,7 @@ _MEANINGS: tuple[tuple[str, tuple[int, str, str]], ...] = (
     ("must both be directories", (errno.EISDIR, "there is a folder of this name", "Remove it, or write elsewhere.")),
     ("non empty", (errno.ENOTEMPTY, "it is a folder with files", "Remove what is in it first, or say recursive=True.")),
     ("is not empty", (errno.ENOTEMPTY, "there is a folder of this name, with files", "Remove it, or write elsewhere.")),
+    ("All DataNodes failed", (errno.EIO, "no data node gave the bytes", "Are data nodes up? `hdfs dfsadmin -report` tells.")),
     ("could only be ", (errno.ENOSPC, "no data node takes the bytes", "Are data nodes up, with room? `hdfs dfsadmin -report` tells.")),
     ("SASLError", (errno.EACCES, "the name node did not believe who asks", f"{_TICKET}.")),
     ("GSSAPIError", (errno.EACCES, "Kerberos gave no credentials", f"{_TICKET}; libgssapi_krb5 must be installed.")),
@@ -272,18 +273,25 @@ def _meaning(failure: Failure) -> tuple[int | None, str, str]:
         if word in failure.kind or word in failure.text:
             return number, f"{what}: {failure.text}", step
     if failure.kind == "io":
-        return errno.EHOSTUNREACH, f"no connection to HDFS: {failure.text}", "Is the name node up, and its address right?"
+        return (
+            errno.EHOSTUNREACH,
+            f"no connection to HDFS: {failure.text}",
+            "Are the name node and the data nodes up, and is the address right?",
+        )
     where = "" if failure.kind in ("client", "IOException") else f"{failure.kind}: "
     return None, f"{where}{failure.text}", "The log of the name node says more."
 
 
-def no_answer(url: str, cause: BaseException) -> TargetError:
-    """The error of a question that could not be answered."""
+def no_answer(url: str, cause: BaseException, *, reading: bool = False) -> TargetError:
+    """The error of a question that could not be answered, or of bytes that were not given."""
     if isinstance(cause, TargetError):
         return cause
     _, what, step = _meaning(read_failure(cause))
     error = TargetUnreachable(url, what)
-    error.hint = f"What depends on it was not started. {step}"
+    if reading:
+        error.message, error.hint = f"{url}: cannot be read: {what}", step
+    else:
+        error.hint = f"What depends on it was not started. {step}"
     error.__cause__ = cause
     return error
 

@@ -104,7 +104,7 @@ class HdfsStore:
         except Exception as cause:
             if is_nowhere(cause):
                 raise FileNotFoundError(errno.ENOENT, "No such file in HDFS", url) from None
-            raise no_answer(url, cause) from cause
+            raise no_answer(url, cause, reading=True) from cause
 
     def put(self, path: str, *, replace: bool, durable: bool = True, tag: str = "") -> HdfsPending:
         """Begin a write; nothing is visible until its commit. Raises TargetExists when write-once and there."""
@@ -232,7 +232,7 @@ class _Reader(io.RawIOBase):
                 self._chunks = self._reader.read_range_stream(self._at, self._size - self._at)
             self._rest = memoryview(ask_data(_piece, self._chunks))
         except Exception as cause:
-            raise no_answer(self.url, cause) from cause
+            raise no_answer(self.url, cause, reading=True) from cause
         if not self._rest:
             raise TargetUnreachable(self.url, f"it ends at byte {self._at:,} of {self._size:,}")
 
@@ -359,7 +359,10 @@ class HdfsPending:
             raise
         except Exception as cause:
             if not (may_be_done(cause) and self._store.holds(self.path, written)):
-                raise self._refused(cause) from cause
+                error = self._refused(cause)
+                if is_connection(cause):
+                    error.hint = f"{error.hint} The answer to the last step was lost: the next attempt sees whether it was taken."
+                raise error from cause
 
     def _refused(self, cause: Exception) -> TargetError:
         if is_gone(cause):
@@ -369,10 +372,7 @@ class HdfsPending:
                 f"{self._url}: its temporary {self._temporary} was removed before the end",
                 hint="A newer attempt of the task, or a sweep, took this one for dead.",
             )
-        error = not_done(self._url, cause)
-        if is_connection(cause):
-            error.hint = f"{error.hint} The answer to the last step was lost: the next attempt sees whether it was taken."
-        return error
+        return not_done(self._url, cause)
 
     def _forget_earlier_attempts(self) -> None:
         """Remove what attempts before this one left here: their fences are older, so they are void."""
