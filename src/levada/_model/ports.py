@@ -27,6 +27,7 @@ class Promise(NamedTuple):
     atomic_replace: bool  # commit can replace in one step
     listing: bool  # list() answers many questions at once
     remote: bool  # a question costs a round trip
+    folders: bool = True  # exists() is true of a folder, too
 
 
 class Entry(NamedTuple):

@@ -263,16 +263,17 @@ class _Listing:
         store, folder = self.place
         bound = _bound(self.known.asked)
         try:
-            names = {entry.name for entry in islice(store.list(folder), bound + 1)}
+            folders = store.promise.folders
+            entries = list(islice(store.list(folder), bound + 1))
         except FROM_USERS:  # listing may be forbidden where questions are not: one question tells
             answer = _single(self.example)
             self.failure = answer if isinstance(answer, TargetError) else None
             self.known.again = self.known.again if self.failure else NEVER
             return
-        if len(names) > bound:
+        if len(entries) > bound:
             self.known.again = 8 * self.known.asked
         else:
-            self.known.names = names
+            self.known.names = {entry.name for entry in entries if folders or not entry.is_folder}
 
 
 def _open_questions(

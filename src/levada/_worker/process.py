@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from .._model import forks
 from .._model.status import ExitClass
 from .._model.values import NamedTuple
 from ..targets.atomic import trail
@@ -235,11 +236,12 @@ def _descendants(pid: int) -> list[int]:
 def may_fork() -> bool:
     """Whether a fork is safe: no other thread of Python exists that could hold a lock now.
 
-    Threads of libraries (BLAS) are not counted: theirs register what has to be done at a fork.
+    Threads of libraries (BLAS) are not counted: theirs register what has to be done at a fork. Those which cannot
+    live with a fork are told of by who starts them (`forks.forbid`).
     """
     import _thread
 
-    return hasattr(os, "fork") and _thread._count() == 0
+    return hasattr(os, "fork") and _thread._count() == 0 and not forks.forbidden_by()
 
 
 def forked(task_of: Callable[[int], Any], hooks: Hooks, held: int, others: Iterable[Child], also_close: Iterable[int]) -> Child:

@@ -121,6 +121,17 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "namenode": Key(_text, "HOST:PORT or name service of hdfs:// paths that name none; else fs.defaultFS of the Hadoop configuration"),
         "local_root": Key(_text, "folder that stands for the root of hdfs:// paths, instead of name nodes", is_path=True),
     },
+    "s3": {
+        "endpoint": Key(_text, "address of what speaks S3, as https://minio.example.org:9000; none: AWS_ENDPOINT_URL, or Amazon's"),
+        "region": Key(_text, "region of the buckets; none: AWS_REGION"),
+    },
+    "gs": {
+        "endpoint": Key(_text, "address of what speaks like Google Cloud Storage; none: GOOGLE_BASE_URL, or Google's"),
+    },
+    "az": {
+        "account": Key(_text, "storage account of the containers; none: AZURE_STORAGE_ACCOUNT_NAME"),
+        "endpoint": Key(_text, "address of the account's blob service; none: AZURE_ENDPOINT, or Azure's"),
+    },
 }
 """Sections with fixed keys. ``[resources]`` (any name) and ``[params.Family]`` (any value) stand beside them."""
 

@@ -1,9 +1,9 @@
 """Stores by URL: `FileTarget`, the store of local files, and how a scheme finds its store.
 
 ``hdfs://namenode/path``: scheme, authority, path; names are taken as written, without percent decoding.
-A path without a scheme and ``file://`` are local. Other schemes are registered by the code that
-brings them or found through the entry points ``levada.stores``; each yields a function that makes
-the store of one authority.
+A path without a scheme and ``file://`` are local. Our own wings stand in a table and are loaded when
+first used. Other schemes are registered by the code that brings them or found through the entry points
+``levada.stores``; each yields a function that makes the store of one authority.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 StoreFactory = Callable[[str], "Store"]
 """Makes the store of an authority: the bucket, the host, the name node; "" where there is none."""
 
-_TO_COME = frozenset({"s3", "gs", "az", "sftp", "ftp", "http", "https"})
+_TO_COME = frozenset({"sftp", "ftp", "http", "https"})
+_WINGS = {  # scheme -> module and function; a wing is known by its name alone
+    "s3": ("levada.contrib.objects", "open_s3"),
+    "gs": ("levada.contrib.objects", "open_gs"),
+    "az": ("levada.contrib.objects", "open_az"),
+    "hdfs": ("levada.contrib.hdfs.store", "open_store"),
+}
 _factories: dict[str, StoreFactory] = {}
 _roots: dict[str, str] = {}
 _open: dict[tuple[str, str], Store] = {}
@@ -161,7 +167,7 @@ def _make(url: str, scheme: str, authority: str) -> Store:
 
         store = MemoryStore()
     else:
-        store = _from_entry_point(url, scheme)(authority)
+        store = (_from_wing(scheme) if scheme in _WINGS else _from_entry_point(url, scheme))(authority)
     _open[scheme, authority] = store
     return store
 
@@ -172,6 +178,14 @@ def _configured_root(scheme: str) -> str | None:
 
     root = setting(scheme, "local_root")
     return None if root is None else str(root)
+
+
+def _from_wing(scheme: str) -> StoreFactory:
+    from importlib import import_module
+
+    module, function = _WINGS[scheme]
+    factory: StoreFactory = getattr(import_module(module), function)
+    return factory
 
 
 def _from_entry_point(url: str, scheme: str) -> StoreFactory:
@@ -187,10 +201,9 @@ def _from_entry_point(url: str, scheme: str) -> StoreFactory:
 
 
 def _install(scheme: str) -> str:
-    if scheme == "hdfs":
-        return 'pip install "levada[hdfs]". Without a cluster, `[hdfs] local_root` in levada.toml keeps its files in a local folder.'
     if scheme not in _TO_COME:
-        return "Known are plain paths, file://, memory://, hdfs:// and what packages add under the entry points `levada.stores`."
+        known = ", ".join(f"{one}://" for one in ("file", "memory", *_WINGS))
+        return f"Known are plain paths, {known} and what packages add under the entry points `levada.stores`."
     return f"A store for {scheme}:// is not part of Levada yet; a package may add one under the entry points `levada.stores`."
 
 

@@ -58,9 +58,13 @@ def run_all(suite: object) -> list[str]:
 
 
 class StoreConformance:
-    """The laws of `levada._model.ports.Store`. ``folder``: a path in the store that the checks may fill."""
+    """The laws of `levada._model.ports.Store`.
+
+    folder: a path in the store that the checks may fill. refused: hostile names that the store does not take; it must say so.
+    """
 
     folder = "conformance"
+    refused: tuple[str, ...] = ()
 
     def make_store(self) -> Store:
         """A store in which ``folder`` is absent or empty."""
@@ -174,12 +178,20 @@ class StoreConformance:
         must(not store.exists(f"{self.folder}/sub/b"), "a folder is removed with what is in it")
 
     def test_names_are_taken_as_they_are(self) -> None:
-        store = self.make_store()
-        for name in HOSTILE_NAMES:
+        store, names = self.make_store(), set(HOSTILE_NAMES).difference(self.refused)
+        for name in names:
             self._write(store, name, name.encode())
-        must(self._names(store) == set(HOSTILE_NAMES), "a listing gives names as they were written")
-        for name in HOSTILE_NAMES:
+        must(self._names(store) == names, "a listing gives names as they were written")
+        for name in names:
             must(store.exists(f"{self.folder}/{name}"), f"{name!r} exists")
+            with store.open(f"{self.folder}/{name}") as stream:
+                must(stream.read() == name.encode(), f"{name!r} is its own file")
+
+    def test_a_name_that_is_not_taken_is_refused_in_words(self) -> None:
+        store = self.make_store()
+        for name in self.refused:
+            must_raise(TargetError, lambda name=name: store.exists(f"{self.folder}/{name}"), f"{name!r} is refused")  # type: ignore[misc]  # a default, not an argument
+            must_raise(TargetError, lambda name=name: self._write(store, name, b""), f"{name!r} is not written")  # type: ignore[misc]  # the same
 
 
 class FileTargetConformance:
