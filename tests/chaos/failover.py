@@ -125,6 +125,7 @@ def _hang(pair: Pair, crowd: Crowd, result: Failovers) -> None:
     crowd.note("server-stopped")
     stopped = time.monotonic()
     old.signal(signal.SIGSTOP)
+    old.until_stopped()  # the signal is on its way when kill() returns: what it answers until then it may answer
     prober.start()
     result.hung.append(pair.swap())
     time.sleep(max(0.0, stopped + HANG - time.monotonic()))

@@ -141,6 +141,18 @@ class Node:
         """To the server."""
         os.kill(self.pid, number)
 
+    def until_stopped(self, seconds: float = 5.0) -> None:
+        """Wait until a SIGSTOP has reached all of its threads."""
+        until = time.monotonic() + seconds
+        while any(state != "T" for state in self._states()):
+            assert time.monotonic() < until, f"it does not stop: {self._states()}"
+            time.sleep(0.001)
+
+    def _states(self) -> list[str]:
+        """Of its threads, as the kernel names them."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        return [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()]
+
     def kill(self) -> None:
         """SIGKILL to it and what it is wrapped in. Harmless to repeat."""
         process, self.process = self.process, None
