@@ -44,7 +44,7 @@ def test_what_others_open_again_when_all_had_ended_stays_done(server: Server, cl
     """A group that each run wants to see done, say: the first runs to end are not to find it open again, and call it blocked."""
     client.add(0, 1, requires={0: [1]})
     finish(client)
-    client.served.conclude()
+    client.served.conclude(lambda index: index == 0)
     other = make_client()
     other.served.add(AddTasks(other.session, [TaskSpec(0, Policy("Family"))], [Growth(0, [])], reopen=True))
     assert other.served.settle(5)
@@ -52,6 +52,9 @@ def test_what_others_open_again_when_all_had_ended_stays_done(server: Server, cl
     counts = client.served.progress().counts
     assert (counts[Status.DONE], sum(counts)) == (2, 2)
     assert list(client.served.having(Status.WAITING, Status.READY)) == []
+    client.served.conclude(lambda index: False)
+    assert list(client.served.having(Status.WAITING, Status.READY)) == [0]
+    assert client.served.progress().counts[Status.DONE] == 1
 
 
 def test_a_plan_is_sent_in_slices_with_each_policy_once(server: Server, client: Client) -> None:

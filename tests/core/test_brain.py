@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from levada._core import Brain
+from levada._core import Brain, laws
 from levada._core import changes as ch
 from levada._core.ready import SLACK as QUEUE_SLACK
 from levada._core.timers import SLACK, Timers
@@ -762,3 +762,46 @@ def test_a_priority_below_0_comes_back_with_the_end_of_what_kept_it_at_0(end: st
         house.do(m.Bye(SessionId("b")))
         assert house.do(m.Forget([2])) == [2]
     assert house.brain.state.priority == {1: -2}
+
+
+def test_the_place_of_a_forgotten_task_brings_nobody_into_its_batch() -> None:
+    """Its entry in the queue is stale; the next task in its place may have another policy, in the same group."""
+    batched, plain = Policy("Batched", batch_limit=5, module="app"), Policy("Plain", resources=(("gpu", 1),), module="app")
+    brain = Brain(lease=10.0)
+    brain.handle(m.AddTasks("a", [TaskSpec(index, batched, 0, "g") for index in range(4)], [Growth(index, []) for index in range(4)]), 1.0)
+    brain.handle(m.Bye("a"), 2.0)
+    brain.handle(m.Forget([0]), 3.0)
+    brain.handle(m.AddTasks("b", [TaskSpec(0, plain)], [Growth(0, [])]), 4.0)
+    brain.handle(m.Bye("b"), 4.5)
+    brain.handle(m.SetResource("gpu", 0), 4.7)
+    brain.handle(m.Hello("w", ("app",)), 5.0)
+    (grant,) = brain.handle(m.Sync("w", room=5), 6.0)[1].granted
+    assert (grant.index, [one.index for one in grant.batch]) == (1, [2, 3])
+
+
+def test_a_line_whose_head_was_forgotten_moves_on() -> None:
+    held, plain = Policy("Held", resources=(("db", 1),), module="app"), Policy("Plain", module="lib")
+    brain = Brain(lease=10.0)
+    brain.handle(m.AddTasks("a", [TaskSpec(0, held), TaskSpec(1, held)], [Growth(0, []), Growth(1, [])]), 1.0)
+    brain.handle(m.Bye("a"), 2.0)
+    brain.handle(m.Forget([0]), 3.0)
+    brain.handle(m.AddTasks("b", [TaskSpec(0, plain)], []), 4.0)
+    brain.handle(m.Hello("w", ("app",)), 5.0)
+    assert [grant.index for grant in brain.handle(m.Sync("w", room=5), 6.0)[1].granted] == [1]
+    assert list(laws.check(brain)) == []
+
+
+def test_attempts_that_sleep_for_what_failed_move_nothing_and_for_what_runs_elsewhere_they_do() -> None:
+    """Each of two workers would take the other's sleeper for somebody at work."""
+    policy, brain = Policy("Task", retry=Retry(attempts=1)), Brain(lease=60.0)
+    for name in ("one", "two"):
+        brain.handle(m.AddTasks(name, [TaskSpec(index, policy) for index in range(4)], [Growth(index, []) for index in range(4)]), 0.0)
+    held = {name: brain.handle(m.Sync(name, room=1), 0.0)[1].granted[0] for name in ("one", "two")}
+    for grant, need in ((held["one"], 2), (held["two"], 3)):
+        name = next(name for name, one in held.items() if one is grant)
+        brain.handle(m.Sync(name, suspended=[m.Suspended(grant.index, grant.fence, [need])]), 0.0)
+    for _ in range(2):
+        grant = brain.handle(m.Sync("one", room=1), 0.0)[1].granted[0]
+        assert brain.outlook("two")[1] > 1
+        brain.handle(m.Sync("one", failed=[m.Failed(grant.index, grant.fence, ExitClass.USER, ("ValueError",))]), 0.0)
+    assert brain.outlook("one") == brain.outlook("two") == (2, 0)

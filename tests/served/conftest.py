@@ -90,6 +90,21 @@ class Behind(lv.Task):
     def output(self):
         return lv.LocalTarget("behind.txt")
 
+class Doomed(lv.Task):
+    """Asks, when it runs, for what cannot be made."""
+    number: int
+    retry = lv.Retry(attempts=1)
+    def output(self):
+        return lv.LocalTarget(f"doomed-{self.number}.txt")
+    def run(self):
+        time.sleep(0.3)
+        yield Broken()
+        self.output().write_text("never")
+
+class TwoDoomed(lv.WrapperTask):
+    def requires(self):
+        return [Doomed(number=1), Doomed(number=2)]
+
 class Secret(lv.Task):
     password: str = lv.param(secret=True)
     retry = lv.Retry(attempts=2, first=0.05)

@@ -86,6 +86,12 @@ def test_failures_are_told_with_what_they_hold_up_here_and_in_the_next_run(serve
     assert Counter(name for name, _ in served.ran())["broken"] == 2
 
 
+def test_two_runs_whose_attempts_sleep_for_what_cannot_be_made_do_not_wait_for_each_other(served: Served) -> None:
+    runs = [served.start_task("--json", "TwoDoomed") for _ in range(2)]
+    results = [ended(run) for run in runs]
+    assert [each.returncode for each in results] == [1, 1], [each.stderr for each in results]
+
+
 def test_missing_data_of_others_ends_a_run_with_3(served: Served) -> None:
     (served.folder / "drop" / "2013-01-20.txt").unlink()
     result = served.run_task("RunAll", "--pause", "0")

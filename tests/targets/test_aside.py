@@ -110,3 +110,23 @@ def test_what_cannot_be_removed_is_told_before_anything_is_moved(tmp_path: Path,
     with pytest.raises(TargetError, match="cannot be removed"):
         clear(planned([LocalTarget(tmp_path / "a")], 1), KEY8)
     pending.abort()
+
+
+def test_a_slower_second_one_does_not_take_what_was_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had seen that the other one had moved the output, and then waited until the next attempt had made it again."""
+    out = tmp_path / "out"
+    out.write_text("old")
+    (move,) = planned([LocalTarget(out)], 1)
+    os.link(out, move.aside)  # the first one has come so far
+    rename = os.rename
+
+    def late(source: str, target: str) -> None:
+        out.unlink()
+        out.write_text("new")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    with pytest.raises(TargetError, match="made again meanwhile"):
+        carry_out(move)
+    assert (out.read_text(), Path(move.aside).read_text()) == ("new", "old")
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.invalidated-1"]

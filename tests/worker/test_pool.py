@@ -383,6 +383,19 @@ def test_close_leaves_no_process(make: Make) -> None:
     pool.close(0.0)
 
 
+def test_who_is_told_again_and_again_to_stop_and_does_not_is_killed_at_its_time(make: Make) -> None:
+    """A run that drains says it each round, a server with each answer."""
+    tasks = [Odd(kind="ignores SIGTERM")]
+    pool = make(1, tasks, kill_after=0.3)
+    pool.start(jobs(tasks))
+    collected: list[Any] = pool.collect(0.3)
+    until = time.monotonic() + 10.0
+    while not collected and time.monotonic() < until:
+        assert pool.cancel(0) or collected
+        collected = pool.collect(0.05)
+    assert [one.exit for one in collected] == [ExitClass.CANCELLED]
+
+
 @pytest.mark.parametrize("kind", ["leaves a program", "leaves a daemon"])
 def test_what_a_task_left_running_is_left_alone_and_not_waited_for(make: Make, kind: str, tmp_path: Path) -> None:
     """It may be a daemon. Our own processes are gone all the same, though the daemon holds their descriptors."""

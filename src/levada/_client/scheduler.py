@@ -123,7 +123,7 @@ class Served:
         self._elsewhere = 0
         self.paused = False  # as ``progress`` found it last: the server grants nothing
         self._unfinished = self._active = 0
-        self._concluded = False
+        self._is_made: Callable[[Index], bool] | None = None  # see conclude
         self._asked_for = 0  # room of the last question
         self._known = True  # the last answer told how things stand after all that we have said
         self._clear_reports()
@@ -477,6 +477,7 @@ class Served:
                 self.told[index] = Told(status, row.reason, row.retry_in)
             elif not self._still_done(index):
                 gone.append(index)
+                self._count(index, Status.WAITING)
         if gone:
             specs = [TaskSpec(index, self._policies[index], *self._odd.get(index, (0, None))) for index in gone]
             self.add(AddTasks(self.session, specs, [], 0, reopen=True))
@@ -562,9 +563,12 @@ class Served:
 
     # -- the port: how things stand
 
-    def conclude(self) -> None:
-        """All that this session wants has come to an end, it was told: what others open again from now on, for themselves, stays done."""
-        self._concluded = True
+    def conclude(self, is_made: Callable[[Index], bool]) -> None:
+        """All that this session wants has come to an end, it was told.
+
+        What others open again from now on, for themselves, counts as done where ``is_made`` says that it stands as it should.
+        """
+        self._is_made = is_made
 
     def progress(self) -> Progress:
         """Counters of this session's tasks: the server's, at most a second old; ours where it is away. Families by ours."""
@@ -580,11 +584,12 @@ class Served:
         counts = self._counts
         if counts is None or self._link.away:
             counts = tuple(map(sum, zip(*self._families.values(), strict=True))) if self._families else (0,) * len(Status)
-        if self._concluded:
-            counts = tuple(
-                sum(map(counts.__getitem__, (Status.DONE, *UNFINISHED))) if status is Status.DONE else 0 if status in UNFINISHED else count
-                for status, count in zip(Status, counts, strict=True)
-            )
+        if self._is_made is not None:
+            now = [0] * len(Status)
+            for index in self.having(*(status for status in Status if status is not Status.DONE)):
+                now[self._standings[index].status] += 1
+            now[Status.DONE] = sum(counts) - sum(now)
+            counts = tuple(now)
         return Progress(counts, {family: tuple(row) for family, row in self._families.items()}, self._complete)
 
     def _asked_in_flight(self) -> int:
@@ -621,9 +626,13 @@ class Served:
 
     def having(self, *statuses: Status) -> Iterable[Index]:
         """This session's tasks in one of these statuses, a page at a time. Raises ServerUnreachable."""
-        if self._concluded:
-            statuses = tuple(status for status in statuses if status not in UNFINISHED)
-        after: str | None = "" if statuses else None
+        made = self._is_made
+        for index in self._having(*statuses):
+            if made is None or self._standings[index].status not in UNFINISHED or not made(index):
+                yield index
+
+    def _having(self, *statuses: Status) -> Iterable[Index]:
+        after: str | None = ""
         while after is not None:
             page = self._standing(statuses=[str(status) for status in statuses], after=after)
             for row in page.tasks:

@@ -136,6 +136,7 @@ def _forgotten(state: State, change: ch.Forgotten) -> None:
         state.next_floor = max(state.next_floor, state.number[index])
         state.status[index], state.unmet[index], state.fence_epoch[index] = FREE, 0, 0
         state.free[index] = None
+    ready.purge(state, frozenset(change.tasks))
     state.free_empty_groups(sorted({state.group[index] for index in change.tasks}))
     touched = state.edges.forget(change.tasks)
     if state.priority or state.own_priority:

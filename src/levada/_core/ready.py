@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from _heapq import heappop, heappush  # the C part alone: a run pays for each module that it loads
 from collections.abc import Sequence
+from typing import Any
 
 from .._model.spec import Index
 from .._model.status import Status
@@ -78,6 +79,26 @@ def _rebuild(state: State, group: Group) -> None:
     group.heads.clear()
     for resources in list(group.lines):
         _refill(state, group, resources, None)
+
+
+def purge(state: State, gone: frozenset[Index]) -> None:
+    """Take entries of forgotten tasks out of lines and batches: their places may be given to tasks of another policy.
+
+    Also where a task only was before it moved on. A stale entry in the front is dropped when it comes up, whatever its place holds.
+    """
+    low, high = min(gone), max(gone)
+    for group in state.groups:
+        if (group.lines or group.batches) and group.low <= high and low <= group.high:
+            for heaps in (group.lines, group.batches):
+                _purge(heaps, gone)
+            _rebuild(state, group)
+
+
+def _purge(heaps: dict[Any, list[int]], gone: frozenset[Index]) -> None:
+    for name in list(heaps):
+        heaps[name][:] = sorted(key for key in heaps[name] if key & INDEX_MASK not in gone)
+        if not heaps[name]:
+            del heaps[name]
 
 
 def wake(state: State, resource: str) -> None:

@@ -54,7 +54,30 @@ def outlook(state: State, name: SessionId) -> tuple[int, int]:
     active = counts[READY] + counts[RUNNING] + counts[RETRYING]
     if state.parked and active == counts[READY] and all(_is_stuck(state, group) for group in _groups(state, name)):
         return counts[WAITING] + active, 0
+    if state.suspended and 0 < active <= len(state.suspended) and _sleeps_for_good(state, set(state.sessions[name].groups), active):
+        return counts[WAITING] + active, 0
     return counts[WAITING] + active, active
+
+
+def _sleeps_for_good(state: State, groups: set[int], active: int) -> bool:
+    """Whether all that is active sleeps, and nothing that it sleeps for, however far, can move. Looks at LOOKED_AT requirements."""
+    sleepers = [index for index in state.suspended if state.group[index] in groups and state.unmet[index]]
+    if len(sleepers) < active:
+        return False
+    seen, stack, looked = set(sleepers), sleepers, 0
+    while stack:
+        for required in state.edges.requirements(stack.pop()):
+            status = state.status[required]
+            if status == Status.DONE or required in seen:
+                continue
+            looked += 1
+            awake = status == RUNNING and not (required in state.suspended and state.unmet[required])
+            if awake or status in (READY, RETRYING) or required in state.open or looked > LOOKED_AT:
+                return False
+            seen.add(required)
+            if status in (WAITING, RUNNING):
+                stack.append(required)
+    return True
 
 
 def _groups(state: State, name: SessionId) -> list[Group]:

@@ -395,7 +395,7 @@ class Host:
     def _turn(self) -> None:
         """Do what can be done now: a drain, or, while a commit is on its way, what needs none."""
         self._scheduled = False
-        if self.failed is not None:
+        if self.failed is not None or self._closed.is_set():
             return
         if self._is_slow and (self._parked or self.brain.state.until) and self._loop is not None:
             self._is_slow = False

@@ -435,6 +435,8 @@ class Processes:
             seq = child.running()
         if seq is None or child.jobs[seq].index != index:
             return False  # it has just ended
+        if not kill and child.stop is not None and child.stop.seq == seq:
+            return True  # it was told, and is killed at its time, however often it is told again
         self._stop(child, seq, ExitClass.CANCELLED, "cancelled", 0.0 if kill else self._kill_after)
         if kill:
             child.kill()

@@ -138,6 +138,8 @@ class Together(Runner):
         """Take back what was counted as made here, and was reported too late."""
         for index in self.scheduler.refused():
             self.lost += 1
+            self._make_room()
+            self._seen[index] = 0
             family = self._made.pop(index, None)
             if family is not None:
                 self.done -= 1
@@ -311,8 +313,13 @@ class Together(Runner):
         if super()._last_look() or self._roots_again() or self._adopt_complete():
             return True
         if not self.scheduler.unfinished:
-            self.scheduler.conclude()
+            self.scheduler.conclude(self._is_made)
         return False
+
+    def _is_made(self, index: Index) -> bool:
+        """Whether what others opened again stands as this run wants it: a group is its tasks, and the others are looked at."""
+        kind, task = self.discovery.kinds[index], self.discovery.tasks[index]
+        return kind == GATE or (kind != BLIND and task is not None and are_complete([task])[0])
 
     def _adopt_complete(self) -> bool:
         """Whether the server waits for what is complete here, and was told so.

@@ -105,10 +105,34 @@ def carry_out(move: Move) -> bool:
                 raise atomic.target_exists(move.aside)
             os.rename(move.path, move.aside)
         else:
-            atomic.publish(move.path, move.aside, replace=False)
+            _move_file(move.path, move.aside)
         atomic.sync_folder(os.path.dirname(move.path))
     except FileNotFoundError:
         return False
     except OSError as cause:
         raise atomic.write_error(move.aside, cause) from cause
     return True
+
+
+def _move_file(path: str, aside: str) -> None:
+    """Two may do this at once, and the slower one must not take what was made anew since: what goes is looked at once it has gone."""
+    try:
+        os.link(path, aside)
+    except FileExistsError:
+        if not os.path.samestat(os.lstat(path), os.lstat(aside)):
+            raise atomic.target_exists(aside) from None
+    except OSError as cause:
+        if cause.errno not in atomic._NO_LINKS:
+            raise
+        if _stands(aside):
+            raise atomic.target_exists(aside) from None
+        os.rename(path, aside)
+        return
+    private = os.path.join(os.path.dirname(path), f".levada-aside-{os.urandom(8).hex()}")
+    os.rename(path, private)
+    if os.path.samestat(os.lstat(private), os.lstat(aside)):
+        os.unlink(private)
+        return
+    os.link(private, path)
+    os.unlink(private)
+    raise TargetError(f"{path}: was made again meanwhile, and stays", hint=f"What was there before is {aside}.")
