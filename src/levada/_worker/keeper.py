@@ -357,7 +357,10 @@ class Judge:
         if group == self._worker:
             others = [one for one in procfs.descendants(group) if one.pid != os.getpid()]
             _signal_all(others, signal.SIGSTOP)
-            _say(f"the server does not answer ({self._asking.trouble or 'no answer yet'}): stopped until it does (process {group})")
+            _say(
+                f"{self._asking.trouble or 'the server has not answered yet'}: stopped until it does; signals wait until then, too, "
+                f"only kill -9 {group} ends it"
+            )
         self._frozen[group] = others
         with self._asking.lock:
             for slot in slots:

@@ -85,6 +85,8 @@ def _restore(parsed: Parsed, environ: Mapping[str, str]) -> int:
     from .._server.offline import restore
 
     backup, store = parsed.words[1], _store(parsed, environ)
+    if not os.path.exists(backup):
+        raise UsageError(f"there is no file {backup}", hint="Name a backup that `levada backup create` made.")
     restore(backup, store)
     shown = store.rpartition("@")[2]
     return _told(parsed, {"store": shown}, f"{escape(shown)} stands as it stood in {escape(backup)}; start the server on it")

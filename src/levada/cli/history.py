@@ -123,7 +123,7 @@ def _by_family(newest_first: Sequence[Attempt]) -> list[tuple[str, int, int, flo
 
 def _run_row(run: Any) -> tuple[object, ...]:
     took = "" if run.seconds is None else duration(run.seconds)
-    return when(run.started), run.wanted, _run_status(run), took, run.done or 0, run.failed or 0
+    return when(run.started), run.wanted, _run_status(run), took, *("" if number is None else number for number in (run.done, run.failed))
 
 
 def _run_status(run: Any) -> str:

@@ -26,7 +26,10 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
     "priority": _ONE,
 }
 _VERBS = {"cancel": "cancelled", "retry": "set going again", "forgive": "forgiven", "invalidate": "to be made again", "done": "done"}
-OUTPUTS = "Outputs stay where they are: remove or move them too (--move-aside), else whoever looks next finds the task complete."
+OUTPUTS = (
+    "Outputs stay where they are: remove or move them by hand now, else whoever looks next finds the task complete. "
+    "(--move-aside does both at once.)"
+)
 INLINE = "Where it runs in the worker's own thread (inline) it ends by itself, or when its lease is over."
 
 

@@ -146,7 +146,7 @@ def status(remote: Remote, parsed: Parsed) -> int:
     state = "paused: nothing is granted" if seen["paused"] else "running"
     print(f"{remote.where}: {state}; levada {escape(seen['server'])}, epoch {seen['epoch']}, up for {duration(seen['uptime'])}")
     known = sum(seen["counts"].values())
-    print(f"{count(seen['sessions'], 'worker')}, {count(known, 'task')}, {seen['complete']:,} more found complete\n")
+    print(f"{count(seen['sessions'], 'worker')}, {count(known, 'task')}\n")
     head = [name for name, number in seen["counts"].items() if number]
     if rows:
         print("\n".join(table([(row["family"], *(row["counts"].get(name, 0) for name in head)) for row in rows], ("family", *head))))

@@ -75,7 +75,7 @@ def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Map
     from .._run import Options
     from .._served import assist
     from .logs import set_up
-    from .text import say
+    from .text import count, say
 
     set_up(str(settings.get("run", "log_level", "warning")), as_json=parsed.flag("log_json"))
     options = Options(
@@ -88,7 +88,7 @@ def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Map
         cut_off=cast("str | None", settings.get("run", "cut_off")),
         patience=cast("float | None", settings.get("run", "patience")),
     )
-    say(f"levada: a worker for tasks of {', '.join(modules)}, with {options.workers} slots, of the server at {options.scheduler}")
+    say(f"levada: a worker for tasks of {', '.join(modules)}, with {count(options.workers, 'slot')}, of the server at {options.scheduler}")
     return assist(modules, options)
 
 
