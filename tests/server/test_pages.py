@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,17 @@ def test_workers_are_told_with_what_they_run(house: Served) -> None:
     assert (rows[S1].running, rows[S2].running) == (2, 0)
     assert (rows[S2].modules, rows[S1].host, rows[S1].pid, rows[S1].draining) == (["flights"], "w.example", 7, False)
     assert 0 <= rows[S1].silent < 10
+
+
+def test_workers_of_whom_nothing_was_heard_for_a_lease_are_told_apart(tmp_path: Path) -> None:
+    """They have died, or their network has; they stay known for days, as they may come back."""
+    with served("memory", tmp_path, lease=1.0) as house:
+        house.hello(S1)
+        time.sleep(1.2)
+        house.hello(S2)
+        seen = house.ask(o.Overview())
+        assert (seen.sessions, seen.gone) == (2, 1)
+        assert [(row.session, row.gone) for row in house.ask(o.Workers()).workers] == [(S1, True), (S2, False)]
 
 
 def test_resources_tell_how_many_tasks_wait_for_them(house: Served) -> None:

@@ -9,7 +9,7 @@ import re
 from binascii import hexlify, unhexlify
 from collections.abc import Callable, Iterable, Sequence
 from shlex import quote
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from .._core import views
 from .._core.state import DEFAULT_TOTAL
@@ -25,6 +25,10 @@ from ..errors import headline
 from .desk import Desk
 from .finding import LOOKED_AT, first_after, following, number_of, place, search, standing, wanted
 from .http.port import Call
+from .members import Member
+
+if TYPE_CHECKING:
+    from .host import Host
 
 Done = Answer | bytes | None
 
@@ -50,7 +54,13 @@ def overview(desk: Desk, call: Call) -> Done:
         complete=state.complete,
         families=len(state.families),
         sessions=len(host.members),
+        gone=sum(_silent(host, member) > host.rules.lease for member in host.members.values()),
     )
+
+
+def _silent(host: Host, member: Member) -> float:
+    """Seconds since something was heard of a session; since the server's start at most."""
+    return 0.0 if member.call is not None else max(0.0, host.clock() - member.seen)
 
 
 def families(desk: Desk, call: Call) -> Done:
@@ -70,12 +80,12 @@ def workers(desk: Desk, call: Call) -> Done:
     """Sessions by id."""
     asked, host, state = cast("o.Workers", call.request), desk.host, desk.host.brain.state
     names = first_after(host.members, asked.after, asked.limit)
-    running, now = views.running(state), host.clock()
+    running = views.running(state)
     rows = []
     for name in names:
         member = host.members[SessionId(name)]
         about: dict[str, Any] = member.about
-        session = state.sessions.get(member.id)
+        session, silent = state.sessions.get(member.id), _silent(host, member)
         rows.append(
             o.WorkerRow(
                 session=name,
@@ -85,7 +95,8 @@ def workers(desk: Desk, call: Call) -> Done:
                 code=about.get("code", ""),
                 modules=list(about.get("modules", ()))[:OFFERED],
                 running=running.get(member.id, 0),
-                silent=0.0 if member.call is not None else max(0.0, now - member.seen),
+                silent=silent,
+                gone=silent > host.rules.lease,
                 draining=session is not None and session.draining,
             )
         )

@@ -28,9 +28,10 @@ class OverviewAnswer(Answer, frozen=True):
     uptime: float  # seconds
     paused: bool
     counts: dict[str, int]  # by status
-    complete: int  # found complete while planning
+    complete: int  # found complete while planning, in all runs together
     families: int
     sessions: int
+    gone: int = 0  # of them: nothing was heard for longer than a lease
 
 
 class Families(Request, frozen=True):
@@ -310,8 +311,9 @@ class WorkerRow(Answer, frozen=True):
     code: str
     modules: list[str]
     running: int
-    silent: float  # seconds since it was heard
+    silent: float  # seconds since it was heard, or since the server started
     draining: bool
+    gone: bool = False  # silent for longer than a lease: it has died, or its network has
 
 
 class WorkersAnswer(Answer, frozen=True):

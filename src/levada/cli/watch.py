@@ -92,7 +92,8 @@ def workers(remote: Remote, parsed: Parsed) -> int:
         print(f"no worker is known ({remote.where})")
         return exit_codes.OK
     lines = sorted(
-        (row["host"], row["pid"], row["session"][:12], row["running"], duration(row["silent"]), "draining" if row["draining"] else "",
+        (row["host"], row["pid"], row["session"][:12], row["running"], duration(row["silent"]),
+         "gone" if row["gone"] else "draining" if row["draining"] else "",
          ", ".join(row["modules"]))
         for row in rows
     )  # fmt: skip
@@ -146,7 +147,8 @@ def status(remote: Remote, parsed: Parsed) -> int:
     state = "paused: nothing is granted" if seen["paused"] else "running"
     print(f"{remote.where}: {state}; levada {escape(seen['server'])}, epoch {seen['epoch']}, up for {duration(seen['uptime'])}")
     known = sum(seen["counts"].values())
-    print(f"{count(seen['sessions'], 'worker')}, {count(known, 'task')}\n")
+    gone = f" ({seen['gone']:,} more not heard of for a lease)" if seen["gone"] else ""
+    print(f"{count(seen['sessions'] - seen['gone'], 'worker')}{gone}, {count(known, 'task')}\n")
     head = [name for name, number in seen["counts"].items() if number]
     if rows:
         print("\n".join(table([(row["family"], *(row["counts"].get(name, 0) for name in head)) for row in rows], ("family", *head))))
