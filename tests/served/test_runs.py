@@ -92,6 +92,16 @@ def test_two_runs_whose_attempts_sleep_for_what_cannot_be_made_do_not_wait_for_e
     assert [each.returncode for each in results] == [1, 1], [each.stderr for each in results]
 
 
+def test_why_believes_the_files_where_the_server_has_a_task_as_done(served: Served) -> None:
+    assert served.run_task("Counted", "--day", "2013-01-20", "--window", "3").returncode == 0
+    words = ("why", "--module", "flow", "--scheduler", served.url, "Counted", "--day", "2013-01-20", "--window", "3")
+    assert "It was done." in served.run(*words).stdout
+    (served.folder / "counts" / "2013-01-20-3.txt").unlink()
+    said = served.run(*words).stdout
+    assert "a run makes it again" in said
+    assert "It was done." not in said
+
+
 def test_missing_data_of_others_ends_a_run_with_3(served: Served) -> None:
     (served.folder / "drop" / "2013-01-20.txt").unlink()
     result = served.run_task("RunAll", "--pause", "0")

@@ -298,7 +298,7 @@ def _ends(desk: Desk, index: Index) -> str:
         return "Tasks wait for each other, or more are in between than are looked at: ask for the last one of these."
     return {
         Status.RETRYING: f"It runs again by itself when that time is over; `levada log {key}` shows what went wrong.",
-        Status.DONE: "It is done.",
+        Status.DONE: "It was done.",
         Status.FAILED: f"Mend the cause, then `levada retry {key}`; `levada log {key}` shows the error.",
         Status.DISABLED: f"Mend the cause, then `levada forgive {key}`; `levada log {key}` shows the error.",
         Status.CANCELLED: f"`levada retry {key}` sets it going again.",
