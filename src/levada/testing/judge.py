@@ -46,7 +46,7 @@ class Judge:
         self.done: set[Index] = set()
         self.invalidated: dict[Index, float] = {}
         self.asleep: set[Index] = set()
-        self.crew: dict[Index, Index] = {}  # running in a batch -> its leader
+        self.crew: dict[Index, tuple[Index, Fence]] = {}  # running in a batch -> its leader then, who may be alone by now
         self.attempts: dict[Index, int] = defaultdict(int)
         self.failures: dict[Index, int] = defaultdict(int)
         self.not_before: dict[Index, float] = {}
@@ -183,7 +183,7 @@ class Judge:
         """Resources in use: never more than there is, but for a total that was lowered under them."""
         used: dict[str, int] = defaultdict(int)
         holding = [index for index, status in enumerate(after) if status == Status.RUNNING and index not in self.asleep]
-        for index in {self.crew.get(index, index) for index in holding}:
+        for index, _ in {self.crew.get(index, (index, None)) for index in holding}:
             for name, amount in self.specs[index].policy.resources:
                 used[name] += amount
         for name, amount in used.items():
@@ -312,7 +312,7 @@ class Judge:
         limit = leader.policy.batch_limit
         self._demand(len(grant.batch) < limit, f"{1 + len(grant.batch)} tasks in a batch of {limit}")
         if grant.batch:
-            self.crew.update({one.index: grant.index for one in (grant, *grant.batch)})
+            self.crew.update({one.index: (grant.index, grant.fence) for one in (grant, *grant.batch)})
 
     def _nothing_left_undone(self, command: m.Sync, reply: m.SyncReply, after: bytes) -> None:
         """No task that could have been given was kept back, and none was passed over by a less urgent one."""
