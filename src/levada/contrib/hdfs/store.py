@@ -18,11 +18,12 @@ from typing import IO, TYPE_CHECKING
 from levada._model.ports import Entry, Promise
 from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
+from levada.targets.pieces import PieceReader
 
 from .client import ask, ask_data, ask_name_node, client_for, is_connection, is_gone, is_nowhere, may_be_done, no_answer, not_done
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
     from hdfs_native import Client, FileReader, FileStatus, FileWriter
 
 PAGE = 1000  # entries of a listing that are asked for together, as many as a name node gives at once
@@ -191,50 +192,27 @@ def target_exists(url: str) -> TargetExists:
 # -- reading -----------------------------------------------------------------------------------
 
 
-class _Reader(io.RawIOBase):
+class _Reader(PieceReader):
     """The bytes of a file, from its data nodes, from a position on."""
 
     def __init__(self, url: str, reader: FileReader) -> None:
-        self.url, self._reader, self._size, self._at = url, reader, len(reader), 0
+        super().__init__(url, len(reader))
+        self._reader = reader
         self._chunks: Iterator[bytes] | None = None
-        self._rest = memoryview(b"")
 
-    def readable(self) -> bool:
-        return True
+    def _begin(self) -> None:
+        self._chunks = None
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise OSError(errno.EINVAL, "a position before the beginning", self.url)
-        if start + offset != self._at:
-            self._at, self._chunks, self._rest = start + offset, None, memoryview(b"")
-        return self._at
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        if not self._rest and self._at < self._size:
-            self._fetch()
-        target = memoryview(buffer).cast("B")
-        count = min(len(target), len(self._rest))
-        target[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        self._at += count
-        return count
-
-    def _fetch(self) -> None:
+    def _next(self) -> memoryview:
         try:
             if self._chunks is None:
                 self._chunks = self._reader.read_range_stream(self._at, self._size - self._at)
-            self._rest = memoryview(ask_data(_piece, self._chunks))
+            piece = ask_data(_piece, self._chunks)
         except Exception as cause:
-            raise no_answer(self.url, cause, reading=True) from cause
-        if not self._rest:
-            raise TargetUnreachable(self.url, f"it ends at byte {self._at:,} of {self._size:,}")
+            raise no_answer(self._url, cause, reading=True) from cause
+        if not piece:
+            raise TargetUnreachable(self._url, f"it ends at byte {self._at:,} of {self._size:,}")
+        return memoryview(piece)
 
 
 def _piece(chunks: Iterator[bytes]) -> bytes:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
 from levada.errors import TargetError
+from levada.targets.pieces import PieceReader
 
 from .troubles import next_step, words
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
     from obstore import GetOptions
 
     from .clients import Client
@@ -25,44 +25,16 @@ def reading(client: Client, key: str, url: str) -> IO[bytes]:
     return io.BufferedReader(_Raw(client, key, url, found.meta["size"], found.meta["e_tag"], iter(found.stream(_CHUNK))), _CHUNK)
 
 
-class _Raw(io.RawIOBase):
+class _Raw(PieceReader):
     """The object as it was when it was opened: one that was replaced meanwhile is not read on."""
 
     def __init__(self, client: Client, key: str, url: str, size: int, e_tag: str | None, chunks: Iterator[bytes]) -> None:
-        super().__init__()
-        self._client, self._key, self._url, self._size, self._e_tag = client, key, url, size, e_tag
+        super().__init__(url, size)
+        self._client, self._key, self._e_tag = client, key, e_tag
         self._chunks: Iterator[bytes] | None = chunks
-        self._rest = memoryview(b"")
-        self._at = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        to = offset + (0, self._at, self._size)[whence]
-        if to < 0:
-            raise ValueError(f"a place before the beginning: {to}")
-        if to != self._at:
-            self._at, self._chunks, self._rest = to, None, memoryview(b"")
-        return to
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        if self._at >= self._size:
-            return 0
-        if not self._rest:
-            self._rest = self._next()
-        into = memoryview(buffer).cast("B")
-        count = min(len(into), len(self._rest))
-        into[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        self._at += count
-        return count
+    def _begin(self) -> None:
+        self._chunks = None
 
     def _next(self) -> memoryview:
         try:
