@@ -122,6 +122,33 @@ class UsageError(LevadaError):
     code = "usage"
 
 
+# -- hand-over ---------------------------------------------------------------------------------
+
+
+class EngineError(LevadaError):
+    """An engine that runs jobs elsewhere could not be used."""
+
+    code = "engine"
+
+
+class EngineUnreachable(EngineError):
+    """An engine did not answer: nothing is known of the job. Never means that the job failed."""
+
+    code = "engine-unreachable"
+
+
+class JobRefused(EngineError):
+    """An engine will not take a job as it is described; another try would end alike."""
+
+    code = "job-refused"
+
+
+class JobFailed(EngineError):
+    """A job ended without success; ``state``, ``exit`` (None: not known) and the tail of its log say how."""
+
+    code = "job-failed"
+
+
 # -- targets -----------------------------------------------------------------------------------
 
 
