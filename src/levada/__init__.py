@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._run import run as run
     from .contrib import hdfs as hdfs
     from .errors import LevadaError as LevadaError
+    from .handover.task import JobTask as JobTask
     from .inherit import copies as copies
     from .inherit import inherits as inherits
     from .inherit import requires as requires
@@ -53,6 +54,7 @@ _HOMES = {
     "auto_namespace": "task",
     "externalize": "task",
     "flatten": "task",
+    "JobTask": "handover.task",
     "requires": "inherit",
     "inherits": "inherit",
     "copies": "inherit",
@@ -67,7 +69,7 @@ _HOMES = {
 }
 
 
-_ROOMS = frozenset({"cli", "config", "contrib", "inherit", "luigi", "params", "targets", "task", "testing"})
+_ROOMS = frozenset({"cli", "config", "contrib", "handover", "inherit", "luigi", "params", "targets", "task", "testing"})
 
 if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MOST_WORKERS = 1024
 """Slots of one run; each is a process or a thread, and nothing here grows without end."""
 
+JOB_SLOTS = 100  # jobs elsewhere that one worker waits for at a time
 EXAMPLES = 20
 """Names that a result lists of each kind, at most; counts are always whole."""
 
@@ -537,6 +538,26 @@ def executor_of(
 
     hooks: what stands before and after an attempt; spawning: how a spawned child finds them; frozen: as ``Processes`` has it.
     """
+    main = _main_executor(options, discovery, hooks, spawning, frozen)
+    if options.pdb or "levada.handover.task" not in sys.modules:  # nothing can be handed over where nobody loaded it
+        return main
+    from ._worker.beside import Beside
+    from ._worker.hooks import HOOKS
+    from .config import setting
+    from .handover import book
+
+    if options.state is not None:
+        book.use_state(state_of(options.state))
+    return Beside(main, int(cast("int", setting("jobs", "slots", JOB_SLOTS))), hooks or HOOKS)
+
+
+def _main_executor(
+    options: Options,
+    discovery: Discovery,
+    hooks: Hooks | None,
+    spawning: Spawning | None,
+    frozen: Callable[[int, Any], float] | None,
+) -> Executor:
     kind, workers, pdb = options.executor, options.workers, options.pdb
     if not 1 <= workers <= MOST_WORKERS:
         raise RunError(f"workers must be from 1 to {MOST_WORKERS:,}, got {workers:,}")

@@ -194,11 +194,12 @@ class Room:
         self._logs = LogSender(connection.link, str(connection.session))
         hooks, spawned = self._recorded(guard.hooks(), leases)
         self.executor = executor_of(options, discovery, hooks, Spawning(spawned), leases.frozen_seconds)
-        if getattr(self.executor, "in_caller", False):
+        main = getattr(self.executor, "main", self.executor)
+        if getattr(main, "in_caller", False):
             self._logs.start()
         if threading.current_thread() is threading.main_thread():
             self._listens = True
-            guard.listen(self.executor)
+            guard.listen(main)
 
     def _recorded(self, hooks: Hooks, leases: Leases) -> tuple[Hooks, str]:
         """Hooks that take down what attempts say, here and in children, and the name by which a spawned child finds them."""

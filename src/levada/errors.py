@@ -144,9 +144,13 @@ class JobRefused(EngineError):
 
 
 class JobFailed(EngineError):
-    """A job ended without success; ``state``, ``exit`` (None: not known) and the tail of its log say how."""
+    """A job ended without success; ``state`` (a JobState) and ``exit`` (None: not known) say how, the hint shows what it said last."""
 
     code = "job-failed"
+
+    def __init__(self, message: str, *, hint: str | None = None, state: str = "failed", exit: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.state, self.exit = state, exit
 
 
 # -- targets -----------------------------------------------------------------------------------

@@ -96,5 +96,5 @@ class Engine(Protocol):
         ...
 
     def forget(self, handle: str) -> None:
-        """Its outcome is known and recorded: what the engine kept of it on our side (a job's folder, its pod) may go. Harmless to repeat."""
+        """Its outcome is known: what is kept of it on our side (a job's folder, its pod) may go. Harmless to repeat."""
         ...

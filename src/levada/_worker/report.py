@@ -14,7 +14,7 @@ from typing import Any
 
 from .._model.status import ExitClass
 from .._model.values import NamedTuple
-from ..errors import TargetUnreachable, TargetWriteError
+from ..errors import EngineUnreachable, JobFailed, TargetUnreachable, TargetWriteError
 from .executor import LONGEST_ERROR
 
 LONGEST_MESSAGE = 500
@@ -37,8 +37,8 @@ class Failure(NamedTuple):
 
 
 def exit_of(error: BaseException) -> ExitClass:
-    """INFRA when the store or the disk is to blame, USER for everything else that run() raises."""
-    if isinstance(error, TargetUnreachable):
+    """INFRA when the store, the disk or the engine of a job is to blame, USER for everything else that run() raises."""
+    if isinstance(error, (TargetUnreachable, EngineUnreachable)) or (isinstance(error, JobFailed) and error.state == "forgotten"):
         return ExitClass.INFRA
     if isinstance(error, OSError):
         number = error.errno or getattr(error.__cause__, "errno", None)

@@ -508,6 +508,8 @@ class Runner:
             self._hand_back(index)
         for index in list(self._suspended):
             self._drop(index, "the run was stopped")
+        if self.signum == signal.SIGTERM and (leave := getattr(self.executor, "leave", None)) is not None:
+            leave()  # whoever is started in our place goes on with the jobs
         if self._signals > 1 or (self._deadline is not None and time.monotonic() >= self._deadline):
             for index in list(self._held):
                 self.executor.cancel(index)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from .._model.control import Control, here
 from .._model.status import ExitClass
-from .attempt import Attempts, _Run
+from .attempt import Attempts, Stopped, TimeoutReached, _Run
 from .executor import Ended, Hooks, Job, Yielded
 from .waker import Deadline, Waker
+
+LAST_WORDS = 2.0  # seconds that attempts which listen are waited for in any case
 
 
 class Threads:
     """``slots`` threads. For code that waits (network, subprocesses): Python computes one thread at a time.
 
-    Timeouts are not enforced, and ``cancel`` reaches only what is not running: a thread cannot be stopped.
+    Of what runs, ``cancel`` and timeouts reach those that listen, that is, wait by their `Control`: a thread cannot be stopped.
     """
 
     def __init__(self, slots: int, hooks: Hooks) -> None:
@@ -28,6 +32,7 @@ class Threads:
         self._pool = ThreadPoolExecutor(slots, "levada")
         self._lock = threading.Lock()
         self._waiting: deque[Job | int] = deque()  # guarded by the lock
+        self._controls: dict[int, Control] = {}  # of what runs, by index; guarded by the lock
         self._ended: deque[Ended | Yielded] = deque()
         self._running = 0  # written by the loop's thread only
         self._waker = Waker()
@@ -58,12 +63,16 @@ class Threads:
             if not self._waiting:
                 return
             job = self._waiting.popleft()
+            index = job if isinstance(job, int) else job.index
+            control = self._controls[index] = _control(job)
         attempts = self._attempts()
+        here.set(control)
         try:
             result = attempts.go_on(job) if isinstance(job, int) else attempts.begin(job)
         except KeyboardInterrupt:  # raised by the task: no keyboard speaks to a thread
-            index = job if isinstance(job, int) else job.index
             result = Ended(index, ExitClass.USER, message="run() raised KeyboardInterrupt", errors=("KeyboardInterrupt",))
+        with self._lock:
+            del self._controls[index]
         self._ended.append(result)
         self._waker.ring()
 
@@ -94,8 +103,12 @@ class Threads:
         return back
 
     def cancel(self, index: int, *, kill: bool = False) -> bool:
-        """End what waits or is suspended; a running thread cannot be stopped."""
+        """End what waits, is suspended or listens; another running thread cannot be stopped."""
         with self._lock:
+            control = self._controls.get(index)
+            if control is not None and control.listens:
+                control.stop(Stopped("stopped"))
+                return True
             waiting = [job for job in self._waiting if (job if isinstance(job, int) else job.index) == index]
             self._waiting = deque(job for job in self._waiting if job not in waiting)
         if not waiting and index not in self._suspended:
@@ -106,6 +119,17 @@ class Threads:
         self._ended.append(Ended(index, ExitClass.CANCELLED, message="cancelled", worker=self._worker))
         return True
 
+    def leave(self) -> bool:
+        """Have attempts that listen ended at once, but not what they have running elsewhere: the worker ends, not the tasks.
+
+        Whether there were any.
+        """
+        with self._lock:
+            listening = [control for control in self._controls.values() if control.listens]
+            for control in listening:
+                control.stop(Stopped("stopped"), leave=True)
+        return bool(listening)
+
     def drop(self, index: int) -> None:
         """Forget a suspended attempt."""
         if (run := self._suspended.pop(index, None)) is not None:
@@ -114,10 +138,17 @@ class Threads:
     def close(self, grace: float) -> None:
         """Take no more; wait ``grace`` seconds for what runs. Threads that run longer end with the process."""
         self.unstarted()
-        deadline = Deadline(grace)
+        deadline = Deadline(max(grace, LAST_WORDS) if self.leave() else grace)
         while self._running and not deadline.passed():
             self.collect(deadline.left())
         self._pool.shutdown(wait=not self._running, cancel_futures=True)
         for index in list(self._suspended):
             self.drop(index)
         self._waker.close()
+
+
+def _control(job: Job | int) -> Control:
+    """How a job hears that it is to end; a suspended attempt that goes on has no timeout here."""
+    if isinstance(job, int) or job.timeout is None:
+        return Control()
+    return Control(time.monotonic() + job.timeout, TimeoutReached(f"timeout after {job.timeout:g} s"))

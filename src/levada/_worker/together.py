@@ -31,6 +31,7 @@ A_LITTLE = 0.5  # seconds until a requirement that is not seen is looked at once
 LATER = 10.0  # seconds until a task is granted again whose requirements an assistant does not see
 REOPENED = 2  # times that a process has a requirement made again that it does not see
 SHIFT = 20_000  # tasks that an assistant takes before it begins anew: what it knows of each stays until then
+JOBS_AGAIN, JOBS_LATEST = 1.0, 60.0  # seconds between two questions for jobs while the slots are taken: first, and after many in vain
 SLOW = TARGET_BATCH  # seconds of a task behind which others do not wait
 STOPPED = "its worker was stopped"
 BEHIND = "waited behind a task of its worker that takes long"
@@ -56,6 +57,7 @@ class Together(Runner):
     """
 
     scheduler: Served
+    executor: Any  # an Executor; `Beside` has more to say
 
     def __init__(self, *given: Any, meanwhile: Callable[[], None] = lambda: None, **options: Any) -> None:
         super().__init__(*given, **options)
@@ -68,6 +70,7 @@ class Together(Runner):
         self._made: dict[Index, str] = {}  # what counts as done here -> its family
         self._mean: dict[str, float] = {}  # by family: seconds that its tasks took here
         self._slow: set[Index] = set()  # what is held and takes long, or may
+        self._jobs_at, self._jobs_pause = 0.0, JOBS_AGAIN  # when jobs are asked for while the slots are taken
         self._appetite = IN_A_MESSAGE  # tasks that are asked for at most: less where such came as had to go back
 
     # -- what is known of the plan
@@ -167,16 +170,22 @@ class Together(Runner):
         """Start them, short ones first. Of those that take long so many as there are slots: behind them, others would wait."""
         quick: list[Grant] = []
         slow: list[Grant] = []
+        jobs: list[Grant] = []
         for grant in grants:
             if self.discovery.kinds[grant.index] == GATE:
                 self._seen[grant.index] = 1
                 quick.append(grant)
+            elif self._hands_over and self.executor.hands_over(self.discovery.tasks[grant.index]):
+                jobs.append(grant)
             else:
                 (quick if self._is_quick(grant) else slow).append(grant)
+        if jobs:
+            quick += self._fitting(jobs)
         free = max(0, self.executor.slots - self._slow_ones())
         if len(slow) > free:
             self._give_back(slow[free:], BEHIND)
             self._appetite = max(self.executor.slots, len(quick) + free)
+            self._jobs_pause = JOBS_AGAIN if jobs else min(JOBS_LATEST, 2 * self._jobs_pause)
         else:
             self._appetite = min(2 * self._appetite, IN_A_MESSAGE)
         self._slow.update(grant.index for grant in slow[:free])
@@ -193,8 +202,27 @@ class Together(Runner):
 
     def _room(self) -> int:
         if self._slow and self._slow_ones() >= self.executor.slots:
-            return 0
+            return self._room_for_jobs() if self._hands_over else 0
         return min(super()._room(), self._appetite)
+
+    @property
+    def _hands_over(self) -> bool:
+        """Whether some tasks of this process may hand their work over, and wait beside the slots."""
+        return hasattr(self.executor, "hands_over")
+
+    def _fitting(self, jobs: list[Grant]) -> list[Grant]:
+        """Those that may be waited for now; the others go back."""
+        free = self.executor.free_for_jobs()
+        self._give_back(jobs[free:], BEHIND)
+        return jobs[:free]
+
+    def _room_for_jobs(self) -> int:
+        """How many are asked for while the slots are taken, now and then: what comes and is no job goes back."""
+        now = time.monotonic()
+        if now < self._jobs_at:
+            return 0
+        self._jobs_at = now + self._jobs_pause
+        return int(self.executor.free_for_jobs())
 
     def _stands(self, grant: Grant) -> bool:
         """Whether all that the task requires is seen here."""

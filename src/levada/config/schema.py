@@ -110,6 +110,11 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "console": Key(_yes_or_no, "show progress while running"),
         "log_level": Key(_one_of("debug", "info", "warning", "error"), "least level of log lines that are shown"),
     },
+    "jobs": {
+        "engine": Key(_text, "where tasks hand their jobs over that do not say it themselves, as slurm or ssh://HOST; else local"),
+        "slots": Key(_whole(1), "jobs elsewhere that one worker waits for at a time"),
+        "book": Key(_text, "folder or URL of the book of jobs, for several hosts to share; else the state folder"),
+    },
     "server": {
         "store": Key(_text, "where the server keeps its state: a file, or postgresql://USER@HOST/DATABASE"),
         "synchronous": Key(_one_of("full", "normal"), "full: survives power cuts; normal: survives crashes"),

@@ -5,5 +5,6 @@ from __future__ import annotations
 from levada._model.engines import Engine, JobSpec, JobState, JobStatus
 
 from .engines import open_engine, register_engine, split_address
+from .task import JobTask
 
-__all__ = ["Engine", "JobSpec", "JobState", "JobStatus", "open_engine", "register_engine", "split_address"]
+__all__ = ["Engine", "JobSpec", "JobState", "JobStatus", "JobTask", "open_engine", "register_engine", "split_address"]

@@ -1,0 +1,125 @@
+"""Two executors as one: tasks that hand their work over wait in threads, beside those that the worker runs itself.
+
+Waiting costs no slot: hundreds of jobs elsewhere go on while the slots run what is at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..handover.task import JobTask
+from .executor import Ended, Executor, Hooks, Job, Yielded
+from .threads import Threads
+from .waker import Deadline
+
+GLANCE = 0.05  # seconds between two looks at the jobs while the slots are waited for
+
+
+class Beside:
+    """``main`` for what runs here, and ``job_slots`` threads for jobs that run elsewhere."""
+
+    def __init__(self, main: Executor, job_slots: int, hooks: Hooks) -> None:
+        self.main = main
+        self.slots, self.job_slots = main.slots, job_slots
+        self.forks = getattr(main, "forks", False)
+        self._waits = Threads(job_slots, hooks)
+        self._elsewhere: set[int] = set()  # indices of what the threads have
+        self._here = 0  # what main has
+        self._jobs_seen = False
+
+    @property
+    def in_caller(self) -> bool:
+        """Whether user code runs in the caller's thread now."""
+        return self._here > 0 and getattr(self.main, "in_caller", False)
+
+    @property
+    def untidy(self) -> bool:
+        """Whether a child died at its work."""
+        return getattr(self.main, "untidy", False)
+
+    @staticmethod
+    def hands_over(task: Any) -> bool:
+        """Whether a task waits in the threads."""
+        return isinstance(task, JobTask)
+
+    def free(self) -> int:
+        """Room in the slots; with that for jobs, once there was one."""
+        room = self.main.free()
+        return room + self.free_for_jobs() if self._jobs_seen else room
+
+    def free_for_jobs(self) -> int:
+        """How many more jobs may be waited for."""
+        return self._waits.free()
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Jobs to the threads, the rest to the slots."""
+        here = [job for job in jobs if not self.hands_over(job.task)]
+        if len(here) < len(jobs):
+            away = [job for job in jobs if self.hands_over(job.task)]
+            self._elsewhere.update(job.index for job in away)
+            self._jobs_seen = True
+            self._waits.start(away)
+        if here:
+            self._here += len(here)
+            self.main.start(here)
+
+    def resume(self, index: int) -> None:
+        """Let a suspended attempt go on where it is kept."""
+        if index in self._elsewhere:
+            self._waits.resume(index)
+        else:
+            self._here += 1
+            self.main.resume(index)
+
+    def collect(self, timeout: float | None) -> list[Ended | Yielded]:
+        """What ended in either."""
+        deadline = Deadline(timeout)
+        while True:
+            found = self._from_threads(0.0)
+            found += self._from_main(deadline, nothing_yet=not found)
+            if found or deadline.passed() or (timeout is None and not self._here and not self._elsewhere):
+                return found
+            if not self._here and (found := self._from_threads(deadline.left())):
+                return found
+            if self._here == 0:
+                return found  # a signal came, or the time is over
+
+    def _from_threads(self, timeout: float | None) -> list[Ended | Yielded]:
+        found = self._waits.collect(timeout) if self._elsewhere or timeout else []
+        self._elsewhere.difference_update(item.index for item in found if isinstance(item, Ended))
+        return found
+
+    def _from_main(self, deadline: Deadline, *, nothing_yet: bool) -> list[Ended | Yielded]:
+        if not self._here:
+            return []
+        left = deadline.left()
+        patience = 0.0 if not nothing_yet else left if not self._elsewhere else min(GLANCE, left) if left is not None else GLANCE
+        found = self.main.collect(patience)
+        self._here -= len(found)
+        return found
+
+    def unstarted(self) -> list[int]:
+        """Take back what has not begun."""
+        back, main = self._waits.unstarted(), self.main.unstarted()
+        self._elsewhere.difference_update(back)
+        self._here -= len(main)
+        return back + main
+
+    def cancel(self, index: int, *, kill: bool = False) -> bool:
+        """Where it is; of an attempt whose job runs elsewhere the job is ended, too."""
+        return (self._waits if index in self._elsewhere else self.main).cancel(index, kill=kill)
+
+    def leave(self) -> bool:
+        """Have those that wait for jobs ended, and the jobs go on."""
+        return self._waits.leave()
+
+    def drop(self, index: int) -> None:
+        """Forget a suspended attempt."""
+        (self._waits if index in self._elsewhere else self.main).drop(index)
+        self._elsewhere.discard(index)
+
+    def close(self, grace: float) -> None:
+        """End everything but the jobs."""
+        self._waits.close(grace)
+        self.main.close(grace)

@@ -1,0 +1,178 @@
+"""The engine `local`: programs of this machine that outlive whoever started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from levada.contrib.programs.engine import LocalEngine, open_engine
+from levada.errors import EngineError, JobRefused
+from levada.handover import JobSpec, JobState
+from levada.handover.detached import Programs
+from levada.testing.engines import EngineLaws
+
+
+class TestLaws(EngineLaws):
+    patience = 30.0
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = str(tmp_path / "programs")
+
+    def make_engine(self) -> LocalEngine:
+        return LocalEngine(self.folder)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> LocalEngine:
+    return LocalEngine(str(tmp_path / "programs"))
+
+
+def spec(script: str, submission: str = "lv-0123456789abcdef-1-1-aaaaaa", **more: object) -> JobSpec:
+    return JobSpec(submission, "Task()", ("sh", "-c", script), {"LEVADA_SUBMISSION": submission})._replace(**more)
+
+
+def ended(engine: LocalEngine, handle: str) -> object:
+    until = time.monotonic() + 30
+    while not (status := engine.poll([handle])[0]).state.is_ended:
+        assert time.monotonic() < until, status
+        time.sleep(0.02)
+    return status
+
+
+def test_a_program_is_started_once_however_often_it_is_submitted(engine: LocalEngine, tmp_path: Path) -> None:
+    job = spec(f"echo ran >> {tmp_path}/ran; sleep 0.2")
+    handles = {engine.submit(job) for _ in range(5)}
+    assert len(handles) == 1
+    ended(engine, handles.pop())
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_a_folder_whose_program_was_never_started_is_cleared_away(engine: LocalEngine, tmp_path: Path) -> None:
+    folder = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    assert engine.find(folder.name) is None
+    assert not folder.exists()
+
+
+def test_a_program_whose_supervisor_was_killed_is_killed_too(engine: LocalEngine, tmp_path: Path) -> None:
+    handle = engine.submit(spec("sleep 600"))
+    place = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
+    until = time.monotonic() + 10
+    while not (place / "job").exists() or not (place / "job").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    job = int((place / "job").read_text())
+    os.kill(int((place / "pid").read_text()), signal.SIGKILL)
+    status = ended(engine, handle)
+    assert status.state is JobState.KILLED
+    assert "supervisor is gone" in status.message
+    until = time.monotonic() + 10
+    while alive(job):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_seconds_end_a_program(engine: LocalEngine) -> None:
+    status = ended(engine, engine.submit(spec("sleep 600", seconds=0.3)))
+    assert (status.state, status.message) == (JobState.KILLED, "it ran for longer than 0.3 s")
+
+
+def test_memory_limits_a_program(engine: LocalEngine) -> None:
+    job = spec("", argv=(sys.executable, "-c", "x = bytearray(1 << 30)"), memory=256 << 20)
+    handle = engine.submit(job)
+    assert ended(engine, handle).state is JobState.FAILED
+    assert "MemoryError" in engine.logs(handle, most=10_000)
+
+
+def test_a_signal_is_named(engine: LocalEngine) -> None:
+    status = ended(engine, engine.submit(spec("kill -SEGV $$")))
+    assert status.state is JobState.KILLED
+    assert status.message == "ended by SIGSEGV"
+
+
+def test_a_program_that_ignores_sigterm_is_killed(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("levada.handover.detached.GRACE", 0.2)
+    handle = engine.submit(spec("trap '' TERM; echo deaf; while :; do sleep 0.1; done"))
+    while "deaf" not in engine.logs(handle, most=100):
+        time.sleep(0.02)
+    engine.cancel(handle)
+    assert ended(engine, handle).state is JobState.KILLED
+
+
+def test_a_folder_that_is_not_there_is_said(engine: LocalEngine) -> None:
+    handle = engine.submit(spec("true", folder="/no/such/folder"))
+    assert ended(engine, handle).exit == 127
+    assert "cannot start 'sh' in /no/such/folder: No such file or directory" in engine.logs(handle, most=1000)
+
+
+def test_no_program_is_refused(engine: LocalEngine) -> None:
+    with pytest.raises(JobRefused, match="no program"):
+        engine.submit(spec("", argv=()))
+
+
+def test_a_job_of_another_host_is_not_taken_for_ours(engine: LocalEngine) -> None:
+    with pytest.raises(EngineError, match="started on the host 'elsewhere'"):
+        engine.poll(["elsewhere/lv-1"])
+
+
+def test_local_has_no_address() -> None:
+    with pytest.raises(EngineError, match="has no address"):
+        open_engine("somewhere")
+
+
+def test_a_forgotten_program_is_forgotten(engine: LocalEngine) -> None:
+    handle = engine.submit(spec("true"))
+    ended(engine, handle)
+    engine.forget(handle)
+    assert engine.poll([handle])[0].state is JobState.FORGOTTEN
+    assert engine.find("lv-0123456789abcdef-1-1-aaaaaa") is None
+
+
+SUBMIT = """
+import sys
+from levada.contrib.programs.engine import LocalEngine
+from levada.handover import JobSpec
+LocalEngine(sys.argv[1]).submit(JobSpec(sys.argv[2], "Task()", ("sh", "-c", sys.argv[3]), {"LEVADA_SUBMISSION": sys.argv[2]}))
+"""
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+def test_a_submitter_killed_at_any_moment_leaves_a_job_that_runs_once(tmp_path: Path, steps: int) -> None:
+    """find() after the kill says whether it runs; if it says no, another submission is the only one."""
+    folder, ran = str(tmp_path / "programs"), tmp_path / "ran"
+    for number in range(4):
+        name = f"lv-{number:016x}-1-1-aaaaaa"
+        script = f"echo {number} >> {ran}"
+        started = subprocess.Popen([sys.executable, "-c", SUBMIT, folder, name, script])
+        time.sleep(0.02 * steps + 0.012 * number)
+        started.kill()
+        started.wait()
+        engine = LocalEngine(folder)
+        job = JobSpec(name, "Task()", ("sh", "-c", script), {"LEVADA_SUBMISSION": name})
+        handle = engine.find(name) or engine.submit(job)
+        assert ended(engine, handle).state is JobState.SUCCEEDED
+    assert sorted(ran.read_text().split()) == ["0", "1", "2", "3"]
+
+
+def test_drafts_of_the_dead_are_swept(tmp_path: Path) -> None:
+    draft = tmp_path / "lv-1.0badcafe.draft"
+    draft.mkdir()
+    (draft / "lock").touch()
+    os.utime(draft, (0, 0))
+    Programs(str(tmp_path)).start(spec("true"))
+    assert not draft.exists()
