@@ -108,8 +108,10 @@ class JobTask(Task):
 
 
 def tuple_of(words: Any) -> tuple[str, ...]:
-    """The words; one text stays as it is, so that the hand-over can say what is wrong with it."""
-    return words if isinstance(words, str) else tuple(os.fspath(word) for word in words)  # type: ignore[return-value]  # refused later
+    """The words, paths as texts; what is no text stays, so that the hand-over can say what is wrong with it."""
+    if isinstance(words, str):
+        return words  # type: ignore[return-value]  # refused later
+    return tuple(os.fspath(word) if isinstance(word, os.PathLike) else word for word in words)
 
 
 def _is_local(target: Any) -> bool:

@@ -170,7 +170,7 @@ class HandOver:
             log.warning("the log of %s job %s cannot be read: %s", entry.engine, entry.handle, cause.message)
             return ""
         if said:
-            sys.stdout.write(said if said.endswith("\n") else f"{said}\n")
+            sys.stderr.write(said if said.endswith("\n") else f"{said}\n")
         return said
 
     def _forget(self, entry: Entry, engine: Engine) -> None:
@@ -195,7 +195,7 @@ class HandOver:
             log.error("%s: %s job %s could not be cancelled and may go on: %s", entry.title, entry.engine, entry.handle, cause.message)
 
     def _say(self, text: str) -> None:
-        sys.stdout.write(f"{text}\n")
+        sys.stderr.write(f"{text}\n")
         log.info("%s: %s", repr_of(self._task), text)
 
 
