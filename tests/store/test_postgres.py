@@ -43,7 +43,7 @@ def test_a_silent_server_is_deposed_and_told_so(database_place: InDatabase) -> N
     first.commit(Batch(1.0, seq=1, changes=b"a"))
     time.sleep(0.3)
     second = database_place.store()
-    assert second.take_over("second", stale=0.2) == 2
+    assert second.take_over("second", stale=0.2, wait=2.0) == 2
     with pytest.raises(Deposed, match="epoch 1 is void, a server with epoch 2"):
         first.commit(Batch(1.0, seq=2, changes=b"late"))
     second.commit(Batch(1.0, seq=2, changes=b"b"))
@@ -58,6 +58,20 @@ def test_a_server_that_is_heard_of_is_not_deposed(database_place: InDatabase) ->
         first.heartbeat()
         with pytest.raises(StoreBusy, match="first"):
             second.take_over("second", stale=0.4)
+    first.commit(Batch(1.0, seq=1, changes=b"a"))
+
+
+def test_a_server_that_was_silent_with_its_database_is_not_deposed(database_place: InDatabase) -> None:
+    """After the database itself had stopped, both are heard again at the same moment: the holder is looked at twice."""
+    first = begun(database_place)
+    time.sleep(0.5)
+    beats = [threading.Timer(0.05 * number, first.heartbeat) for number in range(1, 16)]
+    for beat in beats:
+        beat.start()
+    with pytest.raises(StoreBusy, match="first"):
+        database_place.store().take_over("second", stale=0.3, wait=0.6)
+    for beat in beats:
+        beat.join()
     first.commit(Batch(1.0, seq=1, changes=b"a"))
 
 

@@ -14,6 +14,7 @@ from ..errors import Deposed, StoreBusy, StoreError, StoreFull
 from .ports import (
     KEPT,
     SCANNED,
+    STALE,
     Answer,
     AttemptPage,
     Batch,
@@ -126,7 +127,7 @@ class MemoryStore(MemoryReader):
 
     # -- whose it is
 
-    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = 10.0, stopped: Callable[[], bool] | None = None) -> int:
+    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = STALE, stopped: Callable[[], bool] | None = None) -> int:
         end = None if wait is None else time.monotonic() + wait
         while self.disk.holder is not None:
             if (stopped and stopped()) or (end is not None and time.monotonic() >= end):

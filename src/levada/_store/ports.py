@@ -23,6 +23,9 @@ PIECE = 1 << 20
 SCANNED = 100_000
 """Rows that a question looks at, at most; pages say where to ask on."""
 
+STALE = 3.5
+"""Seconds of silence after which the holder of a database server's store may be deposed; its heart beats each second."""
+
 
 class TaskRow(NamedTuple):
     """What a task is; how it stands is the brain's."""
@@ -248,7 +251,7 @@ class Store(Reading, Protocol):
     Deposed or StoreBroken the process ends, and its restart finds every commit that had returned.
     """
 
-    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = 10.0, stopped: Callable[[], bool] | None = None) -> int:
+    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = STALE, stopped: Callable[[], bool] | None = None) -> int:
         """Become the one server of this store: lock, check, migrate; the new epoch, committed.
 
         owner: who we are, for people (host, pid, address); StoreBusy of others names it. wait: seconds to

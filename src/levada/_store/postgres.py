@@ -30,7 +30,7 @@ except ImportError as cause:
 from ..errors import ConfigError, Deposed, StoreBroken, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreReadOnly
 from .copying import copy_rows, new_file, raise_epoch
 from .link import Link, Row, Values, check_schema, migrate
-from .ports import KEPT, Batch, Retention
+from .ports import KEPT, STALE, Batch, Retention
 from .reading import SqlReading
 from .schema import APPLICATION, MIGRATIONS, POSTGRES_TYPES, Migration
 from .sqlite import SqliteLink, connected
@@ -170,11 +170,12 @@ class PostgresStore(SqlWriting):
         self._place = Place(url)
         self._synchronous = "on" if synchronous == "full" else "off"
         self._migrations = migrations
+        self._silent_at: tuple[int, float] | None = None  # epoch and last word of a holder that was silent when we looked last
         self._beaten = 0.0  # monotonic clock, at the last sign of life
 
     # -- whose it is
 
-    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = 10.0, stopped: Callable[[], bool] | None = None) -> int:
+    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = STALE, stopped: Callable[[], bool] | None = None) -> int:
         if self._opened is not None:
             raise RuntimeError("the store was taken over before")
         end = None if wait is None else time.monotonic() + max(wait, min(ENDING, stale / 3))
@@ -236,12 +237,16 @@ class PostgresStore(SqlWriting):
         return link.has_table("meta")
 
     def _held_by(self, link: PostgresLink, stale: float) -> str | None:
-        """The living holder; None where it left, died, or was silent for too long (then its session is ended)."""
-        ((epoch, owner, silent, backend),) = link.rows(f"select epoch, owner, {NOW} - beat, backend from holder")  # noqa: S608 - ours
+        """The living holder; None where it left, died, or was silent for too long (then its session is ended).
+
+        Too long is seen twice: after the database itself had stopped, a healthy holder looks silent until its next word arrives.
+        """
+        ((epoch, owner, beat, silent, backend),) = link.rows(f"select epoch, owner, beat, {NOW} - beat, backend from holder")  # noqa: S608 - ours
         if _take(link, self._place.lock, epoch):
             link.rows("select pg_advisory_unlock(?, ?)", (self._place.lock, _key(epoch)))
             return None
-        if silent <= stale:
+        if silent <= stale or self._silent_at != (epoch, beat):
+            self._silent_at = (epoch, beat) if silent > stale else None
             return str(owner)
         link.rows("select pg_terminate_backend(pid) from pg_stat_activity where pid = ? and application_name = 'levada'", (backend,))
         return None

@@ -22,7 +22,7 @@ from ..errors import StoreBroken, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from .copying import copy_of_file
 from .filelock import FileLock
 from .link import Row, Values, check_schema, migrate
-from .ports import KEPT, Batch, Retention
+from .ports import KEPT, STALE, Batch, Retention
 from .reading import SqlReading
 from .schema import APPLICATION, MIGRATIONS, SQLITE_TYPES, Migration
 from .writing import SqlWriting
@@ -165,7 +165,7 @@ class SqliteStore(SqlWriting):
 
     # -- opening
 
-    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = 10.0, stopped: Callable[[], bool] | None = None) -> int:
+    def take_over(self, owner: str, *, wait: float | None = 0.0, stale: float = STALE, stopped: Callable[[], bool] | None = None) -> int:
         if self._opened is not None:
             raise RuntimeError("the store was taken over before")
         self._take_lock(owner, wait, stopped)
