@@ -23,7 +23,7 @@ PIECE = 1 << 20
 SCANNED = 100_000
 """Rows that a question looks at, at most; pages say where to ask on."""
 
-STALE = 3.5
+STALE = 3.0
 """Seconds of silence after which the holder of a database server's store may be deposed; its heart beats each second."""
 
 

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "done": ("operate", "say that tasks are done without a run"),
     "priority": ("operate", "change the priority of a task, and of what it needs"),
     "audit": ("watch", "who changed what at a server, newest first"),
+    "jobs": ("jobs", "jobs that tasks handed to other systems: how they stand, their logs; cancel or forget one"),
     "server": ("server", "serve many workers: the central scheduler"),
     "worker": ("worker", "a resident worker: runs what others want, of the modules that it is told"),
     "up": ("up", "a server and a resident worker on this machine, until Ctrl-C"),

@@ -34,6 +34,7 @@ USAGE = {
     "priority": "[OPTIONS] TASK LEVEL",
     "audit": "[OPTIONS]",
     "tasks": "[OPTIONS]",
+    "jobs": "[log|cancel|forget JOB] [OPTIONS]",
     "token": "create|list|revoke ID [OPTIONS]",
     "backup": "create|restore FILE [OPTIONS]",
     "config": "explain|path [OPTIONS] [FAMILY]",
@@ -42,6 +43,11 @@ USAGE = {
 
 
 ACTIONS = {
+    "jobs": (
+        ("log JOB", "what it has said so far"),
+        ("cancel JOB", "have it ended; the next attempt of its task fails with that, or sees that it had ended well"),
+        ("forget JOB", "strike it off the book: the next attempt of its task submits another"),
+    ),
     "token": (
         ("create", "make a token; it is printed once, or written by --to"),
         ("list", "all tokens: role, label, when each was made and last used; never the token itself"),

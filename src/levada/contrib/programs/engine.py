@@ -57,7 +57,7 @@ class LocalEngine:
         if host != self._host:
             raise EngineError(
                 f"job {submission} was started on the host {host!r}, this is {self._host!r}: it can be followed there only",
-                hint="Start a worker there. If that host is gone for good, remove the job's entry from the book of jobs.",
+                hint=f"Start a worker there. If that host is gone for good: `levada jobs forget {submission}`.",
             )
         return submission
 
