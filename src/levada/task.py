@@ -117,7 +117,7 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "init_is_own",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "init_is_own",
         "hash_start", "insignificant", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts", "batched",
     )  # fmt: skip
 
@@ -125,9 +125,10 @@ class ClassInfo:
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
         self.bind = _compile_bind(self.params)
+        self.by_position = len(self.params) if all(p.positional for _, p in self.params) else -1  # so many arguments are all values
         self.fill = _compile_fill(self.names)
-        self.normalize = _compile_normalize(self.params)
         self.exact = all(p.exact for _, p in self.params)
+        self.normalize = _compile_normalize(self.params, same=self.exact)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
         self.run_is_own = cls.run is not Task.run
@@ -196,26 +197,33 @@ def _compile_fill(names: tuple[str, ...]) -> Callable[[Any, tuple[Any, ...]], No
     return cast("Callable[[Any, tuple[Any, ...]], None]", _compiled("fill", f"def fill(self, values): {body}"))
 
 
-def _compile_normalize(params: tuple[tuple[str, Parameter[Any]], ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A function that checks values in positional order and gives them back canonical."""
+def _compile_normalize(params: tuple[tuple[str, Parameter[Any]], ...], *, same: bool) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that checks values in positional order and gives them back canonical; same: the very tuple, where they all were."""
     scope: dict[str, Any] = {f"n{at}": p.normalize for at, (_, p) in enumerate(params)}
-    names = "".join(f"v{at}, " for at in range(len(params)))
-    checked = "".join(f"n{at}(v{at}), " for at in range(len(params)))
-    source = f"def normalize(values):\n {names}= values\n return ({checked})" if params else "def normalize(values): return ()"
+    places = range(len(params))
+    given = "".join(f"v{at}, " for at in places)
+    lines = [f"{given}= values", *(f"c{at} = n{at}(v{at})" for at in places)]
+    if same:
+        lines.append(f"if {' and '.join(f'c{at} is v{at}' for at in places)}: return values")
+    lines.append(f"return ({''.join(f'c{at}, ' for at in places)})")
+    source = "def normalize(values):\n " + "\n ".join(lines) if params else "def normalize(values): return values"
     return cast("Callable[[tuple[Any, ...]], tuple[Any, ...]]", _compiled("normalize", source, scope))
 
 
 def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], str]:
     """A function that gives the canonical text: a JSON object of serialised values, sorted by name."""
-    scope: dict[str, Any] = {"quote": _quote, "masked": _masked}
+    from _json import encode_basestring_ascii as quote
+
+    scope: dict[str, Any] = {"quote": quote, "masked": _masked}
     parts = []
     for number, (name, parameter) in enumerate(sorted(params)):
-        scope[f"s{number}"] = parameter.serialize
+        is_plain = getattr(parameter.serialize, "__func__", None) is Parameter.serialize
+        scope[f"s{number}"] = str if is_plain else parameter.serialize
         text = f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
         text = f"'\"' + {text} + '\"'" if parameter.plain and not parameter.secret else f"quote({text})"
-        parts.append(f"'{_quote(name)}:' + {text}")
+        parts.append(f"'{quote(name)}:' + {text}")
     joined = " + ',' + ".join(parts)
     body = f"'{{' + {joined} + '}}'" if parts else "'{}'"
     return cast("Callable[[Any], str]", _compiled("texts", f"def texts(self): return {body}", scope))
@@ -225,12 +233,6 @@ def _compiled(name: str, source: str, scope: dict[str, Any] | None = None) -> ob
     names = {"_": NO_VALUE} | (scope or {})
     exec(source, names)  # noqa: S102 - built from identifiers of the class alone
     return names[name]
-
-
-def _quote(text: str) -> str:
-    from _json import encode_basestring_ascii
-
-    return encode_basestring_ascii(text)
 
 
 def _policy(task: Any, family: str) -> Policy:
@@ -352,6 +354,8 @@ class Register(type):
                 if known is not None:
                     return known
         info = cls._info or _new_info(cls)
+        if not kwargs and len(args) == info.by_position:
+            return _intern(cls, info, args)
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
@@ -442,7 +446,7 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     """The slow way: fill in what was not given, validate, look again, build."""
     values = _validated(cls, info, given)
     key: Any = values
-    if values is not given:
+    if values is not given or not info.exact:  # else they were looked up before
         key = values if info.exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
         ref = cls._interned.get(key)
         found: T | None = ref() if ref is not None else None
@@ -467,15 +471,9 @@ def _validated(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, 
             given = _with_defaults(cls, info, given)
             break
     try:
-        values = info.normalize(given)
+        return info.normalize(given)
     except ParameterError:
         raise _all_faults(cls, info, given) from None
-    if info.exact:
-        for one, other in zip(values, given, strict=True):
-            if one is not other:
-                return values
-        return given  # the very same values: they were looked up before
-    return values
 
 
 def _all_faults(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> ParameterError:
