@@ -96,7 +96,7 @@ def _starts_over(state: State, index: Index, now: float, goal: str, *, reopen: b
 
 def _news(state: State, growth: Sequence[Growth], known: int) -> Sequence[Growth]:
     """Growth without what a second plan says again about tasks that were closed before."""
-    if all(one.index >= known or one.index in state.open for one in growth):
+    if not [index for index, _, _ in growth if index < known and index not in state.open]:
         return growth
     return [one for one in (_new_part(state, one) for one in growth) if one.requires or one.index in state.open]
 

@@ -7,11 +7,12 @@ count of unmet requirements fell to 0 or rose from it are noted in ``freed`` and
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._model.messages import SessionId
-from .._model.spec import Growth, Index, TaskSpec
+from .._model.spec import Growth, Index, Policy, TaskSpec
 from .._model.status import Status
 from . import changes as ch
 from . import priorities, ready
@@ -85,13 +86,13 @@ def _tasks_added(state: State, change: ch.TasksAdded) -> None:
         change = change._replace(tasks=change.tasks[len(reused) :])
         if not change.tasks:
             return
-    first, count = len(state.status), len(change.tasks)
-    _join_groups(state, change, count)
-    state.policy.extend(map(state.intern_policy, [spec.policy for spec in change.tasks]))
+    session, tasks = change
+    first, count = len(state.status), len(tasks)
+    _join_groups(state, session, [policy for _, policy, _, _ in tasks])
     state.status.extend(bytes(count))  # WAITING is 0
     state.fence_epoch.extend([0] * count)
-    for column in (state.number, state.floor):
-        column.extend([state.next_floor] * count)
+    state.number.extend([state.next_floor] * count)
+    state.floor.extend(array("i", [state.next_floor]) * count)
     state.unmet.extend([1] * count)
     state.edges.add_nodes(count)
     added = range(first, first + count)
@@ -99,9 +100,9 @@ def _tasks_added(state: State, change: ch.TasksAdded) -> None:
     state.counts[WAITING] += count
     for family, number in state.families_of(added):
         state.by_family[WAITING][family] += number
-    for spec in change.tasks:
-        if spec.priority or spec.batch is not None or spec.policy.disabled:
-            _add_rarities(state, spec.index, spec.priority, spec.batch, disabled=spec.policy.disabled)
+    for index, policy, priority, batch in tasks:
+        if priority or batch is not None or policy.disabled:
+            _add_rarities(state, index, priority, batch, disabled=policy.disabled)
 
 
 def _tasks_reused(state: State, session: SessionId, specs: list[TaskSpec]) -> None:
@@ -143,18 +144,25 @@ def _forgotten(state: State, change: ch.Forgotten) -> None:
         priorities.lower(state, touched)
 
 
-def _join_groups(state: State, change: ch.TasksAdded, count: int) -> None:
-    """Before the tasks are counted: the first group of all takes the counters as they stand when there is a second."""
-    session = frozenset((change.session,))
-    modules = {spec.policy.module for spec in change.tasks}
-    numbers = {module: state.intern_group(session, module) for module in sorted(modules)}
+def _join_groups(state: State, session: SessionId, policies: list[Policy]) -> None:
+    """Fill the columns of policy and group.
+
+    Before the tasks are counted: the first group of all takes the counters as they stand when there is a second.
+    """
+    count, sessions = len(policies), frozenset((session,))
+    kinds = {id(policy): policy for policy in policies}  # few, and many tasks of each
+    modules = {policy.module for policy in kinds.values()}
+    groups = {module: state.intern_group(sessions, module) for module in sorted(modules)}
     first = len(state.group)
-    for number in numbers.values():
+    for number in groups.values():
         state.groups[number].reach(first, first + count - 1)
-    if len(numbers) == 1:
-        state.group.extend([*numbers.values()] * count)
+    if len(kinds) == 1:
+        (policy,) = kinds.values()
+        state.policy.extend(array("i", [state.intern_policy(policy)]) * count)
+        state.group.extend(array("i", [groups[policy.module]]) * count)
     else:
-        state.group.extend([numbers[spec.policy.module] for spec in change.tasks])
+        state.policy.extend(map(state.intern_policy, policies))
+        state.group.extend([groups[policy.module] for policy in policies])
     if state.is_split:
         for number in state.group[-count:]:
             state.groups[number].counts[WAITING] += 1
@@ -402,7 +410,8 @@ def _meet(state: State, change: ch.Finished) -> None:
     """Count the requirement as met for all that need it: the inner loop of a run."""
     unmet, freed, dependants = state.unmet, state.freed, state.edges.dependants
     for index in change.tasks:
-        for dependant in dependants[index] or ():
+        needed_by = dependants[index]
+        for dependant in (needed_by,) if isinstance(needed_by, int) else needed_by or ():
             left = unmet[dependant] - 1
             unmet[dependant] = left
             if not left:

@@ -119,8 +119,8 @@ class State:
         self.unmet: list[int] = []
         self.policy = array("i")
         self.group = array("i")
-        self.number = array("i")  # of the newest fence
-        self.fence_epoch = array("i")  # 0: never granted
+        self.number: list[int] = []  # of the newest fence; lists, as each grant and report reads them
+        self.fence_epoch: list[int] = []  # 0: never granted
         self.floor = array("i")  # where the numbers of its fences began: above those of whoever had the index before
         self.edges = Edges()
         # -- what few tasks have

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -112,17 +111,21 @@ def _check_policy(policy: Policy) -> None:
 
 
 def _check_growth(growth: Iterable[Growth], end: int) -> None:
-    edges = array("i")
+    edges: list[Index] = []
     for index, requires, _closed in growth:
         if type(index) is not int or not 0 <= index < end:
             _check_index(index, end)
         if requires:
-            edges.extend(requires)
+            edges += requires
             if index in requires:
                 raise InvalidCommand(f"task {index} requires itself")
             if len(requires) > EDGES_LIMIT:
                 raise InvalidCommand(f"task {index} gets {len(requires):,} requirements at once, the limit is {EDGES_LIMIT:,}")
     if edges:
+        if not {int}.issuperset(map(type, edges)):
+            raise InvalidCommand(
+                f"a requirement is an integer, the number of a task, got {next(one for one in edges if type(one) is not int)!r}"
+            )
         _check_index(min(edges), end)
         _check_index(max(edges), end)
 
