@@ -8,7 +8,6 @@ is reached early and the frontier stays small. Faults are collected with the pat
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -95,7 +94,7 @@ class Discovery:
         self.faults: list[Fault] = []
         self.complete = 0
         self.roots: list[Index] = []
-        self._parents = array("q", [-1] * first_index)
+        self._parents = [-1] * first_index
         self._index: dict[Any, Index] = {}
         self._alias: dict[bytes, Any] = {}
         self._plain: set[type] = set()  # classes of tasks each of which stands for itself alone
@@ -135,9 +134,13 @@ class Discovery:
         self.roots.extend(index[task] for task in wanted)
 
     def _wave(self, specs: list[TaskSpec], growth: list[Growth]) -> None:
-        """Take requirements of the newest tasks and look at those that were never seen; often it is one of each."""
+        """Take requirements of the newest tasks and look at those that were never seen."""
         pulled = self._pull()
-        index, fresh = self._index, dict[Any, Index]()
+        if len(pulled) == 1 and len(pulled[0][1]) == 1:
+            self._link(pulled[0], specs, growth)
+            return
+        index = self._index
+        fresh: dict[Any, Index] = {}
         for parent, children, _ in pulled:
             for task in children:
                 if task not in index and task not in fresh:
@@ -152,6 +155,17 @@ class Discovery:
             if parent in needs:
                 needs = self._without_itself(parent, needs)
             growth.append(_new(Growth, (parent, needs, closed and kinds[parent] != BROKEN)))
+
+    def _link(self, pulled: tuple[Index, list[Any], bool], specs: list[TaskSpec], growth: list[Growth]) -> None:
+        """A wave of one requirement, as a chain of tasks has them: the same with fewer steps."""
+        parent, (task,), closed = pulled
+        at = self._index.get(task)
+        if at is None:
+            at = self._enter(task, parent, self._ask((task,))[0], specs)
+        needs = [] if at == COMPLETE else [at]
+        if at == parent:
+            needs = self._without_itself(parent, needs)
+        growth.append(_new(Growth, (parent, needs, closed and self.kinds[parent] != BROKEN)))
 
     def _slice(self, specs: list[TaskSpec], growth: list[Growth]) -> Slice:
         self.finished = not self._stack and not self._wanted
@@ -289,35 +303,40 @@ class Discovery:
     # -- completeness
 
     def _classify(self, fresh: dict[Any, Index], specs: list[TaskSpec]) -> None:
-        """Ask for completeness, number the incomplete tasks, push them, add their specs."""
-        index, tasks = self._index, self.tasks
+        """Ask for completeness and enter what was found."""
         for (task, parent), kind in zip(fresh.items(), self._ask(fresh), strict=True):
-            if kind == COMPLETE:
-                index[task] = COMPLETE
-                self.complete += 1
-                if self._heard[0]:
-                    task.trigger_event(Event.DEPENDENCY_PRESENT, task)
-                continue
-            at = index[task] = len(tasks)
-            tasks.append(task)
-            self._parents.append(parent)
-            known = type(kind) is int  # else it is what its code raised
-            self.kinds.append(kind if known else BROKEN)
-            info = type(task)._info or info_of(type(task))
-            try:
-                policy = info.policy or policy_of(task)
-                priority = info.priority if info.priority is not None else priority_of(task)
-                specs.append(_new(TaskSpec, (at, policy, priority, batch_group_of(task) if info.batched else None)))
-            except FROM_USERS as cause:
-                specs.append(TaskSpec(at, Policy(type(task).get_task_family())))
-                self._fault("attributes", at, cause)
-                continue
-            if not known:
-                self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
-            elif kind != EXTERNAL:
-                self._stack.append(at)
-            elif self._heard[1]:
-                task.trigger_event(Event.DEPENDENCY_MISSING, task)
+            self._enter(task, parent, kind, specs)
+
+    def _enter(self, task: Any, parent: Index, kind: Any, specs: list[TaskSpec]) -> Index:
+        """Number an incomplete task, push it, add its spec; its index, or COMPLETE. kind: what ``_ask`` says of it."""
+        if kind == COMPLETE:
+            self._index[task] = COMPLETE
+            self.complete += 1
+            if self._heard[0]:
+                task.trigger_event(Event.DEPENDENCY_PRESENT, task)
+            return COMPLETE
+        tasks = self.tasks
+        at = self._index[task] = len(tasks)
+        tasks.append(task)
+        self._parents.append(parent)
+        known = type(kind) is int  # else it is what its code raised
+        self.kinds.append(kind if known else BROKEN)
+        info = type(task)._info or info_of(type(task))
+        try:
+            policy = info.policy or policy_of(task)
+            priority = info.priority if info.priority is not None else priority_of(task)
+            specs.append(_new(TaskSpec, (at, policy, priority, batch_group_of(task) if info.batched else None)))
+        except FROM_USERS as cause:
+            specs.append(TaskSpec(at, Policy(type(task).get_task_family())))
+            self._fault("attributes", at, cause)
+            return at
+        if not known:
+            self._fault("unreachable" if isinstance(kind, TargetError) else "complete", at, kind)
+        elif kind != EXTERNAL:
+            self._stack.append(at)
+        elif self._heard[1]:
+            task.trigger_event(Event.DEPENDENCY_MISSING, task)
+        return at
 
     def _ask(self, fresh: Iterable[Any]) -> list[Any]:
         """For each task: COMPLETE, its kind when incomplete, or the exception that its code raised."""
