@@ -117,11 +117,13 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "init_is_own",
-        "hash_start", "insignificant", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts", "batched",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "forget", "init_is_own",
+        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
+        "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
+        self.interned, self.forget = cls._interned, cls._forget
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
         self.bind = _compile_bind(self.params)
@@ -344,25 +346,25 @@ class Register(type):
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
+        info = cls._info or _new_info(cls)
         if not kwargs:
             try:
-                ref = cls._interned.get(args)  # all values by position, as most tasks are made
+                ref = info.interned.get(args)  # all values by position, as most tasks are made
             except TypeError:
                 ref = None  # not hashable, so not of its type: told below
             if ref is not None:
                 known: T | None = ref()
                 if known is not None:
                     return known
-        info = cls._info or _new_info(cls)
-        if not kwargs and len(args) == info.by_position:
-            return _intern(cls, info, args)
+            if len(args) == info.by_position:
+                return _intern(cls, info, args)
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
             try:
-                ref = cls._interned.get(values)
+                ref = info.interned.get(values)
             except TypeError:  # not hashable, so not of its type: told below
                 ref = None
             if ref is not None:
@@ -448,7 +450,7 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     key: Any = values
     if values is not given or not info.exact:  # else they were looked up before
         key = values if info.exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
-        ref = cls._interned.get(key)
+        ref = info.interned.get(key)
         found: T | None = ref() if ref is not None else None
         if found is not None:
             return found
@@ -459,9 +461,9 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
-    fresh = InternedRef(task, cls._forget)
+    fresh = InternedRef(task, info.forget)
     fresh.values = key
-    cls._interned[key] = fresh
+    info.interned[key] = fresh
     return task
 
 

@@ -49,7 +49,8 @@ def sync(state: State, command: m.Sync, now: float) -> tuple[list[ch.Change], Sy
         if room and (picked := pick_plain(state, session, fair(state, session, room))):
             letters = _grant(state, name, picked, now, changes)
     timer = next_timer(state, now) if state.until or state.at else None
-    return changes, _new(SyncReply, (letters, [], [], [], timer, *outlook(state, name)))
+    unfinished, active = outlook(state, name)
+    return changes, _new(SyncReply, (letters, [], [], [], timer, unfinished, active))
 
 
 def _is_due(state: State, now: float) -> bool:
@@ -109,6 +110,9 @@ def _grant(state: State, name: m.SessionId, picked: list[Index], now: float, cha
     change = _new(ch.Granted, (name, picked, now + lease, ()))
     granted(state, change)
     changes.append(change)
-    if not plain:
-        return [_new(Grant, (index, _new(Fence, (epoch, number[index])), state.attempts(index), lease, ())) for index in picked]
-    return [_new(Grant, (index, _new(Fence, (epoch, newest := number[index])), newest, lease, ())) for index in picked]
+    letters: list[Grant] = []
+    for index in picked:  # a comprehension would be one more call
+        newest = number[index]
+        attempt = newest if plain else state.attempts(index)
+        letters.append(_new(Grant, (index, _new(Fence, (epoch, newest)), attempt, lease, ())))
+    return letters

@@ -113,6 +113,7 @@ class Attempts:
         on_error: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.hooks = hooks
+        self._is_complete, self._on_begin, self._on_end, self._heard = hooks.is_complete, hooks.begin, hooks.end, hooks.heard  # for all
         self.suspended: dict[int, _Run] = {} if suspended is None else suspended
         self.running: int | None = None  # index; a signal may stop it as long as this is set
         self.ended_at = 0.0  # monotonic clock, end of the last stretch
@@ -126,33 +127,29 @@ class Attempts:
         self._cpu, self._cpu_at = 0.0, -1.0
 
     def begin(self, job: Job) -> Ended | Yielded:
-        """Run a task until it ends or yields requirements that are not complete."""
-        if job.timeout is None and not self.hooks.heard:
-            return self._plainly(job)
-        return self._stretch(_Run(job))
+        """Run a task until it ends or yields requirements that are not complete.
 
-    def _plainly(self, job: Job) -> Ended | Yielded:
-        """The short way, for most attempts: no alarm, nobody listens, run() gives back nothing.
-
-        Says what ``_stretch`` says, in one function: a million no-ops pass here.
+        Most attempts need no alarm, nobody listens, and run() gives back nothing. For them, this says
+        what ``_stretch`` says, in one function: a million no-ops pass here.
         """
+        index, task, _, timeout, _, _, batch = job
+        if timeout is not None or self._heard:
+            return self._stretch(_Run(job))
         since = monotonic()
         if since - self._cpu_at > WORTH_MEASURING:
             self._cpu, self._cpu_at = self._usage()[0], since
-        hooks = self.hooks
-        index, task, _, _, _, _, batch = job
         try:
             try:
                 self.running = index
                 started = time()
-                if hooks.begin is not None:
-                    hooks.begin(job)
+                if self._on_begin is not None:
+                    self._on_begin(job)
                 body = task.run()
                 if body is not None:
                     return self._guarded(_Run(job, body), since, begun=True)
                 if _forks[0] != self._forks:
                     self._leave_if_forked(0)
-                if batch or not hooks.is_complete(task):
+                if batch or not self._is_complete(task):
                     return self._seen(_Run(job), since)
                 self.running = None
                 _call_on_success(task)
@@ -169,8 +166,8 @@ class Attempts:
             return self._failed(_Run(job), since, late)
         finally:
             self.running = None
-            if hooks.end is not None:
-                hooks.end(job)
+            if self._on_end is not None:
+                self._on_end(job)
 
     def go_on(self, index: int) -> Ended | Yielded:
         """Let a suspended attempt go on; the yield expression gives the outputs of what it asked for."""

@@ -74,7 +74,7 @@ class Guard:
         self.check(job, slot, serial)
         job.task._fence = job.fence
         main = get_ident() == _MAIN
-        write_as(partial(self._writing, job, slot, serial), process_wide=main)
+        write_as((self._writing, (job, slot, serial)), process_wide=main)
         self._running = (slot, serial) if main else None
         leases.begin(slot, os.getpid() if main else -os.getpid(), int.from_bytes(job.key[:4], "big"))
 
@@ -86,7 +86,8 @@ class Guard:
             self._leases.end(slot)
         job.task._fence = None
 
-    def _writing(self, job: Job, slot: int, serial: int) -> Writing:
+    def _writing(self, held: tuple[Job, int, int]) -> Writing:
+        job, slot, serial = held
         return Writing(job.key[:4].hex(), job.fence, partial(self.check, job, slot, serial), partial(is_leftover, job.task))
 
     def check(self, job: Job, slot: int, serial: int) -> None:

@@ -19,7 +19,7 @@ _EVENTS = {"start": Event.START, "success": Event.SUCCESS, "failure": Event.FAIL
 def begin(job: Job) -> None:
     """Mark the task and, from here on, this process's temporary files with the attempt's key and fence."""
     job.task._fence = job.fence
-    write_as(partial(_writing, job), process_wide=get_ident() == _MAIN)
+    write_as((_writing, job), process_wide=get_ident() == _MAIN)
 
 
 def _writing(job: Job) -> Writing:

@@ -209,9 +209,10 @@ class Runner:
         else:
             self._done = []
         reply = self.scheduler.sync(command)
-        if reply.granted:
-            self._take(reply.granted)
-        if reply.resumed or reply.cancel or reply.lost:
+        granted, resumed, lost, cancel, _, _, _ = reply
+        if granted:
+            self._take(granted)
+        if resumed or cancel or lost:
             self._obey(reply)
         return reply
 
@@ -342,10 +343,10 @@ class Runner:
 
     def _end(self, held: Running, ended: Ended) -> None:
         self.attempts += 1
-        grant = held.grant
-        if ended.exit is _OK:
+        grant, exit_class = held.grant, ended.exit
+        if exit_class is _OK:
             self._succeeded(grant, held.policy.family)
-        elif ended.exit is ExitClass.CANCELLED and self._signals:
+        elif exit_class is ExitClass.CANCELLED and self._signals:
             self._back.extend(HandedBack(one.index, one.fence, 0.0, "the run was stopped") for one in (grant, *grant.batch))
         else:
             ended = self._fail(held, ended)

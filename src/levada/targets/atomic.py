@@ -15,7 +15,7 @@ import re
 from _contextvars import ContextVar  # all that there is in contextvars
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from levada._model.values import NamedTuple
 from levada.errors import TargetError, TargetExists, TargetWriteError
@@ -53,9 +53,12 @@ class Writing(NamedTuple):
     leftover: Callable[[str], bool] | None = None
 
 
+Unsaid = tuple[Callable[[Any], Writing], Any]
+"""What makes the words when they are needed, and what it makes them of."""
+
 _NOBODY = Writing("", "", None)
-_everywhere: Writing | Callable[[], Writing] = _NOBODY
-_here: ContextVar[Writing | Callable[[], Writing] | None] = ContextVar("levada_writing", default=None)
+_everywhere: Writing | Unsaid = _NOBODY
+_here: ContextVar[Writing | Unsaid | None] = ContextVar("levada_writing", default=None)
 
 
 def set_tag(
@@ -79,7 +82,7 @@ def set_tag(
     write_as(Writing(key8, fence, before_commit, leftover), process_wide=process_wide)
 
 
-def write_as(writing: Writing | Callable[[], Writing], *, process_wide: bool) -> None:
+def write_as(writing: Writing | Unsaid, *, process_wide: bool) -> None:
     """``set_tag`` for those who make the words when they are needed: most attempts of a large run write nothing here."""
     global _everywhere
     if not process_wide:
@@ -92,7 +95,10 @@ def write_as(writing: Writing | Callable[[], Writing], *, process_wide: bool) ->
 
 def _writing() -> Writing:
     writing = _here.get() or _everywhere
-    return writing if isinstance(writing, Writing) else writing()
+    if isinstance(writing, Writing):
+        return writing
+    make, subject = writing
+    return make(subject)
 
 
 def clear_tag() -> None:
