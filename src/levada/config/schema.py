@@ -137,6 +137,9 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "account": Key(_text, "storage account of the containers; none: AZURE_STORAGE_ACCOUNT_NAME"),
         "endpoint": Key(_text, "address of the account's blob service; none: AZURE_ENDPOINT, or Azure's"),
     },
+    "ssh": {
+        "config": Key(_text, "configuration of OpenSSH to read instead of ~/.ssh/config", is_path=True),
+    },
 }
 """Sections with fixed keys. ``[resources]`` (any name) and ``[params.Family]`` (any value) stand beside them."""
 
