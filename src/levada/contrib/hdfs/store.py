@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -17,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from levada._model.ports import Entry, Promise
 from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
-from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
+from levada.targets.atomic import before_commit, current_tag, is_leftover, temporary_name
 from levada.targets.pieces import PieceReader
 
 from .client import ask, ask_data, ask_name_node, client_for, is_connection, is_gone, is_nowhere, may_be_done, no_answer, not_done
@@ -155,26 +154,6 @@ class HdfsStore:
         except Exception:
             return False
         return (found.isdir, found.length, found.modification_time) == (known.isdir, known.length, known.modification_time)
-
-
-def sweep(folder: str, key8: str, *, epoch: int | None = None) -> list[str]:
-    """Names of the temporaries of a task that were removed from a folder (``hdfs://...``). Say this of attempts that are over.
-
-    key8: the first eight hex digits of the task's key; epoch: only those with fences of that epoch. HDFS has no lock
-    that tells whether their writer lives; one that does cannot commit afterwards.
-    """
-    from levada.targets.stores import open_store as store_of
-
-    store, path = store_of(folder)
-    removed = []
-    for entry in list(store.list(path)):
-        match = re.fullmatch(TEMPORARY, entry.name, re.DOTALL)
-        tag = match["tag"].split(".") if match else [""]
-        if tag[0] == key8 and (epoch is None or tag[1:-1] == [str(epoch)]):
-            with suppress(FileNotFoundError):
-                store.remove(f"{path.rstrip('/')}/{entry.name}", recursive=True)
-                removed.append(entry.name)
-    return sorted(removed)
 
 
 def _page(entries: Iterator[FileStatus]) -> list[FileStatus]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from levada.targets.leftovers import sweep
+
 from .commands import check_output
 from .target import RemoteTarget
 
-__all__ = ["RemoteTarget", "check_output"]
+__all__ = ["RemoteTarget", "check_output", "sweep"]

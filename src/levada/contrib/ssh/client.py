@@ -167,6 +167,7 @@ class Host:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self._pid = os.getpid()
         self._link: Link | None = None
         self._connecting = asyncio.Lock()
         self._away: tuple[float, BaseException] | None = None
@@ -176,6 +177,8 @@ class Host:
 
         again: it may be asked a second time when the connection is lost. seconds: until it is given up, with TimeoutError (`ANSWER`).
         """
+        if self._pid != os.getpid():  # somebody kept it over a fork
+            return host_at(self.place, f"ssh://{self.place}").ask(act, again=again, seconds=seconds)
         future = _start(self._ask(act, again, ANSWER if seconds is None else seconds))
         try:
             return future.result()
@@ -189,8 +192,9 @@ class Host:
             with suppress(Exception):
                 await act()
 
-        with suppress(ConnectionError):
-            _start(quietly())
+        if self._pid == os.getpid():
+            with suppress(ConnectionError):
+                _start(quietly())
 
     def close(self) -> None:
         """Give the connection up; the next question makes another one."""
