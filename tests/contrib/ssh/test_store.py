@@ -293,6 +293,18 @@ def test_ten_thousand_targets_cost_one_listing_a_folder(sshd: Sshd, home: str, m
     assert answers.count(False) == 10_000 - len(there)
 
 
+def test_a_listing_of_many_pages_is_whole_also_when_the_connection_is_cut(sshd: Sshd, home: str) -> None:
+    Path(home).mkdir()
+    for number in range(2_500):
+        Path(home, str(number)).touch()
+    assert names(sshd, home) == sorted(map(str, range(2_500)))
+    entries = open_store(sshd.authority).list(home)
+    found = [next(entries).name for _ in range(1_200)]
+    sshd.cut()
+    found += [entry.name for entry in entries]
+    assert sorted(found) == sorted(map(str, range(2_500)))
+
+
 def test_links_are_followed_in_listings_as_in_questions(sshd: Sshd, home: str) -> None:
     Path(home, "folder").mkdir(parents=True)
     for name, to in (("a", "/etc/hostname"), ("nowhere", "nothing"), ("d", "folder")):

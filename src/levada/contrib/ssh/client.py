@@ -205,9 +205,9 @@ class Host:
         self.send(dropped)
 
     async def _ask(self, act: Callable[[Link], Awaitable[T]], again: bool, seconds: float) -> T:
-        link = None
+        link, limit = None, asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 try:
                     link = await self._linked()
                     return await act(link)
@@ -219,7 +219,7 @@ class Host:
                 return await act(link)
         except TimeoutError as cause:
             self._drop(link)
-            raise TimeoutError(str(cause) or f"no answer for {seconds:g} s") from cause
+            raise TimeoutError(f"no answer for {seconds if limit.expired() else CONNECTING:g} s") from cause
         except Exception as cause:
             if is_lost(cause):
                 self._drop(link)

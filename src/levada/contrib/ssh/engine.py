@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 
-import asyncssh
+import asyncssh  # noqa: F401 - so that who opens the engine without it is told what to install
 
 from levada._model.engines import JobSpec, JobState, JobStatus
 from levada.errors import ConfigError, EngineError, EngineUnreachable, JobRefused
@@ -25,7 +27,6 @@ ANSWER = 50.0  # seconds for one verb, a new connection included
 
 _HANDLE = re.compile(r"/[^\0\n]*/[a-z][a-z0-9-]{0,62}")
 _SUBMISSION = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_SIGNALLED = {137: "SIGKILL", 143: "SIGTERM"}
 
 
 def open_engine(rest: str) -> SshEngine:
@@ -39,8 +40,8 @@ def open_engine(rest: str) -> SshEngine:
 class SshEngine:
     """Jobs of one user of one host. Safe for threads.
 
-    A host shares nothing out: cpus and memory are refused. There are no options. A job runs in the user's home unless it names
-    a folder, with the environment that sshd gives to commands and what the job adds.
+    cpus says nothing here; memory limits the address space of each process; seconds is kept by the job's supervisor. There are no
+    options. A job runs in the user's home unless it names a folder, with the environment that sshd gives to commands and its own.
     """
 
     name = "ssh"
@@ -59,7 +60,8 @@ class SshEngine:
         nonce = os.urandom(8).hex()
         script = shell.submit(
             job.submission, self.folder, job.argv, nonce=nonce, env=job.env, where=job.folder, title=job.title,
-            seconds=None if job.seconds is None else max(1, math.ceil(job.seconds)), void=self._void.get(job.submission, "-"),
+            memory=job.memory, seconds=None if job.seconds is None else max(1, math.ceil(job.seconds)),
+            void=self._void.get(job.submission, "-"),
         )  # fmt: skip
         owner, folder = self._told(self._run(script, again=True, refuse=True)).split(" ", 1)
         if owner == "void":
@@ -67,6 +69,7 @@ class SshEngine:
                 f"ssh://{self.place}: {job.submission} was looked for before it was there, and is not started any more",
                 hint="Submit it under another name.",
             )
+        self._void.pop(job.submission, None)
         return folder
 
     def find(self, submission: str) -> str | None:
@@ -134,17 +137,14 @@ class SshEngine:
         if not _SUBMISSION.fullmatch(job.submission):
             faults.append(f"a submission is named by [a-z0-9-], from a letter on, at most 63, got {job.submission!r}")
         if not job.argv:
-            faults.append("argv is empty: it names no program")
+            faults.append("there is no program to run: command() gave nothing")
         if job.options:
             faults.append(f"it has no options, got {', '.join(sorted(job.options))}")
-        for name in ("cpus", "memory"):
-            if getattr(job, name) is not None:
-                faults.append(f"a host shares out no {name}, got {getattr(job, name)!r}")
         faults += [f"a shell takes no variable {name!r}" for name in job.env if not shell.is_name(name)]
         if any("\0" in text for text in (*job.argv, *job.env.values(), job.folder)):
             faults.append("no argument, folder or value of the environment may hold a zero byte")
         if faults:
-            raise JobRefused(f"ssh://{self.place}: {'; '.join(faults)}", hint="Leave that out, or hand over to an engine that has it.")
+            raise JobRefused(f"{job.title}: ssh://{self.place} does not take it: {'; '.join(faults)}")
 
 
 def _lines(done: Done) -> list[str]:
@@ -176,23 +176,23 @@ def _ended(status: int, why: str) -> JobStatus:
     if status == 0:
         return JobStatus(JobState.SUCCEEDED, exit=0)
     if why == "cancelled":
-        return JobStatus(JobState.KILLED, message="cancelled")
+        return JobStatus(JobState.KILLED, status, "cancelled")
     if why == "timed-out":
-        return JobStatus(JobState.KILLED, message="its time was up")
-    if status in _SIGNALLED:
-        return JobStatus(JobState.KILLED, message=f"killed by {_SIGNALLED[status]}")
-    return JobStatus(JobState.FAILED, exit=status, message=_MEANT.get(status, f"exit status {status}"))
+        return JobStatus(JobState.KILLED, status, "it ran for longer than it may")
+    if status > 128 and (name := _signal_name(status - 128)):
+        return JobStatus(JobState.KILLED, status, f"ended by {name}")
+    return JobStatus(JobState.FAILED, exit=status, message=_MEANT.get(status, ""))
 
 
-_MEANT = {
-    126: "exit status 126: its program cannot be run, or its folder cannot be entered",
-    127: "exit status 127: its program was not found",
-}
+_MEANT = {126: "its program cannot be run", 127: "its program, or the folder that it runs in, is not there"}
+
+
+def _signal_name(number: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return ""
 
 
 def _elsewhere(line: str) -> str:
     _, there, here = line.split()
     return f"the job is on {there}, and this address led to {here}: name that host"
-
-
-assert asyncssh  # imported here so that who opens the engine without it is told what to install

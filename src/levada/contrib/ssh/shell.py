@@ -161,7 +161,7 @@ state() {
 
 def whole(script: str) -> bytes:
     """A script that is run as a whole or, where a cut connection brings a part of it, not at all."""
-    return f"{{\numask 077\n{script}\nexit 0\n}}\n".encode("utf-8", "surrogateescape")
+    return f"{{\nmask=$(umask)\numask 077\n{script}\nexit 0\n}}\n".encode("utf-8", "surrogateescape")
 
 
 def submit(
@@ -172,15 +172,19 @@ def submit(
     nonce: str,
     env: Mapping[str, str],
     where: str,
+    memory: int | None,
     seconds: int | None,
     title: str,
     void: str,
 ) -> bytes:
     """Start a job in its folder below ``folder``, or find that its name is taken: prints whose it is, and the folder.
 
-    where: the folder that it runs in, "" for the user's own. void: a claim of who found none, that may be taken away.
+    where: the folder that it runs in, "" for the user's own. memory: bytes of address space of each of its processes.
+    void: a claim of who found none, that may be taken away.
     """
-    work = [f"cd {shlex.quote(where)} || exit 126" if where else 'cd "$HOME" || exit 126']
+    work = [f"cd {shlex.quote(where)} || exit 127" if where else 'cd "$HOME" || exit 127']
+    if memory is not None:
+        work.append(f"ulimit -v {max(1, memory // 1024)} || exit 126")
     work += [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
     work.append(f"exec {shlex.join(argv)}")
     body = "\n    ".join(work)
@@ -194,6 +198,7 @@ if {{ claimed "$job"; }} 2>/dev/null && [ "$c_nonce $c_node" = 'void {void}' ]; 
 cat >"$job/job.{nonce}" <<'END.{nonce}' || exit {REFUSED}
 {job}
 END.{nonce}
+umask "$mask"
 said=$($alone sh "$job/job.{nonce}" run </dev/null 2>&1 &)
 if ! {{ claimed "$job"; }} 2>/dev/null; then echo "$said" >&2; exit {REFUSED}; fi
 echo "levada: $c_nonce $job"

@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -35,6 +36,7 @@ PAGE = 1000  # entries of a listing that are asked for together
 PIECE = 2 << 20  # bytes that are read or written together
 PROBE = ".levada-probe"
 _TRIES = 1000  # names for a temporary
+_AHEAD = 8  # questions of a listing that are on their way
 _EARLIER = 4  # attempts before this one whose temporaries are looked for
 _FOLDER, _LINK, _FILE = 2, 3, 1  # kinds of files, as SFTP numbers them
 
@@ -116,7 +118,7 @@ class SftpStore:
 
         async def page(sftp: SFTPClient) -> list[Entry]:
             if not names:
-                names.append(sftp.scandir(folder))
+                names.append(_names(sftp, folder))
             return await _page(sftp, folder, names[0])
 
         while entries := self.ask(page):
@@ -186,6 +188,31 @@ def remote(path: str) -> bytes:
     if path == "/~":
         path = "."
     return (path.removeprefix("/~/") or "/").encode("utf-8", "surrogateescape")
+
+
+async def _names(sftp: SFTPClient, folder: bytes) -> AsyncIterator[SFTPName]:
+    """The names in a folder. Servers give a hundred at a time, so several questions are on their way: `SFTPClient.scandir` has one."""
+    from asyncssh import SFTPEOFError
+
+    handler = sftp._handler
+    handle = await handler.opendir(folder)
+    asked = deque(asyncio.ensure_future(handler.readdir(handle)) for _ in range(_AHEAD))
+    try:
+        at_end = False
+        while asked:
+            try:
+                names, last = await asked.popleft()
+            except SFTPEOFError:
+                names, last = [], True
+            at_end = at_end or last
+            if not at_end:
+                asked.append(asyncio.ensure_future(handler.readdir(handle)))
+            for name in names:
+                yield name
+    finally:
+        await asyncio.gather(*asked, return_exceptions=True)
+        with suppress(Exception):
+            await handler.close(handle)
 
 
 async def _page(sftp: SFTPClient, folder: bytes, names: AsyncIterator[SFTPName]) -> list[Entry]:
@@ -368,10 +395,16 @@ class SftpPending:
                 self._store.make_folder(self._temporary.rpartition("/")[0])
                 return self._host.ask(created, seconds=MOVING)
             except Exception as cause:
-                if is_lost(cause) or isinstance(cause, TargetError) or not self._is_there(self._temporary):
+                if not self._is_taken(cause):
                     self._remove_temporary()
                     raise self._refusal(cause) from cause
         raise TargetWriteError(f"{self._url}: all names for a temporary are taken", hint="Remove those that dead attempts have left.")
+
+    def _is_taken(self, cause: Exception) -> bool:
+        """Whether a temporary could not be made since there is one of this name."""
+        with suppress(Exception):
+            return not is_lost(cause) and not isinstance(cause, TargetError) and self._is_there(self._temporary)
+        return False
 
     def tell(self, act: Callable[[SFTPClientFile], Awaitable[T]]) -> T:
         """What the open temporary answers. Raises what asyncssh raises; a connection that was lost meanwhile has lost it, too."""
@@ -432,7 +465,7 @@ class SftpPending:
         )
         if taken is not None:
             return taken
-        if not self._store.promise.create_if_absent and self._is_there(self.path):
+        if not self._store.promise.create_if_absent and self._store.exists(self.path):
             return False
         taken = self._step(lambda sftp: sftp.rename(remote(self._temporary), remote(self.path)), self._is_moved)
         if self._store.links and taken:
