@@ -88,6 +88,7 @@ def test_of_eight_processes_that_write_once_one_wins(sshd: Sshd, home: str) -> N
     assert names(sshd, home) == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", ["once", "replace"])
 def test_killed_before_any_step_a_file_is_absent_or_whole(sshd: Sshd, home: str, mode: str) -> None:
