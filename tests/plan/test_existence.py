@@ -271,7 +271,7 @@ def test_targets_of_a_root_are_asked_as_local_files(tmp_path: Path, counted: Cou
 
 
 def test_a_store_that_is_not_installed_is_an_answer() -> None:
-    (answer,) = Existence().ask([FileTarget("sftp://host/a")])
+    (answer,) = Existence().ask([FileTarget("lftp://host/a")])
     assert isinstance(answer, TargetError)
     assert "levada.stores" in str(answer)
 

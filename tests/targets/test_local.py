@@ -152,8 +152,8 @@ def _no_registrations() -> Any:
 
 
 def test_an_unknown_scheme_names_it_and_what_would_help() -> None:
-    with pytest.raises(TargetError, match=r"sftp://.*\n.*levada.stores"):
-        FileTarget("sftp://host/a").exists()
+    with pytest.raises(TargetError, match=r"lftp://.*\n.*levada.stores"):
+        FileTarget("lftp://host/a").exists()
     with pytest.raises(TargetError, match=r"no store is installed for nonsense://.*\n.*levada.stores"):
         FileTarget("nonsense://x/a").write_text("x")
     with pytest.raises(TargetError, match="three slashes"):
@@ -184,10 +184,10 @@ def test_an_entry_point_brings_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
         def load(self) -> Any:
             return lambda authority: MemoryStore()
 
-    known = {("levada.stores", "sftp"): [Found()]}
+    known = {("levada.stores", "swift"): [Found()]}
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group, name: known.get((group, name), []))
-    FileTarget("sftp://bucket/a").write_text("x")
-    assert FileTarget("sftp://bucket/a").exists()
+    FileTarget("swift://bucket/a").write_text("x")
+    assert FileTarget("swift://bucket/a").exists()
 
 
 def test_removing_what_is_absent_is_no_error(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from levada._plan.existence import Existence
-from levada.contrib.hdfs import HdfsFlagTarget, HdfsTarget, client
-from levada.contrib.hdfs.store import HdfsStore, sweep
+from levada.contrib.hdfs import HdfsFlagTarget, HdfsTarget, client, sweep
+from levada.contrib.hdfs.store import HdfsStore
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets import FileTarget, atomic
 

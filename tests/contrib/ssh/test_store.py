@@ -494,6 +494,13 @@ def test_a_name_that_is_too_long_is_refused(sshd: Sshd, home: str) -> None:
         FileTarget(f"{sshd.url}{home}/{'ä' * 128}").write_text("x")
 
 
+def test_a_path_with_a_nul_is_refused(sshd: Sshd, home: str) -> None:
+    target = FileTarget(f"{sshd.url}{home}/a\0b")
+    for act in (target.exists, target.read_text, lambda: target.write_text("x"), target.remove, lambda: names(sshd, f"{home}\0")):
+        with pytest.raises(TargetError, match="null byte"):
+            act()
+
+
 @pytest.mark.parametrize("sftp", ["-P hardlink", "-P hardlink,posix-rename,fsync", "-P hardlink,posix-rename,fsync,limits,statvfs"])
 def test_without_the_extensions_of_openssh_a_rename_that_refuses_will_do(desk: Desk, other: list[Sshd], sftp: str) -> None:
     server = own_server(other, desk, sftp=sftp)

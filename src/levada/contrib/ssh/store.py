@@ -180,11 +180,13 @@ class SftpStore:
 
 
 def remote(path: str) -> bytes:
-    """A path as the server is told it.
+    """A path as the server is told it. Raises TargetError for a zero byte, at which servers hang up.
 
     >>> remote("/var/log"), remote("/~/log"), remote("log"), remote("")
     (b'/var/log', b'log', b'log', b'/')
     """
+    if "\0" in path:
+        raise TargetError(f"{path!r}: a null byte is no part of a name")
     if path == "/~":
         path = "."
     return (path.removeprefix("/~/") or "/").encode("utf-8", "surrogateescape")
