@@ -26,6 +26,7 @@ FOLDER = ".levada/jobs"  # below the user's home on the host
 ANSWER = 50.0  # seconds for one verb, a new connection included
 
 _HANDLE = re.compile(r"/[^\0\n]*/[a-z][a-z0-9-]{0,62}")
+_REST_OF_CHARACTER = re.compile(rb"\A[\x80-\xbf]{1,3}")
 _SUBMISSION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
@@ -102,7 +103,8 @@ class SshEngine:
         if not _HANDLE.fullmatch(handle):
             return ""
         out = self._run(shell.logs(handle, max(0, most)), again=True).out
-        return out.partition(f"{shell.MARK} log\n".encode())[2].decode("utf-8", "replace")
+        said = out.partition(f"{shell.MARK} log\n".encode())[2]
+        return _REST_OF_CHARACTER.sub(b"", said).decode("utf-8", "replace")
 
     def forget(self, handle: str) -> None:
         """Remove the job's folder."""

@@ -85,6 +85,7 @@ if command -v setsid >/dev/null 2>&1; then alone=setsid; else alone=; fi
 
 _JOB = r"""
 job=${0%/*}
+nonce=${0##*/job.}
 watch() {
     trap 'kill "$sleeping" 2>/dev/null; exit 0' TERM
     sleep "$seconds" & sleeping=$!
@@ -96,8 +97,11 @@ run() {
     claim=$job/.claim.$nonce
     echo "$nonce $(node) $(boot) $$ $(began $$) $(session_of $$)" >"$claim" || exit 73
     if ! ln "$claim" "$job/claim" 2>/dev/null; then
-        rm -f "$claim" "$0"
-        exit 0
+        claimed "$job"
+        if [ "$c_nonce" != "$nonce" ]; then  # a file system far away may say that it failed, and have done it
+            rm -f "$claim" "$0"
+            exit 0
+        fi
     fi
     exec >/dev/null 2>&1
     rm -f "$claim"
@@ -158,6 +162,8 @@ state() {
 }
 """
 
+_MEND = 'if [ -e "$job/claim" ] && [ ! -s "$job/claim" ]; then rm -f "$job/claim"; fi  # the power went before it was on the disk'
+
 
 def whole(script: str) -> bytes:
     """A script that is run as a whole or, where a cut connection brings a part of it, not at all."""
@@ -179,6 +185,7 @@ def submit(
 ) -> bytes:
     """Start a job in its folder below ``folder``, or find that its name is taken: prints whose it is, and the folder.
 
+    nonce: new for each call; each run of the script adds its own number.
     where: the folder that it runs in, "" for the user's own. memory: bytes of address space of each of its processes.
     void: a claim of who found none, that may be taken away.
     """
@@ -188,18 +195,20 @@ def submit(
     work += [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
     work.append(f"exec {shlex.join(argv)}")
     body = "\n    ".join(work)
-    settings = f"nonce={nonce}\nseconds={seconds or ''}\ngrace={GRACE}\n"
+    settings = f"seconds={seconds or ''}\ngrace={GRACE}\n"
     job = f"# {' '.join(title.split())}\n{_PROCESSES}\n{settings}\nwork() {{\n    {body}\n}}\n{_JOB}"
     return whole(
         f"""{_PROCESSES}
 {_place(submission, folder)}
 mkdir -p "$job" || exit {REFUSED}
+{_MEND}
 if {{ claimed "$job"; }} 2>/dev/null && [ "$c_nonce $c_node" = 'void {void}' ]; then rm -f "$job/claim"; fi
-cat >"$job/job.{nonce}" <<'END.{nonce}' || exit {REFUSED}
+script=$job/job.{nonce}-$$
+cat >"$script" <<'END.{nonce}' || exit {REFUSED}
 {job}
 END.{nonce}
 umask "$mask"
-said=$($alone sh "$job/job.{nonce}" run </dev/null 2>&1 &)
+said=$($alone sh "$script" run </dev/null 2>&1 &)
 if ! {{ claimed "$job"; }} 2>/dev/null; then echo "$said" >&2; exit {REFUSED}; fi
 echo "levada: $c_nonce $job"
 """
@@ -211,6 +220,7 @@ def find(submission: str, folder: str, *, void: str) -> bytes:
     return whole(
         f"""{_PROCESSES}
 {_place(submission, folder)}
+{_MEND}
 if [ ! -e "$job/claim" ]; then
     mkdir -p "$job" && echo 'void {void}' >"$job/.claim.{void}" || exit {REFUSED}
     ln "$job/.claim.{void}" "$job/claim" 2>/dev/null
