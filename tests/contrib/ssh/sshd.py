@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 SEPARATION = Path("/run/sshd")  # where sshd, as root, takes its privileges apart
 
 
@@ -63,7 +64,7 @@ Subsystem sftp internal-sftp -d {self.home} {sftp}
         if os.getuid() == 0:
             SEPARATION.mkdir(mode=0o755, exist_ok=True)
         with open(self.folder / "log", "ab") as log:
-            command = [*self._within, SSHD, "-D", "-e", "-f", str(self.folder / "config")]
+            command = [*DIE_WITH_US, *self._within, SSHD, "-D", "-e", "-f", str(self.folder / "config")]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_for(self._listens)
         return self

@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -233,6 +234,46 @@ def losing_answers(sshd: Sshd, step: str, *, done: bool) -> Iterator[None]:
         patch.setattr(asyncssh.SFTPClient, step, cut)
         yield
     assert lost
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mode", ["once", "replace"])
+def test_whoever_cuts_the_connections_a_write_is_done_or_said_not_to_be(sshd: Sshd, home: str, mode: str) -> None:
+    """Two writers a file, of which one may win; and again and again all connections are cut."""
+    won: dict[int, list[str]] = {number: [] for number in range(40)}
+    over = threading.Event()
+
+    def write(writer: str) -> None:
+        for number in won:
+            try:
+                FileTarget(f"{sshd.url}{home}/{number}", mode=mode).write_text(f"{writer} {number}\n" * 50_000)
+                won[number].append(writer)
+            except TargetError:
+                pass
+
+    def cut() -> None:
+        while not over.wait(random.uniform(0.1, 1.5)):
+            sshd.cut()
+
+    cutter = threading.Thread(target=cut)
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in "ab"]
+    for thread in (cutter, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    over.set()
+    cutter.join()
+    for host in client._hosts.values():
+        host._away = None
+    there = [name for name in names(sshd, home) if name.isdecimal()]
+    for number, winners in won.items():
+        assert len(winners) <= (1 if mode == "once" else 2), number
+        assert not winners or str(number) in there
+    for name in there:
+        content = FileTarget(f"{sshd.url}{home}/{name}").read_text()
+        assert content in [f"{writer} {name}\n" * 50_000 for writer in (won[int(name)] if mode == "once" and won[int(name)] else "ab")]
+    assert sum(map(len, won.values())) > 10
 
 
 def test_a_large_file_is_read_from_any_place(sshd: Sshd, home: str) -> None:

@@ -250,7 +250,7 @@ class Host:
         for pause in (*_PAUSES, None):
             try:
                 return await asyncssh.connect(self.place.host, **_options(self.place))
-            except (asyncssh.ConnectionLost, ConnectionResetError):
+            except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError):
                 if pause is None:
                     raise
                 await asyncio.sleep(pause * (1 + random.random()))  # noqa: S311 - so that many processes do not come back together
