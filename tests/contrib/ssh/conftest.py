@@ -15,6 +15,13 @@ from levada.targets import stores
 from .sshd import SSHD, Desk, Sshd
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two minutes for what needs the server: machines that are busy start processes slowly."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(120))
+
+
 @pytest.fixture(scope="session")
 def sshd() -> Iterator[Sshd]:
     pytest.importorskip("asyncssh", reason="asyncssh is not installed (levada[ssh])")

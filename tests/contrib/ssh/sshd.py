@@ -70,19 +70,21 @@ Subsystem sftp internal-sftp -d {self.home} {sftp}
         return self
 
     def stop(self) -> None:
-        """End it and what it started; files stay."""
-        process, self._process = self._process, None
-        if process is not None:
+        """End it and its connections; what was started over them goes on, and files stay."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)  # it takes no new connection
             self.cut()
-            for pid in descendants(process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def remove(self) -> None:
-        """End it, and remove its files."""
+        """End it and what it started, and remove its files."""
+        started = descendants(self._process.pid) if self._process else []
         self.stop()
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def cut(self) -> int:

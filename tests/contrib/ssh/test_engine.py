@@ -297,7 +297,8 @@ def supervisor_of(sshd: Sshd) -> int:
 
 
 def test_a_job_whose_supervisor_was_killed_is_followed_to_its_end(host: SshEngine, sshd: Sshd, tmp_path: Path) -> None:
-    handle = host.submit(spec(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"))
+    handle = host.submit(spec(f"echo $$ >>{tmp_path}/pids; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"))
+    pids(tmp_path / "pids", 1)
     os.kill(supervisor_of(sshd), signal.SIGKILL)
     status = host.poll([handle])[0]
     assert status.state is JobState.RUNNING

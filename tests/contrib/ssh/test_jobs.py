@@ -106,10 +106,12 @@ def test_while_the_host_is_away_nothing_is_taken_for_an_end(command: Command, ho
     run = command.start("run", "--no-console", "flow.py", "Job", "--name", "a")
     assert soon(lambda: ran(home), 40)
     sshd.stop()
-    Path(home, "go").touch()
-    assert soon(Path(home, "a.txt").exists, 20)  # the job went on
-    assert not soon(lambda: run.poll() is not None, 3)
-    sshd.start()
-    assert run.communicate(timeout=60)[1] is not None
-    assert run.returncode == 0
+    try:
+        Path(home, "go").touch()
+        assert soon(Path(home, "a.txt").exists, 20)  # the job went on
+        assert not soon(lambda: run.poll() is not None, 3), run.communicate()
+    finally:
+        sshd.start()
+    told = ended(run)
+    assert told.returncode == 0, told.stderr
     assert ran(home) == ["a"]

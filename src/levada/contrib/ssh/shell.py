@@ -129,7 +129,7 @@ end() {
         sleep 1
         waited=$((waited + 1))
         left=$(rest)
-        [ -n "$left" ] || [ "$waited" -lt 3 ] || exit 0
+        [ -n "$left" ] || [ "$waited" -lt 3 ] || exit 0  # what was claimed may be about to begin
     done
     for round in 1 2 3; do
         left=$(rest)

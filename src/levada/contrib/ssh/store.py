@@ -462,41 +462,42 @@ class SftpPending:
 
     def _take_name(self) -> bool:
         """Give it the target's name; False when that is taken."""
-        taken = (
-            self._step(lambda sftp: sftp.link(remote(self._temporary), remote(self.path)), self._is_linked) if self._store.links else None
-        )
-        if taken is not None:
-            return taken
+        given = self._step(linking=True) if self._store.links else None
+        if given is not None:
+            return given
         if not self._store.promise.create_if_absent and self._store.exists(self.path):
             return False
-        taken = self._step(lambda sftp: sftp.rename(remote(self._temporary), remote(self.path)), self._is_moved)
-        if self._store.links and taken:
+        given = self._step(linking=False)
+        if self._store.links and given:
             self._store.only_looks("the file system has no hard links")
-        return bool(taken)
+        return bool(given)
 
-    def _step(self, act: Callable[[SFTPClient], Awaitable[object]], is_ours: Callable[[], bool]) -> bool | None:
-        """Whether a step that refuses a name that is taken gave it to us; None where there may be another step that does.
+    def _step(self, *, linking: bool) -> bool | None:
+        """Whether a link, or a rename, gave the name to us: both refuse one that is taken. None where it cannot be linked.
 
-        Where its answer was lost, what stands there is looked at, and if there is nothing, the step is taken once more.
+        Where the answer was lost, what stands there is looked at, and if there is nothing, the step is taken once more.
         """
-        lost = False
+        old, new, lost = remote(self._temporary), remote(self.path), False
         while True:
             try:
-                self._store.ask(act)
+                self._store.ask(lambda sftp: sftp.link(old, new) if linking else sftp.rename(old, new))
                 return True
             except Exception as cause:
                 again, lost = is_lost(cause) and not lost, lost or is_lost(cause)
                 try:
                     if self._is_there(self.path):
-                        return lost and is_ours()
-                    if is_ours == self._is_linked and not is_lost(cause) and not is_absent(cause):
-                        if _is_unsupported(cause):
-                            self._store.cannot_link(self.path)
+                        return lost and (self._is_linked() if linking else self._is_moved())
+                    if linking and not is_lost(cause) and not is_absent(cause):
+                        self._cannot_link(cause)
                         return None
                 except Exception:
                     raise self.refused(cause) from cause
                 if not again:
                     raise self.refused(cause) from cause
+
+    def _cannot_link(self, cause: Exception) -> None:
+        if _is_unsupported(cause):
+            self._store.cannot_link(self.path)
 
     def _replace_target(self) -> None:
         """Take the place of what is there, in one step where the server has it. An answer that was lost is looked for."""
@@ -542,13 +543,14 @@ class SftpPending:
     def _is_linked(self) -> bool:
         """Whether the target is our temporary under its other name: a time of access that is set on one is seen on the other."""
         mark = random.randrange(1 << 30)  # noqa: S311 - no secret
+        modified = self._written.mtime if self._written else None
+        if modified is None:
+            return False
 
         async def seen(sftp: SFTPClient) -> bool:
-            modified = self._written.mtime if self._written else None
-            for moment in (mark, modified or 0):
-                await sftp.utime(remote(self._temporary), (moment, modified or 0))
-                attrs = await sftp.lstat(remote(self.path))
-                if attrs.atime != moment:
+            for moment in (mark, modified):
+                await sftp.utime(remote(self._temporary), (moment, modified))
+                if (await sftp.lstat(remote(self.path))).atime != moment:
                     return False
             return True
 
@@ -564,6 +566,9 @@ class SftpPending:
     def refused(self, cause: Exception) -> TargetError:
         """The error of a step that failed."""
         if is_absent(cause):
+            with suppress(Exception):
+                if not self._replace and self._store.exists(self.path):
+                    return target_exists(self._url)
             return TargetWriteError(
                 f"{self._url}: its temporary {self._temporary} was removed before the end",
                 hint="A newer attempt of the task, or a sweep, took this one for dead.",
