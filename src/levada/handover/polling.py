@@ -11,7 +11,8 @@ from collections.abc import Callable
 from levada._model.engines import Engine, JobStatus
 from levada.errors import EngineUnreachable, LevadaError
 
-FIRST, LONGEST = 0.05, 30.0  # seconds between two questions: soon after a job began, and while the engine is away
+FIRST, LONGEST = 0.05, 30.0  # seconds between two questions: at least, when a job began, and while the engine is away
+SOON = 10  # so many times sooner than at rest an engine is asked after a job began, and not more often: it is not there for us alone
 log = logging.getLogger("levada.jobs")
 
 
@@ -53,7 +54,7 @@ class Poller:
         self._news.set()
 
     def _ask_on(self) -> None:
-        pause = FIRST
+        pause = soon = max(FIRST, self._engine.poll_seconds / SOON)
         while True:
             with self._lock:
                 watches = [watch for watch in self._watches if watch.status is None or not watch.status.state.is_ended]
@@ -63,8 +64,9 @@ class Poller:
             if watches:
                 pause = self._ask(watches, pause)
             if self._news.wait(pause if watches else None):
+                time.sleep(soon)  # what is handed over meanwhile is asked for by the same question
                 self._news.clear()
-                pause = FIRST
+                pause = soon
 
     def _ask(self, watches: list[Watch], pause: float) -> float:
         """One question; seconds until the next."""
