@@ -139,6 +139,8 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     },
     "ssh": {
         "config": Key(_text, "configuration of OpenSSH to read instead of ~/.ssh/config", is_path=True),
+    "slurm": {
+        "folder": Key(_text, "folder of jobs' scripts and logs, shared by workers and nodes; none: ~/.levada/jobs", is_path=True),
     },
 }
 """Sections with fixed keys. ``[resources]`` (any name) and ``[params.Family]`` (any value) stand beside them."""
