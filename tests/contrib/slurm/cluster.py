@@ -128,6 +128,11 @@ class Cluster:
         self._end("slurmdbd", signal.SIGTERM)
 
     def stop(self) -> None:
+        """Jobs first, or what watches them would live on."""
+        if {"slurmctld", "slurmd"} <= self._running.keys():
+            with suppress(AssertionError, subprocess.TimeoutExpired):
+                self.run("scancel", f"--user={getpass.getuser()}")
+                wait_for(lambda: not self.run("squeue", "--noheader"), 20)
         for name in reversed(list(self._running)):
             self._end(name)
         for process in psutil.process_iter():  # what jobs left

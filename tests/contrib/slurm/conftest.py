@@ -18,11 +18,12 @@ FOR_ACCOUNTING = {"slurmdbd": "slurmdbd", "sacctmgr": "slurm-wlm", "mariadbd": "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the real system runs in one process, so that there is one of it."""
+    """What needs one of the two clusters runs in one process, so that there is one of it."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and {"slurm", "accounted"} & {*getattr(item, "fixturenames", ())}:
+        clusters = {"slurm", "accounted"} & {*getattr(item, "fixturenames", ())}
+        if Path(__file__).parent in item.path.parents and clusters:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group("slurm"))
+            item.add_marker(pytest.mark.xdist_group(clusters.pop()))
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(120))
 

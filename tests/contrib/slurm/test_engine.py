@@ -47,6 +47,13 @@ def test_an_exit_status_is_told(engine: SlurmEngine) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
+def test_a_signal_is_named(engine: SlurmEngine) -> None:
+    status = end_of(engine, engine.submit(spec("sh", "-c", "kill -SEGV $$")))
+    assert (status.state, status.exit) == (JobState.KILLED, None)
+    assert "ended by SIGSEGV" in status.message
+
+
+@pytest.mark.usefixtures("slurm")
 def test_a_program_that_is_not_there_fails_with_the_words_of_the_shell(engine: SlurmEngine) -> None:
     handle = engine.submit(spec("no-such-program"))
     assert end_of(engine, handle).exit == 127

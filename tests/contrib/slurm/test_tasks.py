@@ -74,7 +74,7 @@ def test_a_task_runs_as_a_job_and_its_log_is_that_of_the_attempt(accounted: Clus
     command.folder.joinpath("go").touch()
     done = command.run("run", "--no-console", "flow.py", "Sorted", "--name", "ü")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "said" in done.stdout
+    assert "said" in (done.stdout + done.stderr).splitlines()
     assert (command.folder / "sorted ü.txt").read_text() == "a\nb\n"
     (submission,) = ran(command)
     wait_for(lambda: accounted_jobs(accounted, submission) == ["COMPLETED|0:0"])

@@ -18,7 +18,7 @@ from levada.errors import EngineError, EngineUnreachable, JobRefused
 
 from .commands import run, said, unreachable
 from .folder import NOBODY, JobFolder
-from .states import status_of
+from .states import signal_name, status_of
 
 NAMED_AT_MOST = 500  # jobs that a question names; with more of them, all of their users are asked for
 _FIELDS = "JobID:20|,Name:64|,State:20|,exit_code:12|,Reason:80"
@@ -245,8 +245,8 @@ def _refused(job: JobSpec, what: str) -> EngineError:
 def _as_noted(job: Handle, trouble: EngineUnreachable | None) -> JobStatus:
     """What the job's script noted of its end; where it noted nothing, the trouble with the accounting, or that it is forgotten."""
     noted = JobFolder(job.folder).noted()
-    if noted is not None and noted.killed:
-        return JobStatus(JobState.KILLED, message="Slurm ended it, and has forgotten why")
+    if noted is not None and (noted.killed or signal_name(noted.exit - 128)):
+        return JobStatus(JobState.KILLED, message=f"exit status {noted.exit}: it was ended, and Slurm has forgotten why")
     if noted is not None:
         return JobStatus(
             JobState.FAILED if noted.exit else JobState.SUCCEEDED, noted.exit, "Slurm has forgotten it; it noted its end itself"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from signal import Signals
+
 from levada._model.engines import JobState, JobStatus
 from levada._model.values import NamedTuple
 
@@ -65,6 +67,18 @@ def _failed(ending: Ending, why: str) -> JobStatus:
     text, more = f"FAILED {ending.exit}:{ending.signal}", f" ({why})" if why and why != "NonZeroExitCode" else ""
     if ending.signal == _NOT_LAUNCHED:
         return JobStatus(JobState.FAILED, message=f"{text}{more}: Slurm could not start it; is [slurm] folder there on the nodes, too?")
-    if ending.signal:
-        return JobStatus(JobState.KILLED, message=f"{text}: signal {ending.signal} ended it; its log may say why (memory?)")
+    if ended_by := signal_name(ending.signal or ending.exit - 128):
+        return JobStatus(JobState.KILLED, message=f"{text}: ended by {ended_by}; its log may say why (memory?)")
     return JobStatus(JobState.FAILED, ending.exit or None, f"{text}{more}")
+
+
+def signal_name(number: int) -> str:
+    """Its name, "" for what is no signal.
+
+    >>> signal_name(9), signal_name(-128)
+    ('SIGKILL', '')
+    """
+    try:
+        return Signals(number).name
+    except ValueError:
+        return ""
