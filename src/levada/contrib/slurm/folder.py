@@ -13,19 +13,18 @@ without having run. Files::
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from levada._model.engines import JobSpec
 from levada._model.values import NamedTuple
-from levada.errors import EngineError, EngineUnreachable, JobRefused
+from levada.errors import EngineError, EngineUnreachable
+from levada.handover.scripts import NOT_RUN, run_script, write_script
 
 NOBODY = "nobody"  # the owner of a try that was given up
-NOT_RUN = 75  # exit status of a job that must not run, or cannot where it is
 
 BATCH = """\
 #!/bin/sh
@@ -68,12 +67,12 @@ class JobFolder:
 
     def begin(self, job: JobSpec) -> str:
         """Write the scripts of a new try; its name. Raises JobRefused for what no shell can be told, EngineError where they cannot be."""
-        run, attempt = run_script(job.argv, job.env, job.folder), os.urandom(4).hex()
+        run, attempt = run_script(job), os.urandom(4).hex()
         try:
             os.makedirs(self.path, 0o700, exist_ok=True)
             os.mkdir(f"{self.path}/{attempt}", 0o700)
-            _write(f"{self.path}/{attempt}/run", run)
-            _write(self.batch(attempt), BATCH.format(here=shlex.quote(self.path), name=attempt, not_run=NOT_RUN))
+            write_script(f"{self.path}/{attempt}/run", run)
+            write_script(self.batch(attempt), BATCH.format(here=shlex.quote(self.path), name=attempt, not_run=NOT_RUN))
         except OSError as cause:
             raise EngineError(
                 f"{self.path}: the job's folder cannot be written: {cause.strerror or cause}",
@@ -138,34 +137,3 @@ def _reached(path: str) -> Iterator[None]:
             f"{path}: the job's folder cannot be reached: {cause.strerror or cause}",
             hint="[slurm] folder lies on a disk that the hosts of workers and the nodes of the cluster share. Is it mounted?",
         ) from cause
-
-
-def run_script(argv: Sequence[str], env: Mapping[str, str], folder: str) -> str:
-    """The script that becomes the program. Raises JobRefused.
-
-    >>> print(run_script(["echo", "it's"], {"DAY": "a b"}, "/data"), end="")
-    export DAY='a b'
-    cd -- /data || exit 75
-    exec echo 'it'"'"'s'
-    """
-    if not argv:
-        raise JobRefused("slurm: a job needs a program, got none", hint="Return at least one word.")
-    for name in env:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise JobRefused(f"slurm: {name!r} is no name of a variable", hint="Letters, digits and _ are, and no digit first.")
-    for text in (*argv, *env.values(), folder):
-        if "\0" in text:
-            raise JobRefused(f"slurm: {text!r} holds a zero byte, which no program can be given")
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
-    if folder:
-        lines.append(f"cd -- {shlex.quote(folder)} || exit {NOT_RUN}")
-    return "\n".join([*lines, f"exec {shlex.join(argv)}", ""])
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "x", encoding="utf-8", errors="surrogateescape", newline="", opener=_private) as file:
-        file.write(text)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o700)
