@@ -352,3 +352,17 @@ def test_a_class_of_targets_may_answer_for_many() -> None:
     assert Existence().ask([Single(1)]) == [True]
     answers = Existence().ask([Row(-1), Row(2)])
     assert all(isinstance(answer, TargetUnreachable) for answer in answers)
+
+
+def test_who_answers_for_many_may_leave_some_open() -> None:
+    class Row:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        @staticmethod
+        def exists_many(rows: Sequence[Row]) -> list[bool | TargetUnreachable]:
+            return [TargetUnreachable("row", "its database is away") if row.number == 1 else True for row in rows]
+
+    answers = Existence().ask([Row(number) for number in range(3)])
+    assert isinstance(answers[1], TargetUnreachable)
+    assert (answers[0], answers[2]) == (True, True)

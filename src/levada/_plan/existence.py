@@ -335,9 +335,9 @@ def _ask_into(answers: list[Answer], position: int, target: object) -> None:
 
 
 def _ask_many(many: Callable[[Any], Any], batch: list[Any], positions: list[int], targets: Sequence[Any], answers: list[Answer]) -> None:
-    """One question for many; where it fails, the answer to each is that it is not known."""
+    """One question for many; where it fails, the answer to each is that it is not known. An error may be the answer for some."""
     try:
-        found = [bool(one) for one in many(batch)]
+        found = [one if isinstance(one, TargetError) else bool(one) for one in many(batch)]
         if len(found) != len(batch):
             raise ValueError(f"exists_many gave {len(found)} answers to {len(batch)} questions")
     except FROM_USERS as cause:  # users' code raises what it likes

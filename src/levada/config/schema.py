@@ -144,6 +144,8 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     },
     "slurm": {
         "folder": Key(_text, "folder of jobs' scripts and logs, shared by workers and nodes; none: ~/.levada/jobs", is_path=True),
+    "sql": {
+        "marker_table": Key(_text, "table of the markers of SqlTarget, made where it is absent; none: table_updates"),
     },
 }
 """Sections with fixed keys. ``[resources]`` (any name) and ``[params.Family]`` (any value) stand beside them."""
