@@ -1,4 +1,4 @@
-"""What every store and every file target must keep to; outsiders run these for theirs too.
+"""What every store, file target and marker must keep to; outsiders run these for theirs too.
 
 Each class is a set of methods named ``test_...`` that raise AssertionError: inherit in a test module of
 pytest (or call `run_all`), and say how a new, empty store or target is made.
@@ -17,8 +17,20 @@ from typing import TYPE_CHECKING
 from levada.errors import TargetError, TargetExists
 
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from levada._model.ports import Store
     from levada.targets.base import FileLike
+
+    class Marked(Protocol):
+        """A target that exists by a marker."""
+
+        exists_many: Any  # many targets of the class -> an answer for each
+
+        def exists(self) -> bool: ...
+
+        def remove(self) -> None: ...
+
 
 HOSTILE_NAMES = (
     "with space",
@@ -265,3 +277,85 @@ class FileTargetConformance:
 
     def test_its_errors_are_target_errors(self) -> None:
         must(issubclass(TargetExists, TargetError) and issubclass(TargetExists, FileExistsError), "TargetExists is both")
+
+
+class MarkerConformance:
+    """The laws of targets that exist by a marker: updates of tables and of other databases.
+
+    ``make_target(name)``: equal names are the same update; in a database that is new for each test. ``mark(target)`` makes it exist, by
+    itself or with what it tells of, and raises TargetExists where it does.
+    """
+
+    def make_target(self, name: str) -> Marked:
+        """A target of this name."""
+        raise NotImplementedError
+
+    def mark(self, target: Marked) -> None:
+        """Make it exist."""
+        raise NotImplementedError
+
+    def test_it_is_absent_until_it_is_marked(self) -> None:
+        target = self.make_target("first")
+        must(target.exists() is False, "what nobody marked is absent")
+        self.mark(target)
+        must(target.exists() is True, "what is marked exists")
+        must(self.make_target("first").exists(), "another object of the same name sees the same")
+        must(not self.make_target("second").exists(), "other names are absent")
+
+    def test_it_is_marked_once(self) -> None:
+        self.mark(self.make_target("first"))
+        must_raise(TargetExists, lambda: self.mark(self.make_target("first")), "a second mark")
+        must(self.make_target("first").exists(), "the first mark stays")
+
+    def test_of_many_at_once_one_marks_it(self) -> None:
+        writers = 8
+        start = Barrier(writers)
+        told: list[str] = []
+        must(not self.make_target("first").exists(), "it is absent at first")
+        self.mark(self.make_target("other"))  # what markers need is there
+
+        def write() -> None:
+            target = self.make_target("first")
+            start.wait()
+            try:
+                self.mark(target)
+                told.append("won")
+            except TargetExists:
+                told.append("lost")
+
+        threads = [Thread(target=write) for _ in range(writers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        must(sorted(told) == ["lost"] * (writers - 1) + ["won"], f"one of {writers} wins, got {sorted(told)}")
+
+    def test_many_are_asked_as_one_is(self) -> None:
+        targets = [self.make_target(f"u{number}") for number in range(2500)]
+        for target in targets[::500]:
+            self.mark(target)
+        answers = type(targets[0]).exists_many(targets)
+        must(list(answers) == [number % 500 == 0 for number in range(2500)], "an answer for each, in their order")
+        must(list(type(targets[0]).exists_many([])) == [], "none are asked for none")
+
+    def test_a_mark_can_be_taken_back(self) -> None:
+        target = self.make_target("first")
+        target.remove()
+        self.mark(target)
+        target.remove()
+        must(not target.exists(), "what is forgotten is absent")
+        self.mark(target)
+        must(target.exists(), "and may be marked again")
+
+    def test_names_are_taken_as_they_are(self) -> None:
+        names = [*HOSTILE_NAMES, "A", "a", "ä", "a ", " a"]
+        for name in names:
+            target = self.make_target(name)
+            must(not target.exists(), f"{name!r} is its own name")
+            self.mark(target)
+            must(target.exists(), f"{name!r} exists")
+
+    def test_equal_names_are_equal_targets(self) -> None:
+        one, other = self.make_target("first"), self.make_target("first")
+        must(one == other and hash(one) == hash(other), "targets of one name are equal")
+        must(one != self.make_target("second"), "targets of two names are not")

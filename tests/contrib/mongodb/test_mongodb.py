@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from levada._plan.existence import Existence
 from levada.contrib.mongodb import MongoCellTarget, MongoCollectionTarget, MongoCountTarget, MongoRangeTarget, MongoTarget, clients
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets import atomic
+from levada.testing.conformance import MarkerConformance
 from tools.ferretdb import Missing, built
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mongodb"), pytest.mark.timeout(120)]
@@ -95,26 +96,6 @@ def test_an_update_exists_when_its_marker_does(url: str) -> None:
     made.remove()
     assert not made.exists()
     assert forks.forbidden_by() == ("pymongo",)
-
-
-def test_of_writers_at_once_one_sets_the_marker(url: str) -> None:
-    made, start = MongoTarget(url, "numbers", "first"), Barrier(8)
-    told: list[str] = []
-
-    def write() -> None:
-        start.wait()
-        try:
-            made.touch()
-            told.append("won")
-        except TargetExists:
-            told.append("lost")
-
-    threads = [Thread(target=write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(told) == ["lost"] * 7 + ["won"]
 
 
 def test_a_lease_that_was_lost_sets_no_marker(url: str) -> None:
@@ -227,3 +208,15 @@ def test_a_task_is_done_once(url: str) -> None:
     assert lv.run(Load(url=url)).exit_code == 0
     assert lv.run(Load(url=url)).exit_code == 0
     assert MongoCountTarget(url, "numbers", 1).exists()
+
+
+class TestMongoTarget(MarkerConformance):
+    @pytest.fixture(autouse=True)
+    def _url(self, url: str) -> None:
+        self.url = url
+
+    def make_target(self, name: str) -> Any:
+        return MongoTarget(self.url, "numbers", name)
+
+    def mark(self, target: Any) -> None:
+        target.touch()

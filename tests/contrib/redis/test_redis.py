@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from levada._plan.existence import Existence
 from levada.contrib.redis import RedisTarget, target
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets import atomic
+from levada.testing.conformance import MarkerConformance
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("redis")]
 redis = pytest.importorskip("redis", reason="redis is not installed (levada[redis])")
@@ -257,3 +259,15 @@ def test_a_forked_child_has_connections_of_its_own(url: str) -> None:
     assert os.waitpid(pid, 0)[1] == 0
     made.touch()
     assert made.exists()
+
+
+class TestRedisTarget(MarkerConformance):
+    @pytest.fixture(autouse=True)
+    def _url(self, url: str) -> None:
+        self.url = url
+
+    def make_target(self, name: str) -> Any:
+        return RedisTarget(self.url, name)
+
+    def mark(self, target: Any) -> None:
+        target.touch()

@@ -24,8 +24,8 @@ AT_ONCE = 1000  # names in one question
 @cache
 def table(name: str) -> Table:
     """The table of this name as we would make it; one that is there may be narrower."""
-    exact = mysql.VARCHAR(LONGEST_ID, charset="utf8mb4", collation="utf8mb4_bin")
-    text = String(LONGEST_ID).with_variant(exact, "mysql", "mariadb")  # whose default may know neither case nor all letters
+    # The default of these may know neither case nor all letters; that of MySQL before 8 pads with spaces.
+    text = String(LONGEST_ID).with_variant(_exact("utf8mb4_bin"), "mysql").with_variant(_exact("utf8mb4_nopad_bin"), "mariadb")
     return Table(
         name,
         MetaData(),
@@ -33,6 +33,10 @@ def table(name: str) -> Table:
         Column("target_table", text),
         Column("inserted", DateTime),
     )
+
+
+def _exact(collation: str) -> mysql.VARCHAR:
+    return mysql.VARCHAR(LONGEST_ID, charset="utf8mb4", collation=collation)
 
 
 def prepare(engine: Engine, name: str) -> None:

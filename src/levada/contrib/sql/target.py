@@ -118,7 +118,8 @@ class SqlTarget:
         try:
             markers.mark(connection, name, self.update_id, self.table)
         except IntegrityError as cause:
-            raise self._taken(self.table) from cause
+            message = f"{self}: another has added it meanwhile, or has a name that the database takes for the same"
+            raise TargetExists(message, hint="Nothing was added.") from cause
         before_commit()
 
     def remove(self) -> None:
