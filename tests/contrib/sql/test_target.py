@@ -223,10 +223,16 @@ def test_a_database_that_is_away_costs_its_own_targets_alone(tmp_path: Path) -> 
 # -- not known -----------------------------------------------------------------------------------
 
 
-def test_a_database_without_markers_has_no_updates_and_is_not_written_to(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/data.db"
+@pytest.mark.parametrize("url", ["sqlite", "duckdb"], indirect=True)
+def test_a_look_makes_no_file(url: str, tmp_path: Path) -> None:
     assert not SqlTarget(url, "numbers", "first").exists()
-    assert sa.inspect(engines.engine_for(url)).get_table_names() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_markers_has_no_updates_and_is_not_written_to(url: str) -> None:
+    make_numbers(url)
+    assert not SqlTarget(url, "numbers", "first").exists()
+    assert not sa.inspect(engines.engine_for(url)).has_table("table_updates")
 
 
 def unreachable(url: str) -> str:

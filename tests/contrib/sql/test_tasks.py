@@ -154,6 +154,8 @@ def test_columns_may_be_those_that_the_database_knows(url: str) -> None:
 
 def test_where_a_dialect_cannot_tell_columns_it_is_said(tmp_path: Path) -> None:
     pytest.importorskip("duckdb_engine", reason="duckdb-engine is not installed (levada[duckdb])")
+    if sa.__version__.startswith("2.0."):
+        pytest.skip("by design: the dialect can tell columns to SQLAlchemy 2.0")
 
     class Reflected(Numbers):
         columns = ()

@@ -9,6 +9,7 @@ Names are compared here, not by the database: many take "A" for "a".
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -57,6 +58,8 @@ def is_there(engine: Engine, name: str) -> bool:
 
 def found(engine: Engine, name: str, ids: Sequence[str]) -> set[tuple[str, str]]:
     """Those of the updates that are marked, each with its table; a thousand a question. Raises SQLAlchemyError."""
+    if _is_no_file_yet(engine):
+        return set()
     try:
         with engine.connect() as connection:
             return {row for some in _parts(ids) for row in _find(connection, name, some)}
@@ -64,6 +67,14 @@ def found(engine: Engine, name: str, ids: Sequence[str]) -> set[tuple[str, str]]
         if is_there(engine, name):
             raise
         return set()  # nobody has marked anything yet
+
+
+def _is_no_file_yet(engine: Engine) -> bool:
+    """Whether the database is a file that is absent from its folder: connecting would make it, and a look makes nothing."""
+    path = engine.url.database
+    if engine.dialect.name not in ("sqlite", "duckdb") or not path or path.startswith((":", "file:", "md:")):
+        return False
+    return os.path.isdir(os.path.dirname(path) or ".") and not os.path.lexists(path)
 
 
 def holder(connection: Connection, name: str, update_id: str) -> str | None:
