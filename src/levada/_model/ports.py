@@ -36,6 +36,8 @@ class Entry(NamedTuple):
     name: str
     is_folder: bool
     size: int | None = None  # bytes
+    modified: float | None = None  # seconds since 1970
+    etag: str | None = None  # another one for other content; what it looks like is the store's own affair
 
 
 class Store(Protocol):

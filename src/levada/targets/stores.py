@@ -27,12 +27,14 @@ StoreFactory = Callable[[str], "Store"]
 """Makes the store of an authority: the bucket, the host, the name node; "" where there is none."""
 
 _TO_COME = frozenset({"ftp", "http", "https"})
+_TO_COME = frozenset({"sftp"})
 _WINGS = {  # scheme -> module and function; a wing is known by its name alone
     "s3": ("levada.contrib.objects", "open_s3"),
     "gs": ("levada.contrib.objects", "open_gs"),
     "az": ("levada.contrib.objects", "open_az"),
     "hdfs": ("levada.contrib.hdfs.store", "open_store"),
     "sftp": ("levada.contrib.ssh.store", "open_store"),
+    "ftp": ("levada.contrib.ftp", "open_store"),
 }
 _factories: dict[str, StoreFactory] = {}
 _roots: dict[str, str] = {}

@@ -15,22 +15,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from tempfile import TemporaryFile, gettempdir
 from threading import Event, Thread
 from typing import IO, TYPE_CHECKING
 
 from levada.errors import TargetError, TargetExists, TargetWriteError
 from levada.targets.atomic import before_commit, current_tag, is_leftover
+from levada.targets.spool import Spool
 
 from .troubles import is_lost, not_written
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
     from .clients import Client
     from .store import ObjectStore
 
-IN_MEMORY = 8 << 20  # bytes that are kept in memory; more go to a nameless file in the folder for temporaries
 SOON = 1 << 20  # bytes that are away as soon as a question is answered, or never
 SINGLE = 256 << 20  # bytes of a write-once object that go in one request in any case; the file is mapped, not read into memory
 JOINED = 32 << 20  # bytes of others from which on they go in parts
@@ -40,62 +37,6 @@ _PARTS = 9_000  # stores take 10,000
 _AT_ONCE = 4  # parts on their way
 _TRIES = 4  # of a write that was in conflict with another one which was not made then; two, where the connection was lost
 _MARK = "levada"  # metadata of an object: which write made it
-
-
-class Spool(io.RawIOBase):
-    """What was written so far. Remembers a failed write, so that no object with a hole is ever sent."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url, self.process = url, os.getpid()
-        self.size = 0
-        self.failed: TargetError | None = None
-        self.dead = False
-        self._file: IO[bytes] = io.BytesIO()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        count = memoryview(data).nbytes
-        if self.dead or self.process != os.getpid():  # given up; or a forked child, whose copy of a buffer is flushed at its end
-            return count
-        try:
-            if self.size <= IN_MEMORY < self.size + count:
-                self._to_disk()
-            self._file.write(data)
-        except OSError as cause:
-            hint = "Make room there, or name another folder with TMPDIR. Nothing was sent."
-            self.failed = TargetWriteError(
-                f"{self.url}: could not be kept in {gettempdir()} until it is whole: {cause.strerror}", hint=hint
-            )
-            raise self.failed from cause
-        self.size += count
-        return count
-
-    def _to_disk(self) -> None:
-        kept, file = self._file, TemporaryFile(buffering=0)  # noqa: SIM115 - closed with the spool
-        file.write(kept.getbuffer())  # type: ignore[attr-defined]  # it is a BytesIO
-        self._file = file
-
-    def whole(self) -> memoryview:
-        """All of it in one piece: memory, or the file mapped into it."""
-        if isinstance(self._file, io.BytesIO):
-            return self._file.getbuffer()
-        import mmap
-
-        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-
-    def parts(self, size: int) -> Iterator[memoryview]:
-        """All of it in pieces, from the beginning."""
-        whole = self.whole()
-        for start in range(0, len(whole), size):
-            yield whole[start : start + size]
-
-    def close(self) -> None:
-        with suppress(BufferError):  # an error that is on its way holds a piece: it goes with it
-            self._file.close()
-        super().close()
 
 
 class _Sending:
