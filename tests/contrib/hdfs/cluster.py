@@ -31,14 +31,17 @@ SERVICE = "levadans"
 
 
 class Cluster:
-    """A new, empty HDFS in a folder of its own. names: how many name nodes; two share a name service, and both begin as standby."""
+    """A new, empty HDFS in a folder of its own. names: how many name nodes; two share a name service, and both begin as standby.
 
-    def __init__(self, jars: Path, names: int = 1) -> None:
-        self.jars = jars
+    host: the address of this machine that all of it is to be reached at.
+    """
+
+    def __init__(self, jars: Path, names: int = 1, host: str = "127.0.0.1") -> None:
+        self.jars, self.host = jars, host
         self.folder = Path(tempfile.mkdtemp(prefix="levada-hdfs-"))
         self.ports = [free_port() for _ in range(names)]
         self._web = [free_port() for _ in range(names)]
-        self.authority = f"127.0.0.1:{self.ports[0]}" if names == 1 else SERVICE
+        self.authority = f"{host}:{self.ports[0]}" if names == 1 else SERVICE
         self.url = f"hdfs://{self.authority}"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         for at in range(names):
@@ -103,7 +106,7 @@ class Cluster:
 
     def listens(self, at: int) -> bool:
         with closing(socket.socket()) as probe:
-            return probe.connect_ex(("127.0.0.1", self.ports[at])) == 0
+            return probe.connect_ex((self.host, self.ports[at])) == 0
 
     def takes_files(self) -> bool:
         """Whether a file can be written now."""
@@ -146,10 +149,10 @@ class Cluster:
             "dfs.replication": "1",
             "dfs.namenode.name.dir": f"file://{self.folder}/name-{at}",
             "dfs.datanode.data.dir": f"file://{self.folder}/data",
-            "dfs.datanode.address": "127.0.0.1:0",
-            "dfs.datanode.http.address": "127.0.0.1:0",
-            "dfs.datanode.ipc.address": "127.0.0.1:0",
-            "dfs.datanode.hostname": "127.0.0.1",
+            "dfs.datanode.address": f"{self.host}:0",
+            "dfs.datanode.http.address": f"{self.host}:0",
+            "dfs.datanode.ipc.address": f"{self.host}:0",
+            "dfs.datanode.hostname": self.host,
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.namenode.edits.noeditlogchannelflush": "true",
             "dfs.namenode.safemode.extension": "0",
@@ -157,7 +160,7 @@ class Cluster:
             "dfs.webhdfs.enabled": "false",
         }
         if len(self.ports) == 1:
-            settings |= {"dfs.namenode.rpc-address": self.authority, "dfs.namenode.http-address": "127.0.0.1:0"}
+            settings |= {"dfs.namenode.rpc-address": self.authority, "dfs.namenode.http-address": f"{self.host}:0"}
         else:
             settings |= {**self._two_name_nodes(), "dfs.ha.namenode.id": f"nn{at}"}
         conf = self.folder / f"conf-{at}"
@@ -176,8 +179,8 @@ class Cluster:
             "dfs.ha.tail-edits.period": "1",
         }
         for at, port in enumerate(self.ports):
-            settings[f"dfs.namenode.rpc-address.{SERVICE}.nn{at}"] = f"127.0.0.1:{port}"
-            settings[f"dfs.namenode.http-address.{SERVICE}.nn{at}"] = f"127.0.0.1:{self._web[at]}"
+            settings[f"dfs.namenode.rpc-address.{SERVICE}.nn{at}"] = f"{self.host}:{port}"
+            settings[f"dfs.namenode.http-address.{SERVICE}.nn{at}"] = f"{self.host}:{self._web[at]}"
         return settings
 
 

@@ -49,12 +49,18 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def readings(hdfs: Cluster) -> Iterator[None]:
-    """A day more of readings on each day before, and one of tomorrow, so that midnight may pass."""
-    for back in range(-1, 24):
-        day = date.today() - timedelta(back)
-        HdfsTarget(f"{hdfs.url}/gauges/readings/{day}.txt").write_text("17:00 4.2\n" * (back + 2))
+    """What the program counts."""
+    put_readings(hdfs)
     yield
     HdfsTarget(f"{hdfs.url}/gauges").remove()
+
+
+def put_readings(hdfs: Cluster) -> date:
+    """A day more of readings on each day before, and one of tomorrow, so that midnight may pass; the day on which this was."""
+    first = date.today()
+    for back in range(-1, 24):
+        HdfsTarget(f"{hdfs.url}/gauges/readings/{first - timedelta(back)}.txt").write_text("17:00 4.2\n" * (back + 2))
+    return first
 
 
 def start_three(served: Served, **where: str) -> list[subprocess.Popen[str]]:

@@ -1,0 +1,103 @@
+"""The first program from two hosts: what the first has made, the second finds, and has nothing to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from levada.contrib.hdfs.store import HdfsStore
+from tests.chaos.nets import can_cut
+from tests.faults.command import ROOT, ended
+from tests.served.conftest import Served
+
+from .cluster import Cluster, free_port
+from .conftest import hadoop
+from .test_first_program import NOTED, all_well, counts_of, put_readings, start_three, when
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("hdfs"),
+    pytest.mark.skipif(not can_cut(), reason="by design: network namespaces cannot be made here"),
+]
+
+
+class Hosts(NamedTuple):
+    """This machine as another one reaches it, and the words before a command that is to run there."""
+
+    address: str
+    second: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[Hosts]:
+    """A network namespace that a cable joins to this machine."""
+    mark, third = f"lv{os.getpid()}", os.getpid() % 250
+    space, cable = f"{mark}two", f"{mark}c"
+    try:
+        for words in (
+            f"netns add {space}",
+            f"link add name {cable} type veth peer name eth0 netns {space}",
+            f"address add 10.78.{third}.1/24 dev {cable}",
+            f"link set {cable} up",
+            f"-n {space} address add 10.78.{third}.2/24 dev eth0",
+            f"-n {space} link set lo up",
+            f"-n {space} link set eth0 up",
+        ):
+            subprocess.run(["ip", *words.split()], check=True, capture_output=True)
+        yield Hosts(f"10.78.{third}.1", ("ip", "netns", "exec", space))
+    finally:
+        subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)  # and the cable with it
+
+
+@pytest.fixture(scope="module")
+def reached(hosts: Hosts) -> Iterator[Cluster]:
+    """An HDFS that both hosts reach."""
+    cluster = Cluster(hadoop(), host=hosts.address)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def test_a_second_host_finds_all_made_and_does_nothing(tmp_path: Path, hosts: Hosts, reached: Cluster) -> None:
+    port = free_port()
+    served = Served(tmp_path, "--lease", "10", "--bind", f"{hosts.address}:{port}", "--behind-proxy")
+    try:
+        (tmp_path / "noted.py").write_text(NOTED)
+        first = put_readings(reached)
+        all_well(start_three(served, HADOOP_CONF_DIR=reached.conf))
+        counts, ran = counts_of(reached, first), served.ran()
+        assert len(ran) == len(counts)
+        if date.today() > first:
+            return
+        written = [when(reached, name) for name in counts]
+
+        done = from_second_host(served, hosts, f"http://{hosts.address}:{port}", reached)
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert served.ran() == ran
+        assert [when(reached, name) for name in counts] == written
+        assert len(list(HdfsStore(reached.authority).list("/gauges/counts"))) == len(counts)
+    finally:
+        served.close()
+
+
+def from_second_host(served: Served, hosts: Hosts, url: str, hdfs: Cluster) -> subprocess.CompletedProcess[str]:
+    """The program there, with a state folder and a token of its own."""
+    environ = {
+        "HADOOP_CONF_DIR": hdfs.conf,
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}{os.pathsep}{served.folder}",
+        "LEVADA_STATE": str(served.folder / "second"),
+        "LEVADA_TOKEN": (served.state / "admin.token").read_text().strip(),
+    }
+    words = [sys.executable, "-m", "levada", "run", "--scheduler", url, "--no-console", "--module", "noted", "RunAll"]
+    return ended(served._start([*hosts.second, *words], environ), 150)
