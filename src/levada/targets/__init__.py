@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from . import formats
     from .folder import FolderTarget
+    from .globbing import glob
     from .local import LocalTarget
     from .memory import MemoryStore, MemoryTarget
     from .stores import FileTarget, LocalStore, open_store, register_scheme, set_root
@@ -28,6 +29,7 @@ __all__ = [
     "Store",
     "Target",
     "formats",
+    "glob",
     "open_store",
     "register_scheme",
     "set_root",
@@ -42,6 +44,7 @@ _HOMES = {
     "MemoryTarget": "levada.targets.memory",
     "Store": "levada._model.ports",
     "Target": "levada._model.ports",
+    "glob": "levada.targets.globbing",
     "open_store": "levada.targets.stores",
     "register_scheme": "levada.targets.stores",
     "set_root": "levada.targets.stores",

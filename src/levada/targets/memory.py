@@ -44,6 +44,14 @@ class MemoryStore:
         self._count("exists", path)
         return path in self._files or path.rstrip("/") in self._folders
 
+    def info(self, path: str) -> Entry | None:
+        """The size of a file; None when nothing is there."""
+        self._count("info", path)
+        content = self._files.get(path)
+        if content is None:
+            return Entry(path, True) if path.rstrip("/") in self._folders else None
+        return Entry(path.rpartition("/")[2], False, len(content))
+
     def list(self, folder: str) -> Iterator[Entry]:
         """Entries of a folder; none when it is absent."""
         folder = folder.rstrip("/")

@@ -9,6 +9,7 @@ first used. Other schemes are registered by the code that brings them or found t
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
 
@@ -66,6 +67,16 @@ class LocalStore:
             return present(self.local_path(path))
         except (OSError, ValueError) as cause:
             raise TargetUnreachable(path, cause) from cause
+
+    def info(self, path: str) -> Entry | None:
+        """Size and time of a file; None when nothing is there."""
+        try:
+            found = os.stat(self.local_path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as cause:
+            raise TargetUnreachable(path, cause) from cause
+        return Entry(os.path.basename(path), stat.S_ISDIR(found.st_mode), found.st_size, found.st_mtime)
 
     def list(self, folder: str) -> Iterator[Entry]:
         """Entries of a folder, temporaries included; none when it is absent."""
@@ -266,6 +277,29 @@ class FileTarget(FileLike):
             raise
         except Exception as cause:  # whatever a product's client raises: it is not known
             raise TargetUnreachable(self, cause) from cause
+
+    def size(self) -> int | None:
+        """Bytes as they are stored; None where the store does not say. Raises FileNotFoundError, TargetUnreachable."""
+        return self._info().size
+
+    def mtime(self) -> float | None:
+        """When it was last written, seconds since 1970, by the store's clock; None where the store does not say. Raises as `size`."""
+        return self._info().modified
+
+    def etag(self) -> str | None:
+        """The store's mark of its content, which differs where the content does; None where the store has none. Raises as `size`."""
+        return self._info().etag
+
+    def _info(self) -> Entry:
+        store, path = self._resolve()
+        look = getattr(store, "info", None)
+        if look is None:  # a store of a package, perhaps
+            found = Entry(path, False) if self.exists() else None
+        else:
+            found = look(path)
+        if found is None:
+            raise FileNotFoundError(2, "No such target", self.url)
+        return found
 
     def remove(self) -> None:
         """Remove it; nothing happens when it is absent."""

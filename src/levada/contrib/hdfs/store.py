@@ -61,6 +61,11 @@ class HdfsStore:
         """Whether a file or folder is there. One round trip; raises TargetUnreachable rather than guess."""
         return self.status(path) is not None
 
+    def info(self, path: str) -> Entry | None:
+        """Size and time of a file; None when nothing is there. Raises TargetUnreachable."""
+        found = self.status(path)
+        return None if found is None else _entry(path, found)
+
     def status(self, path: str) -> FileStatus | None:
         """What the name node says of a path; None when it is absent. Raises TargetUnreachable."""
         client = self.client
@@ -80,9 +85,8 @@ class HdfsStore:
             entries = client.list_status(place)
             while page := ask_name_node(self.authority, _page, entries):
                 for entry in page:
-                    name = entry.path.rpartition("/")[2]
                     if entry.path.rstrip("/") != place:  # a file lists itself
-                        yield Entry(name, entry.isdir, None if entry.isdir else entry.length)
+                        yield _entry(entry.path, entry)
         except FileNotFoundError:
             return
         except (TargetError, GeneratorExit):
@@ -154,6 +158,10 @@ class HdfsStore:
         except Exception:
             return False
         return (found.isdir, found.length, found.modification_time) == (known.isdir, known.length, known.modification_time)
+
+
+def _entry(path: str, status: FileStatus) -> Entry:
+    return Entry(path.rpartition("/")[2], status.isdir, None if status.isdir else status.length, status.modification_time / 1000)
 
 
 def _page(entries: Iterator[FileStatus]) -> list[FileStatus]:

@@ -51,16 +51,24 @@ class ObjectStore:
 
     def exists(self, path: str) -> bool:
         """Whether an object of this name is there. One question; raises TargetUnreachable rather than guess."""
+        return self._head(path) is not None
+
+    def info(self, path: str) -> Entry | None:
+        """Size, time and etag of an object; None when it is absent. One question; raises TargetUnreachable rather than guess."""
+        found = self._head(path)
+        return None if found is None else _entry(path.rpartition("/")[2], found)
+
+    def _head(self, path: str) -> ObjectMeta | None:
         key = self.key(path)
         try:
-            self.asking.head(key)
+            found = self.asking.head(key)
         except FileNotFoundError:
             self._must_be_there(path)
-            return False
+            return None
         except Exception as cause:  # whatever the client raises
             raise unreachable(self.url(path), cause) from cause
         self._there = True
-        return True
+        return found
 
     def list(self, folder: str) -> Iterator[Entry]:
         """Objects and prefixes below a prefix, read page by page (1,000) as far as somebody asks; none when nothing is there.
@@ -92,7 +100,7 @@ class ObjectStore:
         for meta in listed["objects"]:
             name = meta["path"][below:]
             if name and name not in seen:
-                yield Entry(name, False, meta["size"])
+                yield _entry(name, meta)
         for folder in listed["common_prefixes"]:
             if folder[below:] not in seen:
                 yield Entry(folder[below:], True, None)
@@ -216,4 +224,8 @@ def _direct(page: Sequence[ObjectMeta], prefix: str) -> Iterator[Entry]:
     for meta in page:
         name, slash, _ = meta["path"][below:].partition("/")
         if name:
-            yield Entry(name, bool(slash), None if slash else meta["size"])
+            yield Entry(name, True) if slash else _entry(name, meta)
+
+
+def _entry(name: str, meta: ObjectMeta) -> Entry:
+    return Entry(name, False, meta["size"], meta["last_modified"].timestamp(), meta["e_tag"])
