@@ -36,6 +36,8 @@ _WINGS = {  # scheme -> module and function; a wing is known by its name alone
     "hdfs": ("levada.contrib.hdfs.store", "open_store"),
     "sftp": ("levada.contrib.ssh.store", "open_store"),
     "ftp": ("levada.contrib.ftp", "open_store"),
+    "http": ("levada.contrib.http", "open_plain"),
+    "https": ("levada.contrib.http", "open_secure"),
 }
 _factories: dict[str, StoreFactory] = {}
 _roots: dict[str, str] = {}

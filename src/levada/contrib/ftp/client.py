@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from levada._model.values import NamedTuple
 from levada.errors import TargetError, TargetUnreachable, TargetWriteError
+from levada.targets.logins import login_to, refuse_password
 
 T = TypeVar("T")
 
@@ -40,13 +41,8 @@ def server_of(authority: str) -> Server:
     >>> server_of("ada@ftp.example.org:2121")
     Server(host='ftp.example.org', port=2121, user='ada')
     """
-    who, _, place = authority.rpartition("@")
-    user, colon, _ = who.partition(":")
-    if colon:
-        raise TargetError(
-            f"ftp://{user}:***@{place}: a password in a URL is shown wherever the URL is",
-            hint="Leave it out, and write it to ~/.netrc: machine HOST login USER password PASSWORD",
-        )
+    refuse_password("ftp", authority)
+    user, _, place = authority.rpartition("@")
     match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]@/:]+))(?::(?P<port>\d+))?", place)
     if match is None or int(match["port"] or 0) > 65535:
         raise TargetError(f"ftp://{authority}: names no server", hint="It looks like ftp://USER@HOST:PORT/path.")
@@ -86,21 +82,8 @@ class Connection(ftplib.FTP):
 
 
 def _credentials(server: Server) -> tuple[str, str]:
-    from netrc import NetrcParseError, netrc
-
-    file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
-    try:
-        found = netrc(file).authenticators(server.host)
-    except FileNotFoundError:
-        found = None
-    except (OSError, NetrcParseError, UnicodeError) as cause:
-        raise TargetError(
-            f"{file}: cannot be read: {cause}", hint="It has lines like: machine HOST login USER password PASSWORD"
-        ) from cause
-    login, _, password = found or ("", "", "")
-    if server.user in ("", login):
-        return login, password or ""
-    return server.user, ""
+    login, password = login_to(server.host) or ("", "")
+    return (login, password) if server.user in ("", login) else (server.user, "")
 
 
 def _knows_facts(connection: ftplib.FTP) -> bool:
