@@ -28,6 +28,7 @@ POM = f"""\
   <groupId>levada</groupId><artifactId>hadoop-for-tests</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
     <dependency><groupId>org.apache.hadoop</groupId><artifactId>hadoop-client-minicluster</artifactId><version>{HADOOP}</version></dependency>
+    <dependency><groupId>javax.xml.bind</groupId><artifactId>jaxb-api</artifactId><version>2.3.1</version></dependency>
   </dependencies>
 </project>
 """

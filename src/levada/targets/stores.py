@@ -213,7 +213,23 @@ def _from_entry_point(url: str, scheme: str) -> StoreFactory:
         except ImportError as cause:
             raise TargetError(f"{url}: the store of {scheme}:// needs {cause.name or cause}", hint=_install(scheme)) from cause
         return factory
-    raise TargetError(f"{url}: no store is installed for {scheme}://", hint=_install(scheme))
+    return _from_fsspec(url, scheme)
+
+
+def _from_fsspec(url: str, scheme: str) -> StoreFactory:
+    """What fsspec has for schemes that nobody else knows."""
+    from importlib import import_module
+
+    factory: StoreFactory | None = None
+    if scheme not in _TO_COME:
+        try:
+            factory = import_module("levada.contrib.longtail").factory_of(scheme)
+        except ImportError as cause:
+            hint = f"{_install(scheme)} `pip install 'levada[fsspec]'` adds those of fsspec."
+            raise TargetError(f"{url}: no store is installed for {scheme}://", hint=hint) from cause
+    if factory is None:
+        raise TargetError(f"{url}: no store is installed for {scheme}://", hint=_install(scheme))
+    return factory
 
 
 def _install(scheme: str) -> str:

@@ -33,11 +33,11 @@ SERVICE = "levadans"
 class Cluster:
     """A new, empty HDFS in a folder of its own. names: how many name nodes; two share a name service, and both begin as standby.
 
-    host: the address of this machine that all of it is to be reached at.
+    host: the address of this machine that all of it is to be reached at. web: with WebHDFS, which Hadoop 3 has.
     """
 
-    def __init__(self, jars: Path, names: int = 1, host: str = "127.0.0.1") -> None:
-        self.jars, self.host = jars, host
+    def __init__(self, jars: Path, names: int = 1, host: str = "127.0.0.1", *, web: bool = False) -> None:
+        self.jars, self.host, self.web = jars, host, web
         self.folder = Path(tempfile.mkdtemp(prefix="levada-hdfs-"))
         self.ports = [free_port() for _ in range(names)]
         self._web = [free_port() for _ in range(names)]
@@ -46,6 +46,11 @@ class Cluster:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         for at in range(names):
             self._configure(at)
+
+    @property
+    def webhdfs(self) -> str:
+        """The URL of its root by WebHDFS."""
+        return f"webhdfs://{self.host}:{self._web[0]}"
 
     @property
     def conf(self) -> str:
@@ -157,10 +162,10 @@ class Cluster:
             "dfs.namenode.edits.noeditlogchannelflush": "true",
             "dfs.namenode.safemode.extension": "0",
             "dfs.heartbeat.interval": "1",
-            "dfs.webhdfs.enabled": "false",
+            "dfs.webhdfs.enabled": "true" if self.web else "false",
         }
         if len(self.ports) == 1:
-            settings |= {"dfs.namenode.rpc-address": self.authority, "dfs.namenode.http-address": f"{self.host}:0"}
+            settings |= {"dfs.namenode.rpc-address": self.authority, "dfs.namenode.http-address": f"{self.host}:{self._web[0]}"}
         else:
             settings |= {**self._two_name_nodes(), "dfs.ha.namenode.id": f"nn{at}"}
         conf = self.folder / f"conf-{at}"
