@@ -14,6 +14,8 @@ from levada.targets import FileTarget, MemoryStore, formats, glob, open_store, r
 
 from .prefixes import FAST, PREFIXES
 
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed (levada[parquet])")
+LONG = bytes(range(256)) * 4000
 SHOPS = ("Ålesund", "Ber gen", "Kåfjord-日本")
 WANTED = [*sorted(f"raw/{shop}.txt.gz" for shop in SHOPS), "report.xz", *sorted(f"totals/{shop}.csv" for shop in SHOPS)]
 
@@ -113,6 +115,14 @@ def test_a_pipeline_is_the_same_wherever_its_prefix_leads(prefix: str, right: di
     repaired = lv.run(Report(prefix=prefix))
     assert (repaired.exit_code, repaired.done) == (0, 2), repaired
     assert stored(prefix) == right
+
+    for layout in (formats.Bytes, formats.Gzip, formats.Bzip2, formats.Xz, formats.Zstd):
+        target = lv.FileTarget(f"{prefix}/layouts/{layout!r}", layout)
+        target.write_bytes(LONG)
+        assert target.read_bytes() == LONG
+    table = lv.FileTarget(f"{prefix}/layouts/table", formats.Parquet)
+    table.write_table(pa.table({"shop": SHOPS, "long": [LONG] * 3}))
+    assert table.read_table(["shop"]).to_pydict() == {"shop": list(SHOPS)}
 
     for name, content in right.items():
         target = lv.FileTarget(f"{prefix}/{name}")

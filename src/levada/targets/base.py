@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
+
+from levada.errors import TargetError
 
 if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
+
     from levada._model.ports import Pending
 
     from .formats import Format
@@ -45,7 +49,7 @@ class FileLike:
     def open(self, mode: str = "r") -> IO[Any]: ...
 
     def open(self, mode: str = "r") -> IO[Any]:
-        """A stream: "r" or "w" as the format says (text unless told otherwise), "b" bytes, "t" text.
+        """A stream: "r" or "w" as the format says (text unless told otherwise; tables for `Parquet`), "b" bytes, "t" text.
 
         What is written takes its place, whole, when the stream is closed; if the ``with`` block raises,
         nothing is left. Raises TargetExists (write-once), TargetWriteError, FileNotFoundError.
@@ -58,9 +62,19 @@ class FileLike:
         from .writing import reader, writer
 
         form = self.format
+        if text is None and form is not None and form.table:
+            return self._open_table(form.table, writing)
         if text is None:
             text = form is None or form.encoding is not None
         return writer(self._begin(), form, text=text) if writing else reader(self._source(), form, text=text)
+
+    def _open_table(self, compression: str, writing: bool) -> IO[Any]:
+        from .parquet import TableReader, TableWriter, must_be_there
+
+        must_be_there()
+        if writing:
+            return cast("IO[Any]", TableWriter(self._begin(), compression))
+        return cast("IO[Any]", TableReader(self._source(), str(self)))
 
     def read_bytes(self) -> bytes:
         """All of it, decompressed."""
@@ -79,6 +93,21 @@ class FileLike:
     def write_text(self, content: str) -> None:
         """Make it exist with this text."""
         self.write_bytes(content.encode(self._encoding()))
+
+    def read_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All of a table; columns: only these. The format must be `Parquet`, else TargetError."""
+        with self._tables("r") as rows:
+            return rows.read(columns)
+
+    def write_table(self, rows: pa.Table | Iterable[pa.RecordBatch]) -> None:
+        """Make it exist with this table, or with all batches of an iterable. The format must be `Parquet`, else TargetError."""
+        with self._tables("w") as out:
+            out.write(rows)
+
+    def _tables(self, mode: str) -> Any:
+        if self.format is None or not self.format.table:
+            raise TargetError(f"{self}: its format is one of text or bytes, not of tables", hint="Give it format=formats.Parquet.")
+        return self.open(mode)
 
     def lines(self) -> Iterator[str]:
         """Its lines, one after the other, without their ends."""

@@ -26,11 +26,18 @@ class Format:
 
     __slots__ = ("codecs", "encoding", "newline")
 
+    table: str | None = None
+    """The compression of a layout of tables; None: it is one of text or bytes."""
+
     def __init__(self, encoding: str | None = None, newline: str | None = None, codecs: tuple[Codec, ...] = ()) -> None:
         self.encoding, self.newline, self.codecs = encoding, newline, codecs
 
     def __rshift__(self, outer: Format) -> Format:
         """What ``self`` writes is handed on to ``outer``: ``Text >> Gzip``."""
+        if self.table or outer.table:
+            raise TargetError(
+                f"{self!r} >> {outer!r}: a Parquet file is compressed inside", hint='Write `ParquetFormat(compression="zstd")`.'
+            )
         if outer.encoding is not None:
             raise TargetError(f"{self!r} >> {outer!r}: text must come first", hint="Write it the other way round, e.g. `Text >> Gzip`.")
         return Format(self.encoding, self.newline, self.codecs + outer.codecs)
@@ -113,6 +120,24 @@ class ZstdFormat(Format):
         super().__init__(codecs=(Codec("Zstd", _read_zstd, write),))
 
 
+class ParquetFormat(Format):
+    """A table as a Parquet file: ``open`` reads and writes what pyarrow calls a Table. Needs the extra ``levada[parquet]``.
+
+    compression: "snappy", "zstd", "gzip", "brotli", "lz4" or "none".
+    """
+
+    __slots__ = ("table",)
+
+    def __init__(self, compression: str = "snappy") -> None:
+        super().__init__()
+        if compression not in (known := ("snappy", "zstd", "gzip", "brotli", "lz4", "none")):
+            raise ValueError(f"compression must be one of {', '.join(known)}; got {compression!r}")
+        self.table = compression
+
+    def __repr__(self) -> str:
+        return f"Parquet({self.table})"
+
+
 def _read_gzip(stream: IO[bytes]) -> IO[bytes]:
     import gzip
 
@@ -155,3 +180,4 @@ Gzip = GzipFormat()
 Bzip2 = Bzip2Format()
 Xz = XzFormat()
 Zstd = ZstdFormat()
+Parquet = ParquetFormat()

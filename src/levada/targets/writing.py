@@ -137,7 +137,7 @@ def _forget(close: Callable[[], None], codecs: list[IO[bytes]], pending: Pending
             end()
 
 
-def _warn_unclosed(stream: TextWriter | BytesWriter) -> None:
+def _warn_unclosed(stream: Any) -> None:
     import warnings
 
     with suppress(Exception):  # the interpreter may be going down
