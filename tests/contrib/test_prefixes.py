@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import levada as lv
-from levada.targets import FileTarget, MemoryStore, formats, glob, open_store, register_scheme, stores
+from levada.targets import FileTarget, MemoryStore, aside, atomic, formats, glob, open_store, register_scheme, stores
 
 from .prefixes import FAST, PREFIXES
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed (levada[parquet])")
+CANNOT = ("memory://", "s3://", "gs://", "az://")  # be moved aside
 LONG = bytes(range(256)) * 4000
 SHOPS = ("Ålesund", "Ber gen", "Kåfjord-日本")
 WANTED = [*sorted(f"raw/{shop}.txt.gz" for shop in SHOPS), "report.xz", *sorted(f"totals/{shop}.csv" for shop in SHOPS)]
@@ -88,16 +90,24 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         pytest.param(name, id=name, marks=[pytest.mark.xdist_group(f"prefix-{name}"), *([] if name in FAST else [pytest.mark.slow])])
         for name in PREFIXES
-    ]
+    ],
 )
-def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+def store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The prefix of a store that runs."""
     stores._open.clear()
     with PREFIXES[request.param]() as found:
         yield found
     stores._open.clear()
+
+
+@pytest.fixture
+def prefix(store: str) -> str:
+    """A prefix of the test's own."""
+    return f"{store}/{uuid.uuid4().hex[:8]}"
 
 
 @pytest.mark.timeout(240)
@@ -193,3 +203,54 @@ def test_one_of_ten_thousand_that_is_missing_is_found_and_made(far: FarStore) ->
     assert (done.exit_code, done.done) == (0, 1)
     assert far.calls["list"] == 10
     assert sum(far.calls.values()) <= 16
+
+
+# -- moved aside -------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(240)
+def test_an_output_is_moved_aside_or_that_is_refused_and_nothing_changed(prefix: str) -> None:
+    target = lv.FileTarget(f"{prefix}/out/ümläut and space.txt")
+    target.write_text("old")
+    if prefix.startswith(CANNOT):
+        with pytest.raises(lv.errors.TargetError, match="cannot be moved aside"):
+            aside.planned([target], 1)
+        assert target.read_text() == "old"
+        return
+    moves = aside.planned([target], 1)
+    aside.clear(moves, "0badcafe")
+    assert [aside.carry_out(move) for move in moves] == [True]
+    assert not target.exists()
+    assert listed(prefix, "out") == ["out/ümläut and space.txt.invalidated-1"]
+    assert [aside.carry_out(move) for move in moves] == [False]
+    target.write_text("new")
+    with pytest.raises(lv.errors.TargetError, match="exists already"):
+        aside.planned([target], 1)
+    with pytest.raises(lv.errors.TargetExists):
+        aside.carry_out(moves[0])
+    assert target.read_text() == "new"
+    assert lv.FileTarget(moves[0].aside).read_text() == "old"
+
+
+@pytest.mark.timeout(240)
+def test_an_attempt_that_was_given_up_for_dead_does_not_take_the_name_that_was_freed(prefix: str) -> None:
+    if prefix.startswith(CANNOT):
+        return
+    target = lv.FileTarget(f"{prefix}/out/a", mode="replace")
+    target.write_text("old")
+    moved: list[aside.Move] = []
+
+    def late() -> None:
+        """The lease was there; before the last step the output is moved aside."""
+        moved.extend(aside.planned([target], 1))
+        aside.clear(moved, "0badcafe")
+        assert [aside.carry_out(move) for move in moved] == [True]
+
+    atomic.set_tag("0badcafe", "1.1", late)
+    try:
+        with pytest.raises(lv.errors.TargetError):
+            target.write_text("of a zombie")
+    finally:
+        atomic.clear_tag()
+    assert not target.exists()
+    assert lv.FileTarget(moved[0].aside).read_text() == "old"

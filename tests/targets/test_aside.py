@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from levada.contrib.hdfs import HdfsTarget
 from levada.errors import TargetError, TargetExists, TargetWriteError
-from levada.targets import FileTarget, FolderTarget, LocalTarget, MemoryTarget, atomic, set_root
+from levada.targets import FileTarget, FolderTarget, LocalTarget, MemoryStore, MemoryTarget, atomic, set_root, stores
 from levada.targets.aside import carry_out, clear, planned
 
 KEY8 = "0badcafe"
@@ -130,3 +131,55 @@ def test_a_slower_second_one_does_not_take_what_was_made_anew(tmp_path: Path, mo
         carry_out(move)
     assert (out.read_text(), Path(move.aside).read_text()) == ("new", "old")
     assert sorted(os.listdir(tmp_path)) == ["out", "out.invalidated-1"]
+
+
+# -- in stores ---------------------------------------------------------------------------------
+
+
+class Renaming(MemoryStore):
+    """In memory, with a rename."""
+
+    def url(self, path: str) -> str:
+        return f"moving://any{path}"
+
+    def move(self, path: str, new: str, *, replace: bool) -> None:
+        if self.exists(new):
+            raise TargetExists(f"{new}: exists already")
+        content = self.open(path).read()
+        self.remove(path)
+        self._store(new, content, replace=replace)
+
+
+@pytest.fixture
+def renaming() -> Iterator[Renaming]:
+    store = Renaming()
+    stores.register_scheme("moving", lambda authority: store)
+    yield store
+    stores._factories.pop("moving")
+    stores._drop("moving")
+
+
+def test_a_file_of_a_store_that_renames_is_moved_and_what_zombies_had_begun_is_removed(renaming: Renaming) -> None:
+    target = FileTarget("moving://any/out/a b.txt")
+    target.write_text("old")
+    for tag in (f"{KEY8}.1.1", "deadbeef.1.1"):
+        FileTarget(f"moving://any/out/.a b.txt.{tag}.part").write_text("half")
+    moves = planned([target, FileTarget("moving://any/out/none"), target], 3)
+    assert [(move.path, move.aside, move.there) for move in moves] == [
+        ("moving://any/out/a b.txt", "moving://any/out/a b.txt.invalidated-3", True),
+        ("moving://any/out/none", "moving://any/out/none.invalidated-3", False),
+    ]
+    assert clear(moves, KEY8) == [f"moving://any/out/.a b.txt.{KEY8}.1.1.part"]
+    assert [carry_out(move) for move in moves] == [True, False]
+    assert sorted(entry.name for entry in renaming.list("/out")) == [".a b.txt.deadbeef.1.1.part", "a b.txt.invalidated-3"]
+    target.write_text("new")
+    with pytest.raises(TargetExists):
+        carry_out(moves[0])
+    with pytest.raises(TargetError, match="exists already"):
+        planned([target], 3)
+    assert target.read_text() == "new"
+
+
+def test_what_a_store_cannot_rename_is_not_moved() -> None:
+    with pytest.raises(TargetError, match="has no rename that is safe"):
+        planned([MemoryTarget("memory:///a/b")], 1)

@@ -1,27 +1,37 @@
 """Outputs that are moved aside, so that their task can be made again: to a name beside them, never over anything.
 
-What attempts of the task have begun to write goes first: one that was given up for dead could take the free name with it.
+What attempts of the task have begun to write goes first: one that was given up for dead could take the free name with it. So
+only stores can do this whose commit is a rename of something that can be removed before (local files, HDFS, FTP). In an
+object store the last step of such an attempt is a request of its own, which nobody can take from it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from levada._model.values import NamedTuple
 from levada.errors import TargetError
 
 from . import atomic
+from .stores import split_url
+
+if TYPE_CHECKING:
+    from levada._model.ports import Store
 
 
 class Move(NamedTuple):
-    """A file or folder, and the name that it will have. ``there`` is False where nothing has the name now."""
+    """A file or folder, and the name that it will have. ``there`` is False where nothing has the name now.
+
+    store: where it lives, and path and aside are URLs then; None: on this machine.
+    """
 
     path: str
     aside: str
     there: bool
+    store: Store | None = None
 
 
 def planned(outputs: Iterable[Any], generation: int) -> list[Move]:
@@ -30,8 +40,8 @@ def planned(outputs: Iterable[Any], generation: int) -> list[Move]:
     faults: list[str] = []
     for target in outputs:
         try:
-            path = _local_path(target)
-            moves[path] = _move(path, generation)
+            move = _planned(target, generation)
+            moves[move.path] = move
         except (TargetError, OSError) as fault:
             faults.append(fault.message if isinstance(fault, TargetError) else f"{target}: {fault.strerror}")
     if faults:
@@ -39,20 +49,23 @@ def planned(outputs: Iterable[Any], generation: int) -> list[Move]:
     return list(moves.values())
 
 
-def _local_path(target: Any) -> str:
+def _planned(target: Any, generation: int) -> Move:
     from .folder import FolderTarget
     from .local import LocalTarget
     from .stores import FileTarget, LocalStore
 
-    path = ""
+    why = ""
     if isinstance(target, (LocalTarget, FolderTarget)):
-        path = target.path
-    elif isinstance(target, FileTarget):
-        store, place = target._resolve()
-        path = store.local_path(place) if isinstance(store, LocalStore) else ""
-    if not path.rstrip("/"):
-        raise TargetError(f"{target}: a {type(target).__name__} cannot be moved aside")
-    return os.path.abspath(path)
+        return _move(os.path.abspath(target.path), generation)
+    if isinstance(target, FileTarget):
+        store, place = target._whole()
+        place = place.rstrip("/")
+        if place and isinstance(store, LocalStore):
+            return _move(os.path.abspath(store.local_path(place)), generation)
+        if place and hasattr(store, "move"):
+            return _move_stored(store, place, generation)
+        why = f": {store!r} has no rename that is safe"
+    raise TargetError(f"{target}: a {type(target).__name__} cannot be moved aside{why}")
 
 
 def _move(path: str, generation: int) -> Move:
@@ -64,6 +77,14 @@ def _move(path: str, generation: int) -> Move:
     if there is not None and taken is not None and not os.path.samestat(there, taken):  # the same: we were killed between two steps
         raise TargetError(f"{aside}: exists already")
     return Move(path, aside, there is not None)
+
+
+def _move_stored(store: Any, place: str, generation: int) -> Move:
+    aside = f"{place}.invalidated-{generation}"
+    there = store.exists(place)
+    if there and store.exists(aside):
+        raise TargetError(f"{store.url(aside)}: exists already")
+    return Move(store.url(place), store.url(aside), there, store)
 
 
 def _stands(path: str) -> os.stat_result | None:
@@ -79,8 +100,10 @@ def clear(moves: Iterable[Move], key8: str) -> list[str]:
 
     key8: the first eight hex digits of the task's key.
     """
-    removed: list[str] = []
-    for folder in sorted({os.path.dirname(move.path) for move in moves}):
+    moves = list(moves)
+    stored = {os.path.dirname(move.path): move.store for move in moves if move.store is not None}
+    removed = [path for folder, store in sorted(stored.items()) for path in _clear_stored(store, folder, key8)]
+    for folder in sorted({os.path.dirname(move.path) for move in moves if move.store is None}):
         try:
             with os.scandir(folder) as entries:
                 found = sorted((one.path, one.is_dir(follow_symlinks=False)) for one in entries if _is_of(one.name, key8))
@@ -92,6 +115,17 @@ def clear(moves: Iterable[Move], key8: str) -> list[str]:
     return removed
 
 
+def _clear_stored(store: Store, folder: str, key8: str) -> Iterator[str]:
+    place = split_url(folder)[2]
+    for entry in list(store.list(place)):
+        if _is_of(entry.name, key8):
+            try:
+                store.remove(f"{place}/{entry.name}", recursive=True)
+            except FileNotFoundError:
+                continue
+            yield f"{folder}/{entry.name}"
+
+
 def _is_of(name: str, key8: str) -> bool:
     match = re.fullmatch(atomic.TEMPORARY, name, re.DOTALL)
     return match is not None and match["tag"].startswith(f"{key8}.")
@@ -99,6 +133,8 @@ def _is_of(name: str, key8: str) -> bool:
 
 def carry_out(move: Move) -> bool:
     """Move one aside; False where nothing was there. Raises TargetExists where the new name was taken meanwhile."""
+    if move.store is not None:
+        return _carry_out_stored(move, move.store)
     try:
         if os.path.isdir(move.path) and not os.path.islink(move.path):
             if _stands(move.aside):
@@ -111,6 +147,14 @@ def carry_out(move: Move) -> bool:
         return False
     except OSError as cause:
         raise atomic.write_error(move.aside, cause) from cause
+    return True
+
+
+def _carry_out_stored(move: Move, store: Any) -> bool:
+    try:
+        store.move(split_url(move.path)[2], split_url(move.aside)[2], replace=False)
+    except FileNotFoundError:
+        return False
     return True
 
 

@@ -330,6 +330,10 @@ class FileTarget(FileLike):
     def _resolve(self) -> tuple[Store, str]:
         return open_store(self.url)
 
+    def _whole(self) -> tuple[Store, str]:
+        """The store, and the path of all that belongs to it: what is moved aside."""
+        return self._resolve()
+
     def _source(self) -> IO[bytes]:
         store, path = self._resolve()
         return store.open(path)

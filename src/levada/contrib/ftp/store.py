@@ -86,17 +86,17 @@ class FtpStore:
         except ftplib.all_errors as cause:
             raise not_done(self.url(path), cause, "removed") from cause
 
-    def move(self, path: str, new: str) -> None:
-        """Give a file or folder another name of the same server, which must be free; that is looked at just before.
+    def move(self, path: str, new: str, *, replace: bool) -> None:
+        """Give a file or folder another name of the same server; without ``replace`` it must be free, which is looked at just before.
 
         Raises FileNotFoundError, TargetExists.
         """
         from .writing import taken
 
-        if self.exists(new):
-            raise taken(self.url(new))
         if not self.exists(path):
             raise FileNotFoundError(2, "No such file on the server", self.url(path))
+        if not replace and self.exists(new):
+            raise taken(self.url(new))
         try:
             with self.connections.one() as ftp:
                 ftp.rename(self._checked(path), self._checked(new))

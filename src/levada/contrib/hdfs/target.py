@@ -209,6 +209,9 @@ class HdfsFlagTarget(HdfsTarget):
         store, path = self._place()
         return store, f"{path}{self.flag}"
 
+    def _whole(self) -> tuple[Store, str]:
+        return self._place()
+
 
 def _copy(store: HdfsStore, old: str, there: HdfsStore, new: str, *, replace: bool) -> None:
     import shutil
