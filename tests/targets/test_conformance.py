@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from levada._model.ports import Store
 from levada.contrib.hdfs import HdfsTarget
-from levada.targets import FileTarget, LocalStore, LocalTarget, MemoryStore, MemoryTarget, formats, set_root
+from levada.targets import FileTarget, LocalStore, LocalTarget, MemoryStore, MemoryTarget, formats, open_store, set_root
 from levada.targets.base import FileLike
 from levada.testing.conformance import FileTargetConformance, StoreConformance, run_all
 
@@ -67,6 +68,21 @@ class TestMemoryTarget(FileTargetConformance):
 
     def make_target(self, name: str, mode: str) -> FileLike:
         return MemoryTarget(name, store=self.store, mode=mode)
+
+
+class TestMemoryStoreByUrl(StoreConformance):
+    def make_store(self) -> Store:
+        store, self.folder = open_store(f"memory:///{uuid.uuid4().hex}")
+        return store
+
+
+class TestMemoryUrl(FileTargetConformance):
+    @pytest.fixture(autouse=True)
+    def _home(self) -> None:
+        self.home = f"memory:///{uuid.uuid4().hex}"
+
+    def make_target(self, name: str, mode: str) -> FileLike:
+        return FileTarget(f"{self.home}/ümläut and space/{name}", mode=mode)
 
 
 class TestHdfsTarget(_InFolder, FileTargetConformance):

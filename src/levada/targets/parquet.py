@@ -42,14 +42,15 @@ class TableWriter:
 
         if self._over:
             raise ValueError("this table was closed")
-        if isinstance(rows, pa.Table):
-            self._writer_for(rows.schema).write_table(rows)
-        elif isinstance(rows, pa.RecordBatch):
-            self._writer_for(rows.schema).write_batch(rows)
-        elif isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
-            raise TypeError(f"rows must be a pyarrow.Table, a RecordBatch or an iterable of those, got {type(rows).__name__}")
+        given: Any = rows
+        if isinstance(given, pa.Table):
+            self._writer_for(given.schema).write_table(given)
+        elif isinstance(given, pa.RecordBatch):
+            self._writer_for(given.schema).write_batch(given)
+        elif isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+            raise TypeError(f"rows must be a pyarrow.Table, a RecordBatch or an iterable of those, got {type(given).__name__}")
         else:
-            for batch in rows:
+            for batch in given:
                 self.write(batch)
 
     def _writer_for(self, schema: pa.Schema) -> Any:

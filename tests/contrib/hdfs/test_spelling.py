@@ -11,7 +11,7 @@ from levada._model.ports import Store
 from levada.contrib.hdfs import HdfsFlagTarget, HdfsTarget, client
 from levada.contrib.hdfs.store import HdfsStore
 from levada.errors import TargetError, TargetUnreachable
-from levada.targets import FileTarget, MemoryStore, open_store, register_scheme, set_root
+from levada.targets import FileTarget, MemoryStore, aside, open_store, register_scheme, set_root
 
 
 def test_a_url_leads_to_the_store_of_its_authority() -> None:
@@ -98,3 +98,16 @@ def test_what_the_client_says_by_itself_is_read() -> None:
     assert client.read_failure(RuntimeError('InvalidArgument("No NameNode hosts found")')) == ("client", "No NameNode hosts found")
     assert client.read_failure(RuntimeError("something new")) == ("client", "something new")
     assert client.read_failure(OSError("Connection refused (os error 111)")) == ("io", "Connection refused (os error 111)")
+
+
+def test_a_folder_with_a_flag_is_moved_aside_as_a_whole(tmp_path: Path) -> None:
+    set_root("hdfs", str(tmp_path))
+    try:
+        HdfsTarget("/joined/day/part-0").write_text("1")
+        HdfsTarget("/joined/day/_SUCCESS").write_text("")
+        (move,) = aside.planned([HdfsFlagTarget("/joined/day/")], 1)
+        assert aside.carry_out(move)
+    finally:
+        set_root("hdfs", None)
+    assert sorted(path.name for path in (tmp_path / "joined" / "day.invalidated-1").iterdir()) == ["_SUCCESS", "part-0"]
+    assert not (tmp_path / "joined" / "day").exists()

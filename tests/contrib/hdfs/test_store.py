@@ -18,7 +18,7 @@ from levada._plan.existence import Existence
 from levada.contrib.hdfs import HdfsFlagTarget, HdfsTarget, client, sweep
 from levada.contrib.hdfs.store import HdfsStore
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
-from levada.targets import FileTarget, atomic
+from levada.targets import FileTarget, aside, atomic
 
 from .cluster import Cluster
 
@@ -446,3 +446,14 @@ def test_a_folder_with_a_flag_exists_when_the_flag_does(hdfs: Cluster, home: str
     assert HdfsFlagTarget(f"{hdfs.url}{home}/moved/", flag="part-0").exists()
     HdfsFlagTarget(f"{hdfs.url}{home}/moved/").remove()
     assert names(hdfs, home) == []
+
+
+def test_a_folder_with_a_flag_is_moved_aside_and_what_a_zombie_had_begun_is_removed(hdfs: Cluster, home: str) -> None:
+    for name in ("day/part-0", "day/_SUCCESS", ".day.0badcafe.1.1.part/day/part-0"):
+        FileTarget(f"{hdfs.url}{home}/{name}").write_text("1")
+    moves = aside.planned([HdfsFlagTarget(f"{hdfs.url}{home}/day/")], 4)
+    assert aside.clear(moves, "0badcafe") == [f"{hdfs.url}{home}/.day.0badcafe.1.1.part"]
+    assert [aside.carry_out(move) for move in moves] == [True]
+    store = HdfsStore(hdfs.authority)
+    assert [entry.name for entry in store.list(home)] == ["day.invalidated-4"]
+    assert sorted(entry.name for entry in store.list(f"{home}/day.invalidated-4")) == ["_SUCCESS", "part-0"]

@@ -158,7 +158,10 @@ def _facts(ftp: Connection, folder: str) -> list[Entry]:
 
 
 def _from_facts(name: str, text: str) -> Entry:
-    facts = dict(fact.partition("=")[::2] for fact in text.lower().split(";") if fact)
+    facts: dict[str, str] = {}
+    for fact in text.lower().split(";"):
+        key, _, value = fact.partition("=")
+        facts[key] = value
     if facts.get("type", "file").endswith("dir"):
         return Entry(name, True)
     size, when = facts.get("size", ""), facts.get("modify", "")
