@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .local import LocalTarget
     from .memory import MemoryStore, MemoryTarget
     from .stores import FileTarget, LocalStore, open_store, register_scheme, set_root
+    from .sweeping import sweep_store
 
 __all__ = [
     "FileTarget",
@@ -33,6 +34,7 @@ __all__ = [
     "open_store",
     "register_scheme",
     "set_root",
+    "sweep_store",
 ]
 
 _HOMES = {
@@ -48,6 +50,7 @@ _HOMES = {
     "open_store": "levada.targets.stores",
     "register_scheme": "levada.targets.stores",
     "set_root": "levada.targets.stores",
+    "sweep_store": "levada.targets.sweeping",
 }
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 StoreFactory = Callable[[str], "Store"]
 """Makes the store of an authority: the bucket, the host, the name node; "" where there is none."""
 
-_TO_COME = frozenset({"ftp", "http", "https"})
 _TO_COME = frozenset({"sftp"})
 _WINGS = {  # scheme -> module and function; a wing is known by its name alone
     "s3": ("levada.contrib.objects", "open_s3"),

@@ -18,7 +18,7 @@ import pytest
 import levada as lv
 from levada.contrib.objects import ObjectStore, probing, writing
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetWriteError
-from levada.targets import FileTarget, atomic, open_store, stores
+from levada.targets import FileTarget, atomic, open_store, spool, stores
 
 from .conftest import Bucket
 from .servers import Server
@@ -238,7 +238,7 @@ def test_a_full_disk_here_is_told_of_and_nothing_is_sent(bucket: Bucket, monkeyp
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(writing, "TemporaryFile", lambda buffering: Full())
+    monkeypatch.setattr(spool, "TemporaryFile", lambda buffering: Full())
     with pytest.raises(TargetWriteError, match="TMPDIR"):
         FileTarget(bucket.url("a")).write_bytes(b"x" * LARGE)
     assert names(bucket) == set()

@@ -1,7 +1,7 @@
 """Writes to FTP servers: kept here until they are whole, sent to a temporary beside the target, and renamed.
 
 Whether a write-once name is free is looked at just before (*checked*): of two writers in the same instant, the later one may win.
-A kill leaves at most the temporary; the next attempt of the task removes it.
+A kill leaves at most the temporary; the next attempt of the same run or server removes it.
 """
 
 from __future__ import annotations

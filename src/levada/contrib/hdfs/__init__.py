@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .target import HdfsFlagTarget, HdfsTarget
 
 if TYPE_CHECKING:
-    from levada.targets.leftovers import sweep
+    from levada.targets.sweeping import sweep_store as sweep
 
 __all__ = ["HdfsFlagTarget", "HdfsTarget", "sweep"]
 
@@ -20,6 +20,6 @@ def __getattr__(name: str) -> object:
     """What needs name nodes comes when it is first used: over a local folder, cron pays for none of it."""
     if name != "sweep":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from levada.targets.leftovers import sweep
+    from levada.targets.sweeping import sweep_store
 
-    return sweep
+    return sweep_store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from levada.targets.leftovers import sweep
+from levada.targets.sweeping import sweep_store as sweep
 
 from .commands import check_output
 from .target import RemoteTarget

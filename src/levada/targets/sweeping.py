@@ -1,4 +1,4 @@
-"""Temporaries that killed attempts left in stores: for those without locks that tell whether a writer lives."""
+"""What dead attempts of a task have left in a store, removed on somebody's word: stores have no lock that tells whether a writer lives."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .atomic import TEMPORARY
 from .stores import open_store
 
 
-def sweep(folder: str, key8: str, *, epoch: int | None = None) -> list[str]:
-    """Names of the temporaries of a task that were removed from a folder (a URL). Say this of attempts that are over.
+def sweep_store(folder: str, key8: str, *, epoch: int | None = None) -> list[str]:
+    """Names of the temporaries of a task that were removed from a folder (``ftp://...``). Say this of attempts that are over.
 
-    key8: the first eight hex digits of the task's key; epoch: only those with fences of that epoch. Far stores have no lock
-    that tells whether their writer lives; one that does cannot commit afterwards.
+    key8: the first eight hex digits of the task's key; epoch: only those with fences of that epoch. A writer that
+    lives all the same cannot commit afterwards.
     """
     store, path = open_store(folder)
     removed = []
