@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 StoreFactory = Callable[[str], "Store"]
 """Makes the store of an authority: the bucket, the host, the name node; "" where there is none."""
 
-_TO_COME = frozenset({"sftp"})
 _WINGS = {  # scheme -> module and function; a wing is known by its name alone
     "s3": ("levada.contrib.objects", "open_s3"),
     "gs": ("levada.contrib.objects", "open_gs"),
@@ -210,7 +209,7 @@ def _from_entry_point(url: str, scheme: str) -> StoreFactory:
         try:
             factory: StoreFactory = found.load()
         except ImportError as cause:
-            raise TargetError(f"{url}: the store of {scheme}:// needs {cause.name or cause}", hint=_install(scheme)) from cause
+            raise TargetError(f"{url}: the store of {scheme}:// needs {cause.name or cause}", hint=_known()) from cause
         return factory
     return _from_fsspec(url, scheme)
 
@@ -219,23 +218,19 @@ def _from_fsspec(url: str, scheme: str) -> StoreFactory:
     """What fsspec has for schemes that nobody else knows."""
     from importlib import import_module
 
-    factory: StoreFactory | None = None
-    if scheme not in _TO_COME:
-        try:
-            factory = import_module("levada.contrib.longtail").factory_of(scheme)
-        except ImportError as cause:
-            hint = f"{_install(scheme)} `pip install 'levada[fsspec]'` adds those of fsspec."
-            raise TargetError(f"{url}: no store is installed for {scheme}://", hint=hint) from cause
+    try:
+        factory: StoreFactory | None = import_module("levada.contrib.longtail").factory_of(scheme)
+    except ImportError as cause:
+        hint = f"{_known()} `pip install 'levada[fsspec]'` adds those of fsspec."
+        raise TargetError(f"{url}: no store is installed for {scheme}://", hint=hint) from cause
     if factory is None:
-        raise TargetError(f"{url}: no store is installed for {scheme}://", hint=_install(scheme))
+        raise TargetError(f"{url}: no store is installed for {scheme}://", hint=_known())
     return factory
 
 
-def _install(scheme: str) -> str:
-    if scheme not in _TO_COME:
-        known = ", ".join(f"{one}://" for one in ("file", "memory", *_WINGS))
-        return f"Known are plain paths, {known} and what packages add under the entry points `levada.stores`."
-    return f"A store for {scheme}:// is not part of Levada yet; a package may add one under the entry points `levada.stores`."
+def _known() -> str:
+    known = ", ".join(f"{one}://" for one in ("file", "memory", *_WINGS))
+    return f"Known are plain paths, {known} and what packages add under the entry points `levada.stores`."
 
 
 class FileTarget(FileLike):
