@@ -86,6 +86,10 @@ class Settings:
         self._given[family, name] = Value(value, where)
         self._found.clear()
 
+    def given(self) -> list[tuple[str, str, object]]:
+        """(family, name, value) of all that ``give`` set, for a process that works for this one."""
+        return [(family, name, value.value) for (family, name), value in self._given.items()]
+
     def parameter(self, task_class: type, name: str, parameter: Parameter[Any]) -> Value | None:
         """The value that is set for a parameter, or None: then its default counts. The hook of ``levada.task``."""
         family: str = task_class.family  # type: ignore[attr-defined]  # every Task class has one
