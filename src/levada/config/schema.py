@@ -126,6 +126,13 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "namenode": Key(_text, "HOST:PORT or name service of hdfs:// paths that name none; else fs.defaultFS of the Hadoop configuration"),
         "local_root": Key(_text, "folder that stands for the root of hdfs:// paths, instead of name nodes", is_path=True),
     },
+    "spark": {
+        "submit": Key(_text, "the program spark-submit; else that of SPARK_HOME, on PATH, or of the package pyspark"),
+        "master": Key(_text, "master of applications that name none, as spark://HOST:7077, yarn, local[4]; else Spark's own configuration"),
+        "rest": Key(_text, "addresses of the master's REST interface, commas between; else http://HOST:6066 of the master"),
+        "ui": Key(_text, "address of the master's page, by which logs of drivers in the cluster are found; else http://HOST:8080"),
+        "folder": Key(_text, "folder for the code of PySparkTasks; for drivers in a cluster one that all its hosts see", is_path=True),
+    },
     "s3": {
         "endpoint": Key(_text, "address of what speaks S3, as https://minio.example.org:9000; none: AWS_ENDPOINT_URL, or Amazon's"),
         "region": Key(_text, "region of the buckets; none: AWS_REGION"),
