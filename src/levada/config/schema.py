@@ -146,11 +146,13 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     },
     "ssh": {
         "config": Key(_text, "configuration of OpenSSH to read instead of ~/.ssh/config", is_path=True),
+    },
     "htcondor": {
         "folder": Key(_text, "folder of jobs' scripts and logs, seen by worker and schedd; none: ~/.levada/jobs", is_path=True),
     },
     "slurm": {
         "folder": Key(_text, "folder of jobs' scripts and logs, shared by workers and nodes; none: ~/.levada/jobs", is_path=True),
+    },
     "sql": {
         "marker_table": Key(_text, "table of the markers of SqlTarget, made where it is absent; none: table_updates"),
     },
