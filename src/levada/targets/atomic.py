@@ -362,7 +362,7 @@ class LocalPending:
             fd, self._temporary = _create(path, tag or current_tag(), durable=durable)
         except (OSError, ValueError) as cause:
             raise write_error(path, cause) from cause
-        self._pid = os.getpid()
+        self._pid = _process
         self._raw = _Raw(fd, path)
         self.stream: IO[bytes] = io.BufferedWriter(self._raw)
 
@@ -371,7 +371,7 @@ class LocalPending:
 
     def commit(self) -> None:
         """Make it exist, whole, at once. Raises TargetExists, TargetWriteError or what the lease check raises."""
-        if self._pid != os.getpid():
+        if self._pid != _process:
             return  # a forked child has a copy of the writer; the file is its parent's
         try:
             self._commit()
@@ -400,7 +400,7 @@ class LocalPending:
     def abort(self) -> None:
         """Forget it; the temporary is removed. Harmless to repeat."""
         self._raw.dead = True
-        if self._temporary and self._pid == os.getpid():
+        if self._temporary and self._pid == _process:
             with suppress(OSError):
                 os.unlink(self._temporary)
             self._temporary = ""

@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 from levada.errors import TargetError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
 
     from levada._model.ports import Pending
@@ -22,6 +24,19 @@ _MODES: dict[str, tuple[bool, bool | None]] = {  # mode -> (writing?, text? None
     "wt": (True, True),
     "wb": (True, False),
 }
+
+
+_writing: ModuleType | None = None
+
+
+def _streams() -> Any:
+    """The module ``writing``, loaded when a target is first opened: to say ``from`` each time costs as much as a call of the system."""
+    global _writing
+    if _writing is None:
+        from . import writing
+
+        _writing = writing
+    return _writing
 
 
 class FileLike:
@@ -59,14 +74,15 @@ class FileLike:
         except KeyError:
             known = ", ".join(_MODES)
             raise ValueError(f"mode must be one of {known}; got {mode!r} (a target is written whole, never appended to)") from None
-        from .writing import reader, writer
-
+        streams = _streams()
         form = self.format
         if text is None and form is not None and form.table:
             return self._open_table(form.table, writing)
         if text is None:
             text = form is None or form.encoding is not None
-        return writer(self._begin(), form, text=text) if writing else reader(self._source(), form, text=text)
+        stream: IO[Any]
+        stream = streams.writer(self._begin(), form, text=text) if writing else streams.reader(self._source(), form, text=text)
+        return stream
 
     def _open_table(self, compression: str, writing: bool) -> IO[Any]:
         from .parquet import TableReader, TableWriter, must_be_there

@@ -14,6 +14,7 @@ from .base import FileLike
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from types import ModuleType
 
     from levada._model.ports import Pending
 
@@ -174,9 +175,21 @@ class LocalTarget(FileLike):
         return open(self.path, "rb")
 
     def _begin(self) -> Pending:
-        from .atomic import LocalPending
+        pending: Pending = _writes().LocalPending(self.path, replace=self.mode == "replace", durable=self.durable)
+        return pending
 
-        return LocalPending(self.path, replace=self.mode == "replace", durable=self.durable)
+
+_atomic: ModuleType | None = None
+
+
+def _writes() -> Any:
+    """The module ``atomic``, loaded when something is first written; see ``base``."""
+    global _atomic
+    if _atomic is None:
+        from . import atomic
+
+        _atomic = atomic
+    return _atomic
 
 
 class _Remover:
