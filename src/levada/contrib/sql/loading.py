@@ -59,7 +59,7 @@ def _filled(table: Table) -> list[Column[Any]]:
 
 def _fitting(table: Table, columns: Sequence[Column[Any]], rows: Iterable[Row], null_values: Collection[object]) -> Iterator[Numbered]:
     """The rows with their numbers, NULLs in their places. Raises RowError."""
-    wanted, plain = len(columns), set(map(id, null_values)) <= {id(None)}
+    wanted, plain = len(columns), all(value is None for value in null_values)
     for number, row in enumerate(rows, 1):
         if not _is_row(row) or len(row) != wanted:
             raise _misfit(table, columns, number, row)
