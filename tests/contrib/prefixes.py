@@ -11,11 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
+
 from tests.contrib.ftp.conftest import Ftp, ftpd, vsftpd
 from tests.contrib.hdfs.cluster import Cluster
 from tests.contrib.hdfs.conftest import hadoop
 from tests.contrib.objects import servers
 from tests.contrib.objects.servers import Server
+from tests.contrib.ssh.sshd import SSHD, Desk, Sshd
 
 
 @contextmanager
@@ -67,6 +70,19 @@ def ftp(start: Callable[[], AbstractContextManager[Ftp]]) -> Callable[[], Abstra
     return prefix
 
 
+@contextmanager
+def sftp() -> Iterator[str]:
+    if not os.access(SSHD, os.X_OK):
+        pytest.skip("there is no sshd (Debian: apt-get install openssh-server)")
+    server = Sshd()
+    try:
+        with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"HOME": folder, "SSH_AUTH_SOCK": ""}):
+            Desk(Path(folder), server.start())
+            yield f"{server.url}{server.home}/shops"
+    finally:
+        server.remove()
+
+
 PREFIXES: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "local": local,
     "memory": memory,
@@ -75,6 +91,7 @@ PREFIXES: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "s3-moto": bucket(servers.moto),
     "gs-fake": bucket(servers.fake_gcs),
     "az-azurite": bucket(servers.azurite),
+    "sftp": sftp,
     "ftp-pyftpdlib": ftp(ftpd),
     "ftp-vsftpd": ftp(vsftpd),
 }

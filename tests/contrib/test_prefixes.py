@@ -16,7 +16,7 @@ from levada.targets import FileTarget, MemoryStore, aside, atomic, formats, glob
 from .prefixes import FAST, PREFIXES
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed (levada[parquet])")
-CANNOT = ("memory://", "s3://", "gs://", "az://")  # be moved aside
+CANNOT = ("memory://", "s3://", "gs://", "az://", "sftp://")  # be moved aside
 LONG = bytes(range(256)) * 4000
 SHOPS = ("Ålesund", "Ber gen", "Kåfjord-日本")
 WANTED = [*sorted(f"raw/{shop}.txt.gz" for shop in SHOPS), "report.xz", *sorted(f"totals/{shop}.csv" for shop in SHOPS)]

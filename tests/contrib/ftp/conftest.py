@@ -104,6 +104,6 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def server(request: pytest.FixtureRequest) -> Iterator[Ftp]:
     """Each of the servers, empty."""
     found: Ftp = request.getfixturevalue(request.param)
-    yield found
     for left in found.home.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
+    yield found

@@ -176,10 +176,10 @@ def test_a_writer_that_is_killed_leaves_nothing_under_the_name_and_the_next_atte
 def test_a_sweep_takes_the_temporaries_of_one_task_and_nothing_else(server: Ftp) -> None:
     names = ("a", ".a.0badcafe.1.1.part", ".b.0badcafe.2.1~3.part", ".a.deadbeef.1.1.part")
     for name in names:
-        FileTarget(server.url(name)).write_text("x")
-    assert sweep_store(server.url(""), "0badcafe", epoch=2) == [names[2]]
-    assert sweep_store(server.url(""), "0badcafe") == [names[1]]
-    assert sorted(os.listdir(server.home)) == sorted([names[0], names[3]])
+        FileTarget(server.url(f"swept/{name}")).write_text("x")
+    assert sweep_store(server.url("swept"), "0badcafe", epoch=2) == [names[2]]
+    assert sweep_store(server.url("swept"), "0badcafe") == [names[1]]
+    assert sorted(os.listdir(server.home / "swept")) == sorted([names[0], names[3]])
 
 
 def test_a_server_that_goes_in_the_middle_of_a_write_leaves_nothing_under_the_name(own: Ftp) -> None:

@@ -17,8 +17,9 @@ from levada.errors import TargetError, TargetUnreachable, TargetWriteError
 from levada.targets import FileTarget, atomic, open_store, stores
 from levada.targets.base import FileLike
 from levada.testing.conformance import FileTargetConformance, StoreConformance
-from tests.contrib.hdfs.cluster import Cluster
+from tests.contrib.hdfs.cluster import Cluster, wait_for
 from tests.contrib.hdfs.conftest import hadoop
+from tests.contrib.objects.servers import speaks
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 memory = pytest.importorskip("fsspec.implementations.memory")
@@ -92,12 +93,15 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster(jars, web=True)
     try:
         cluster.start()
+        wait_for(
+            lambda: speaks(f"{cluster.webhdfs.replace('webhdfs', 'http')}/webhdfs/v1/?op=LISTSTATUS"), 120
+        )  # it is made when first asked
         yield cluster
     finally:
         cluster.stop()
 
 
-_WEB = (pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("webhdfs"))
+_WEB = (pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("webhdfs"))
 
 
 class _OnWebHdfs:

@@ -88,6 +88,14 @@ class SftpStore:
         """Whether a path leads to something. One round trip; raises TargetUnreachable rather than guess."""
         return self.status(path) is not None
 
+    def info(self, path: str) -> Entry | None:
+        """Size and time of a file; None when nothing is there. Raises TargetUnreachable."""
+        found = self.status(path)
+        if found is None:
+            return None
+        is_folder = found.type == _FOLDER
+        return Entry(path.rstrip("/").rpartition("/")[2], is_folder, None if is_folder else found.size, found.mtime)
+
     def status(self, path: str) -> SFTPAttrs | None:
         """What the server says of a path; None when it is absent. Raises TargetUnreachable."""
         try:
