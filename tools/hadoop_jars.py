@@ -1,14 +1,16 @@
-"""Hadoop's jars, for a real HDFS in tests: fetched once, kept in ``.venvs/hadoop``. Prints the folder that has them.
+"""Hadoop's jars, for a real HDFS and YARN in tests: fetched once, kept in ``.venvs/hadoop``. Prints the folder that has them.
 
     python tools/hadoop_jars.py
 
-Tried in order: what is there already; Maven (``mvn``), for Hadoop 3.4; pip, for an old PySpark, which carries
-the name node and data node of Hadoop 2.7. Exit status 77: none of that is to be had, and why. LEVADA_HADOOP_JARS names a folder of
-one's own. The jars are for tests on one machine: they never see data of others, and nothing of Levada needs them.
+Tried in order: what is there already; Maven (``mvn``), for Hadoop 3.4 with YARN and MapReduce; pip, for an old PySpark,
+which carries the name node and data node of Hadoop 2.7 and no YARN. Exit status 77: none of that is to be had, and why.
+LEVADA_HADOOP_JARS names a folder of one's own. The jars are for tests on one machine: they never see data of others, and nothing of
+Levada needs them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -19,16 +21,24 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent / ".venvs" / "hadoop"
 HADOOP = "3.4.2"
+NAME = f"hadoop-{HADOOP}-yarn"
 PYSPARK = "2.4.8"
 SKIPPED = 77
 
+WANTED = (
+    "hadoop-hdfs", "hadoop-yarn-server-resourcemanager", "hadoop-yarn-server-nodemanager", "hadoop-yarn-server-timelineservice",
+    "hadoop-mapreduce-client-jobclient", "hadoop-mapreduce-client-hs", "hadoop-mapreduce-client-shuffle", "hadoop-streaming",
+)  # fmt: skip
+CONTENT = "f7891f9107dd841dd23f1d0d8ae8cd4a83ec22ff86c0346bf2ea99ced759c21e"
+"""SHA-256 of the list of jars, as `sha256sum` writes it. Versions of all that these need are in Hadoop's own POMs."""
+
+DEPENDENCY = f"<dependency><groupId>org.apache.hadoop</groupId><artifactId>%s</artifactId><version>{HADOOP}</version></dependency>"
 POM = f"""\
 <project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>levada</groupId><artifactId>hadoop-for-tests</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.hadoop</groupId><artifactId>hadoop-client-minicluster</artifactId><version>{HADOOP}</version></dependency>
-    <dependency><groupId>javax.xml.bind</groupId><artifactId>jaxb-api</artifactId><version>2.3.1</version></dependency>
+    {"".join(DEPENDENCY % name for name in WANTED)}
   </dependencies>
 </project>
 """
@@ -40,7 +50,7 @@ class Missing(Exception):
 
 def cached() -> Path | None:
     """The folder of jars that is there already, or None."""
-    for folder in (os.environ.get("LEVADA_HADOOP_JARS"), HOME / f"hadoop-{HADOOP}", HOME / f"pyspark-{PYSPARK}"):
+    for folder in (os.environ.get("LEVADA_HADOOP_JARS"), HOME / NAME, HOME / f"pyspark-{PYSPARK}"):
         if folder and any(Path(folder).glob("hadoop-*.jar")):
             return Path(folder)
     return None
@@ -52,7 +62,7 @@ def jars() -> Path:
     if found is not None:
         return found
     reasons = []
-    for name, fetch in ((f"hadoop-{HADOOP}", by_maven), (f"pyspark-{PYSPARK}", by_pip)):
+    for name, fetch in ((NAME, by_maven), (f"pyspark-{PYSPARK}", by_pip)):
         HOME.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=HOME, prefix="fetching-") as scratch:
             try:
@@ -70,12 +80,22 @@ def jars() -> Path:
 
 
 def by_maven(scratch: Path) -> None:
-    """Shaded jars of Hadoop's small cluster, about 90 MB."""
+    """Hadoop's servers and clients with all that they need, about 95 MB."""
     maven = shutil.which("mvn")
     if maven is None:
         raise Missing("mvn is not installed (Debian: apt-get install maven)")
     (scratch / "pom.xml").write_text(POM)
-    _run([maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={scratch / 'jars'}"], scratch)
+    where = [f"-DoutputDirectory={scratch / 'jars'}", "-DincludeScope=runtime"]
+    _run([maven, "-q", "-B", "dependency:copy-dependencies", *where], scratch)
+    found = content(scratch / "jars")
+    if found != CONTENT:
+        raise Missing(f"Maven gave other jars than we know: their list has SHA-256 {found}")
+
+
+def content(folder: Path) -> str:
+    """SHA-256 of the list of a folder's jars with theirs."""
+    lines = (f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n" for jar in sorted(folder.glob("*.jar")))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def by_pip(scratch: Path) -> None:

@@ -67,7 +67,7 @@ class Cluster:
             self.start_name_node(1)
         self.start_data_node()
         if len(self.ports) == 1:
-            wait_for(self.takes_files, 90)
+            wait_for(self.takes_files, 300)
 
     def start_data_node(self) -> None:
         self._start("data", DATA_NODE)
