@@ -132,6 +132,13 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "rest": Key(_text, "addresses of the master's REST interface, commas between; else http://HOST:6066 of the master"),
         "ui": Key(_text, "address of the master's page, by which logs of drivers in the cluster are found; else http://HOST:8080"),
         "folder": Key(_text, "folder for the code of PySparkTasks; for drivers in a cluster one that all its hosts see", is_path=True),
+    "hadoop": {
+        "local": Key(_yes_or_no, "run HadoopJobTasks in the process of their worker, without a cluster"),
+        "command": Key(_text, "the program that submits jobs; none: $HADOOP_HOME/bin/hadoop, or `hadoop` of the path"),
+        "streaming_jar": Key(_text, "the jar of Hadoop Streaming; none: the one in share/hadoop/tools/lib"),
+        "python": Key(_text, "the Python of the nodes, 3.11 or newer; none: python3"),
+        "resource_manager": Key(_text, "HOST:PORT of its web interface, several with commas; none: yarn-site.xml says it"),
+        "history_server": Key(_text, "HOST:PORT of the job history server's web interface; none: mapred-site.xml says it"),
     },
     "s3": {
         "endpoint": Key(_text, "address of what speaks S3, as https://minio.example.org:9000; none: AWS_ENDPOINT_URL, or Amazon's"),
