@@ -132,6 +132,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "rest": Key(_text, "addresses of the master's REST interface, commas between; else http://HOST:6066 of the master"),
         "ui": Key(_text, "address of the master's page, by which logs of drivers in the cluster are found; else http://HOST:8080"),
         "folder": Key(_text, "folder for the code of PySparkTasks; for drivers in a cluster one that all its hosts see", is_path=True),
+    },
     "hadoop": {
         "local": Key(_yes_or_no, "run HadoopJobTasks in the process of their worker, without a cluster"),
         "command": Key(_text, "the program that submits jobs; none: $HADOOP_HOME/bin/hadoop, or `hadoop` of the path"),
