@@ -13,6 +13,12 @@ IN_CI = bool(os.environ.get("CI"))
 BY_DESIGN = "by design:"
 """A skip whose reason begins so is meant (another platform, say); any other one fails a CI run."""
 
+
+def extra(reason: str) -> str:
+    """The reason of a skip of a server that takes long to build: ``EXTRA_SERVERS=1 .ci/run`` brings those, and wants them then."""
+    return reason if os.environ.get("EXTRA_SERVERS") else f"{BY_DESIGN} {reason}; EXTRA_SERVERS=1 .ci/run brings it"
+
+
 # Machines that share their cores make any deadline a coin toss. CI plays the same examples every
 # time, so that a red run is about the change; fresh examples are drawn on desks.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])

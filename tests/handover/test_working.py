@@ -339,3 +339,18 @@ def test_an_unknown_engine_is_told_with_those_that_there_are(fake: FakeEngine, m
     monkeypatch.setattr(Made, "engine", "slurn://x")
     with pytest.raises(EngineError, match=r"no engine 'slurn'(.|\n)*slurm"):
         HandOver(Made(name="a")).go()
+
+
+def test_one_job_that_cannot_be_asked_for_leaves_the_others_alone(
+    fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = fake.poll
+
+    def poll(handles: list[str]) -> object:
+        if any(fake.specs[handle].argv[-1] == "3" for handle in handles):
+            raise EngineError("that one is of another host")
+        return asked(handles)
+
+    monkeypatch.setattr(fake, "poll", poll)
+    result = lv.run([Made(name=f"{number}") for number in range(6)], state=str(tmp_path / "state"), history=False)
+    assert (result.done, result.failed) == (5, 1)

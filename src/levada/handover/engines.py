@@ -27,6 +27,7 @@ _WINGS: dict[str, tuple[str, str]] = {  # name -> module and function; a wing is
     "batch": ("levada.contrib.aws.batch", "open_engine"),
     "ecs": ("levada.contrib.aws.ecs", "open_engine"),
 }
+_EXTRAS = {"k8s": "kubernetes", "batch": "aws", "ecs": "aws"}  # where the extra is not named as the engine
 _factories: dict[str, EngineFactory] = {}
 _open: dict[str, Engine] = {}
 _lock = Lock()
@@ -70,7 +71,9 @@ def _factory(address: str, name: str) -> EngineFactory:
         try:
             ours: EngineFactory = getattr(import_module(module), function)
         except ImportError as cause:
-            raise EngineError(f"{address}: the engine {name} needs {cause.name or cause}", hint=f"pip install 'levada[{name}]'") from cause
+            raise EngineError(
+                f"{address}: the engine {name} needs {cause.name or cause}", hint=f"pip install 'levada[{_EXTRAS.get(name, name)}]'"
+            ) from cause
         return ours
     return _from_entry_point(address, name)
 

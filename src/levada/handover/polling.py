@@ -77,10 +77,8 @@ class Poller:
                 self._away_since = time.monotonic()
                 log.warning("%s does not answer; its jobs are waited for: %s", self._engine.name, away.message)
             return min(LONGEST, max(pause, self._engine.poll_seconds) * 2)
-        except LevadaError as error:
-            return self._failed(watches, error)
-        except Exception as error:  # an engine's fault must not leave its jobs waiting for ever
-            return self._failed(watches, _unexpected(self._engine, error))
+        except Exception as error:
+            return self._failed(watches, pause, error if isinstance(error, LevadaError) else _unexpected(self._engine, error))
         if self._away_since is not None:
             log.warning("%s answers again, after %.0f s", self._engine.name, time.monotonic() - self._away_since)
             self._away_since = None
@@ -90,10 +88,12 @@ class Poller:
                 watch.ring()
         return min(pause * 1.5, self._engine.poll_seconds)
 
-    def _failed(self, watches: list[Watch], error: LevadaError) -> float:
-        for watch in watches:
-            watch.error = error
-            watch.ring()
+    def _failed(self, watches: list[Watch], pause: float, error: LevadaError) -> float:
+        """One job, or a fault of the engine, must not leave the others waiting for ever: each is asked for alone."""
+        if len(watches) > 1:
+            return max([self._ask([watch], pause) for watch in watches])
+        watches[0].error = error
+        watches[0].ring()
         return self._engine.poll_seconds
 
 

@@ -91,12 +91,14 @@ class HandOver:
 
     def _started(self, engine: Engine, spec: JobSpec) -> str:
         """The handle. An answer that was lost is looked for, not asked for a second time."""
+        pause, longest = PATIENCE
         while True:
             try:
                 return engine.submit(spec)
             except EngineUnreachable as away:
                 log.warning("%s does not answer; looking whether it took %s: %s", engine.name, spec.title, away.message)
-                self._control.wait(PATIENCE[0])
+                self._control.wait(pause)
+                pause = min(pause * 2, longest)
                 found = self._patiently(engine, lambda: engine.find(spec.submission))
                 if found is not None:
                     return found
@@ -209,11 +211,12 @@ def submission_of(key: str, fence: str) -> str:
 
 
 def _has_ended(engine: Engine, handle: str) -> bool:
-    until = time.monotonic() + ENDING
+    until, pause = time.monotonic() + ENDING, 0.1
     while not engine.poll([handle])[0].state.is_ended:
         if time.monotonic() > until:
             return False
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(pause * 2, max(0.1, engine.poll_seconds / 2))
     return True
 
 

@@ -23,6 +23,7 @@ from levada.contrib.elasticsearch import CopyToIndex, ElasticsearchTarget, inter
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets import atomic
 from levada.testing.conformance import MarkerConformance
+from tests.conftest import extra
 from tools.opensearch import Missing, cached
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("opensearch"), pytest.mark.timeout(240)]
@@ -49,7 +50,7 @@ def server() -> Iterator[str]:
     try:
         classes = cached()
     except Missing as reason:
-        pytest.skip(f"no OpenSearch: {reason}")
+        pytest.skip(extra(f"no OpenSearch: {reason}"))
     if shutil.which("java") is None:
         pytest.skip("there is no Java (Debian: apt-get install openjdk-17-jdk-headless)")
     folder, (port, transport) = tempfile.mkdtemp(prefix="levada-opensearch-", dir="/tmp"), free_ports()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from levada.contrib.htcondor import HTCondorEngine
+from tests.conftest import extra
 
 from .pool import NOBODY, ROOT, Pool
 
@@ -29,7 +30,7 @@ def pool() -> Iterator[Pool]:
     """A pool of one machine."""
     pytest.importorskip("htcondor2", reason="htcondor is not installed (levada[htcondor])")
     if not (ROOT / "ready").exists() or os.getuid() != 0:
-        pytest.skip("there is no HTCondor (as root: tools/condor_root.sh)")
+        pytest.skip(extra("there is no HTCondor (as root: tools/condor_root.sh)"))
     pool = Pool()
     try:
         pool.start()

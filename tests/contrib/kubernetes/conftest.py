@@ -12,6 +12,7 @@ import pytest
 
 from levada.contrib.kubernetes import KubernetesEngine, open_engine
 from levada.handover import JobSpec
+from tests.conftest import extra
 from tools.kube_binary import cached
 
 from .cluster import HELD, Cluster, Node
@@ -32,10 +33,10 @@ def cluster() -> Iterator[Cluster]:
     """Skips where it is not to be had, which fails a run of CI."""
     pytest.importorskip("lightkube", reason="lightkube is not installed (levada[kubernetes])")
     if shutil.which("etcd") is None:
-        pytest.skip("there is no etcd (Debian: apt-get install etcd-server)")
+        pytest.skip(extra("there is no etcd (Debian: apt-get install etcd-server)"))
     binary = cached()
     if binary is None:
-        pytest.skip("there is no server of Kubernetes (python tools/kube_binary.py builds it)")
+        pytest.skip(extra("there is no server of Kubernetes (python tools/kube_binary.py builds it)"))
     cluster = Cluster(binary)
     try:
         cluster.start()

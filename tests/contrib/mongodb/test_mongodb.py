@@ -22,6 +22,7 @@ from levada.contrib.mongodb import MongoCellTarget, MongoCollectionTarget, Mongo
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets import atomic
 from levada.testing.conformance import MarkerConformance
+from tests.conftest import extra
 from tools.ferretdb import Missing, built
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mongodb"), pytest.mark.timeout(120)]
@@ -49,7 +50,7 @@ def server() -> Iterator[int]:
     try:
         program = built()
     except Missing as reason:
-        pytest.skip(f"no FerretDB: {reason}")
+        pytest.skip(extra(f"no FerretDB: {reason}"))
     folder, port = tempfile.mkdtemp(prefix="levada-ferretdb-", dir="/tmp"), free_port()
     with open(f"{folder}/log", "wb") as log:
         process = subprocess.Popen(
