@@ -245,7 +245,14 @@ def test_a_deadline_ends_the_job(fake: FakeEngine) -> None:
 
 def test_many_jobs_are_asked_for_with_one_question(fake: FakeEngine, tmp_path: Path) -> None:
     fake.at_once = None
-    threading.Timer(0.8, lambda: fake.jobs.update(dict.fromkeys(fake.jobs, JobStatus(JobState.SUCCEEDED, 0)))).start()
+    made = fake.on_submit
+
+    def submitted(job: object) -> None:
+        made(job)
+        if len(fake.jobs) == 60:
+            threading.Timer(0.5, lambda: fake.jobs.update(dict.fromkeys(fake.jobs, JobStatus(JobState.SUCCEEDED, 0)))).start()
+
+    fake.on_submit = submitted
     result = lv.run([Made(name=f"{number}") for number in range(60)], state=str(tmp_path / "state"), history=False)
     assert (result.status, result.done) == ("ok", 60)
     polls = [handles for verb, handles in fake.calls if verb == "poll"]
@@ -354,3 +361,21 @@ def test_one_job_that_cannot_be_asked_for_leaves_the_others_alone(
     monkeypatch.setattr(fake, "poll", poll)
     result = lv.run([Made(name=f"{number}") for number in range(6)], state=str(tmp_path / "state"), history=False)
     assert (result.done, result.failed) == (5, 1)
+
+
+def test_an_intent_of_another_host_is_not_taken_for_nothing_where_only_that_host_knows(
+    fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "of_one_host", True, raising=False)
+    task = Made(name="a")
+    Book().write(task.key.hex(), Entry("lv-1", "fake", "", "1.1", str(task), time.time(), "elsewhere"))
+    with pytest.raises(EngineError, match="known there only"):
+        HandOver(task).go()
+    assert fake.verbs() == []
+
+
+def test_a_job_that_is_refused_is_not_tried_again(fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Made, "retry", lv.Retry(attempts=3, first=0.01))
+    fake.refuse = "no such queue"
+    result = lv.run(Made(name="a"), state=str(tmp_path / "state"), history=False)
+    assert (result.failed, result.attempts) == (1, 1)

@@ -72,6 +72,8 @@ class Engine(Protocol):
     name: str  # as in the address: "slurm"
     poll_seconds: float  # how long people are willing to wait to learn of a job's end
 
+    # An engine may also have ``of_one_host = True``: its jobs are known to the host alone that submitted them.
+
     def submit(self, job: JobSpec) -> str:
         """Start it; its handle: one line, at most 4,000 characters, by which any process on any host finds it.
 

@@ -380,7 +380,7 @@ class Runner:
         grant = held.grant
         text = repr_of(held.task)
         there = ended.exit in RAISED and self.discovery.kinds[grant.index] == RUN and _there(held.task)
-        final = there or grant.index in self._hopeless
+        final = there or grant.index in self._hopeless or "JobRefused" in ended.errors  # an engine's word: another try would end alike
         self._hopeless.discard(grant.index)  # somebody may set it going again
         if there:
             ended = ended._replace(error=ended.error + ALL_THE_SAME)

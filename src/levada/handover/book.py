@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     fence: str
     title: str  # the task, for people
     since: float  # seconds since 1970
+    host: str = ""  # that handed it over
 
 
 def use_state(folder: str) -> None:

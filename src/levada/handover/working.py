@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -56,6 +57,11 @@ class HandOver:
     def _go_on(self, entry: Entry) -> JobStatus | None:
         """Follow the job of an entry; None when there is none to follow, or one that left no output: then the task needs another."""
         engine = open_engine(entry.engine)
+        if not entry.handle and getattr(engine, "of_one_host", False) and entry.host != socket.gethostname():
+            raise EngineError(
+                f"{entry.title}: the host {entry.host!r} was about to start its job {entry.submission}: whether it runs is known there only",
+                hint=f"Start a worker there. If that host is gone for good: `levada jobs forget {entry.submission}`.",
+            )
         handle = entry.handle or self._patiently(engine, lambda: engine.find(entry.submission))
         status = JobStatus(JobState.FORGOTTEN) if handle is None else self._patiently(engine, lambda: engine.poll([handle])[0])
         if handle is None or status.state is JobState.FORGOTTEN:
@@ -77,7 +83,7 @@ class HandOver:
         submission = submission_of(self._key, self._fence)
         self._task.submission = submission
         spec = _checked(self._task.job(submission), self._task)
-        entry = Entry(submission, self._address, "", self._fence, repr_of(self._task), time.time())
+        entry = Entry(submission, self._address, "", self._fence, repr_of(self._task), time.time(), socket.gethostname())
         self._book.write(self._key, entry)
         try:
             handle = self._started(engine, spec)

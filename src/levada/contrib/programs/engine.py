@@ -20,6 +20,7 @@ class LocalEngine:
 
     name = "local"
     poll_seconds = 0.5
+    of_one_host = True
 
     def __init__(self, folder: str) -> None:
         self._programs = Programs(folder)

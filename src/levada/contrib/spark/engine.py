@@ -55,6 +55,7 @@ class SparkEngine:
 
     name = "spark"
     poll_seconds = 2.0
+    of_one_host = True  # what submits is a program here, also where the driver runs in a cluster
 
     def __init__(self, master: str, folder: str) -> None:
         self._master = master
