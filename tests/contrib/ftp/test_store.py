@@ -235,6 +235,25 @@ def test_a_server_that_renames_onto_nothing_is_helped(server: Ftp, monkeypatch: 
     assert os.listdir(server.home) == ["a"]
 
 
+@pytest.mark.parametrize("mode", ["once", "replace"])
+def test_a_zombie_does_not_remove_what_a_newer_attempt_has_made(server: Ftp, mode: str) -> None:
+    """Its temporary was removed, and the server refuses to rename what is not there."""
+    target = FileTarget(server.url("a"), mode=mode)
+
+    def late() -> None:
+        (temporary,) = [name for name in os.listdir(server.home) if name.endswith(".part")]
+        (server.home / temporary).unlink()
+        (server.home / "a").write_text("newer")
+
+    atomic.set_tag("0badcafe", "1.1", late)
+    try:
+        with pytest.raises(TargetExists if mode == "once" else TargetWriteError):
+            target.write_text("of a zombie")
+    finally:
+        atomic.clear_tag()
+    assert target.read_text() == "newer"
+
+
 def test_the_lease_is_asked_before_the_rename_and_its_refusal_leaves_nothing(server: Ftp) -> None:
     def refuse() -> None:
         raise RuntimeError("the lease is another's")

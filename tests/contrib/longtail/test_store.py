@@ -225,6 +225,23 @@ def test_a_write_that_breaks_off_leaves_nothing(scheme: str, tmp_path: Path, mon
         assert names == []  # it was begun to be written over, and what is half is removed
 
 
+def test_a_zombie_whose_temporary_was_swept_is_told_and_takes_nothing(tmp_path: Path) -> None:
+    target = FileTarget(f"local://{tmp_path}/a", mode="replace")
+
+    def late() -> None:
+        (temporary,) = [name for name in os.listdir(tmp_path) if name.endswith(".part")]
+        (tmp_path / temporary).unlink()
+        (tmp_path / "a").write_text("newer")
+
+    atomic.set_tag("0badcafe", "1.1", late)
+    try:
+        with pytest.raises(TargetWriteError, match="removed before the end"):
+            target.write_text("of a zombie")
+    finally:
+        atomic.clear_tag()
+    assert target.read_text() == "newer"
+
+
 @pytest.mark.parametrize("scheme", ["local", "plain"])
 def test_the_lease_is_asked_before_anything_is_seen(scheme: str, tmp_path: Path) -> None:
     def refuse() -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from levada.errors import TargetError, TargetExists, TargetWriteError
+from levada.errors import TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets.atomic import TEMPORARY, before_commit, current_tag, is_leftover, temporary_name
 from levada.targets.spool import SpooledPending
 
@@ -44,6 +44,7 @@ class FtpPending(SpooledPending):
             with suppress(Exception), self._store.connections.one(fresh=True) as ftp:  # it stays, and is never taken for the target
                 ftp.delete(self._temporary)
             if isinstance(cause, ftplib.all_errors) and not isinstance(cause, TargetError):
+                self._raise_if_taken()
                 raise not_done(self.url, cause) from cause
             raise
         self._forget_earlier_attempts()
@@ -96,8 +97,10 @@ class FtpPending(SpooledPending):
         try:
             ftp.rename(self._temporary, self._path)
         except ftplib.error_perm:
-            if not self._store.exists(self._path):
-                raise
+            if not self._store.exists(self._temporary) or not self._store.exists(self._path):
+                raise  # also where a newer attempt has removed our temporary: what stands there is its own
+            if not self._replace:
+                self._must_be_free()
             ftp.delete(self._path)  # this server renames onto nothing that is there
             ftp.rename(self._temporary, self._path)
 
@@ -113,6 +116,12 @@ class FtpPending(SpooledPending):
         """Raise TargetExists now rather than after hours of work."""
         if self._store.exists(self._path) and not is_leftover(self.url):
             raise taken(self.url)
+
+    def _raise_if_taken(self) -> None:
+        """Raise TargetExists where another was first: it may have removed our temporary with the void ones."""
+        if not self._replace:
+            with suppress(TargetUnreachable):
+                self._must_be_free()
 
     def _forget_earlier_attempts(self) -> None:
         """Remove what attempts before this one left here: their fences are older, so they are void."""

@@ -94,6 +94,9 @@ class FsspecPending(SpooledPending):
         with suppress(TargetWriteError):
             store.do("written", self._path, store.fs.mv, old, new)
         if not store.exists(self._temporary):
+            found = store.info(self._path)
+            if found is None or found.size not in (None, self._spool.size):
+                raise TargetWriteError(f"{self.url}: its temporary was removed before the end", hint="A sweep took this attempt for dead.")
             return
         if store.exists(self._path):
             if not self._replace and not is_leftover(self.url):
