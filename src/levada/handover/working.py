@@ -59,7 +59,7 @@ class HandOver:
         engine = open_engine(entry.engine)
         if not entry.handle and getattr(engine, "of_one_host", False) and entry.host != socket.gethostname():
             raise EngineError(
-                f"{entry.title}: the host {entry.host!r} was about to start its job {entry.submission}: whether it runs is known there only",
+                f"{entry.title}: the host {entry.host!r} was about to start its job {entry.submission}: it is known there only",
                 hint=f"Start a worker there. If that host is gone for good: `levada jobs forget {entry.submission}`.",
             )
         handle = entry.handle or self._patiently(engine, lambda: engine.find(entry.submission))
