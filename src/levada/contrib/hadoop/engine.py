@@ -29,7 +29,7 @@ from .asking import History, Manager, NotThere
 
 SUBMITTED_WITHIN = 55.0  # seconds that Hadoop's command may take until the application is known
 _LOOK = 1.0  # seconds between two looks for it
-_HANDED_OVER = 15.0  # seconds that nodes are given to hand over the logs of what failed
+_HANDED_OVER = 15.0  # seconds that nodes are given to hand over their logs
 _CONTAINERS = 5  # of which a log is made
 OPTIONS = ("main", "jobconf", "files", "archives", "libjars", "texts")
 
@@ -112,9 +112,11 @@ class HadoopEngine:
 
         "" while it runs: nodes hand their logs over at its end, where the cluster aggregates them (`yarn.log-aggregation-enable`).
         """
-        application = _split(handle)[0]
+        application, submission = _split(handle)
         attempts = self._attempts(application)
-        until = time.monotonic() + (_HANDED_OVER if any(one["state"] == "FAILED" for one in attempts) else _HANDED_OVER / 3)
+        told = self._manager.applications([submission])
+        patience = 0.0 if any(one.get("logAggregationStatus") == "DISABLED" for one in told) else _HANDED_OVER
+        until = time.monotonic() + patience
         containers = [(f"{one['id']} on {one.get('nodeHttpAddress', '?')}", one["assignedContainerId"]) for one in attempts]
         parts = [self._log(title, container, most, until) for title, container in containers or self._masters(application)]
         return "".join(parts).encode()[-most:].decode("utf-8", "ignore")
