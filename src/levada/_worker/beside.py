@@ -41,7 +41,7 @@ class Beside:
     @staticmethod
     def hands_over(task: Any) -> bool:
         """Whether a task waits in the threads."""
-        return isinstance(task, JobTask)
+        return isinstance(task, JobTask) and not task.is_local()
 
     def free(self) -> int:
         """Room in the slots; with that for jobs, once there was one."""

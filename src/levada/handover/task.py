@@ -74,6 +74,10 @@ class JobTask(Task):
 
     # -- what the hand-over uses
 
+    def is_local(self) -> bool:
+        """Whether it does its work itself here, instead of waiting for a job: then it takes a slot as other tasks do."""
+        return False
+
     def engine_address(self) -> str:
         """Where the job goes."""
         return str(self.engine or setting("jobs", "engine") or "local")
