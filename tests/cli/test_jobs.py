@@ -73,6 +73,18 @@ def test_a_forgotten_job_is_submitted_anew(command: Command) -> None:
     assert "handed over" in told.stderr
 
 
+def test_jobs_that_ended_while_no_worker_lived_are_cleared_away(command: Command) -> None:
+    left(command)
+    assert command.run("jobs", "forget", "--ended").returncode == 0
+    assert len(json.loads(command.run("jobs", "--json").stdout)) == 1, "it runs"
+    (command.folder / "go").touch()
+    assert soon(lambda: json.loads(command.run("jobs", "--json").stdout)[0]["state"] == "succeeded", 20)
+    told = command.run("jobs", "forget", "--ended")
+    assert "1 jobs that had ended are forgotten" in told.stderr
+    assert command.run("jobs", "--json").stdout.strip() == "[]"
+    assert list(command.state.glob("programs/*")) == []
+
+
 @pytest.mark.parametrize("words", [["log"], ["log", "nothing"], ["dance", "a"], ["cancel", "a", "b"]])
 def test_what_is_no_job_is_told(command: Command, words: list[str]) -> None:
     told = command.run("jobs", *words)

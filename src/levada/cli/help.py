@@ -46,7 +46,7 @@ ACTIONS = {
     "jobs": (
         ("log JOB", "what it has said so far"),
         ("cancel JOB", "have it ended; the next attempt of its task fails with that, or sees that it had ended well"),
-        ("forget JOB", "strike it off the book: the next attempt of its task submits another"),
+        ("forget JOB", "strike it off the book: the next attempt of its task submits another; --ended: all that have ended"),
     ),
     "token": (
         ("create", "make a token; it is printed once, or written by --to"),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .._model.engines import Engine
     from ..handover.book import Book, Entry
 
-OPTIONS: tuple[Option, ...] = (JSON, STATE, CONFIG, DEBUG, HELP)
+ENDED = Option("--ended", "", "forget: all that have ended, as where no worker lived to see it")
+OPTIONS: tuple[Option, ...] = (ENDED, JSON, STATE, CONFIG, DEBUG, HELP)
 HEAD = ("job", "task", "engine", "state", "for")
 HINT = "Write `levada jobs`, `levada jobs log JOB`, `levada jobs cancel JOB` or `levada jobs forget JOB`."
 LOG = 1 << 20  # bytes
@@ -34,7 +35,8 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     if parsed is None:
         return exit_codes.OK
     action = {(): show, ("log",): log, ("cancel",): cancel, ("forget",): forget}.get(tuple(parsed.words[:1]))
-    if action is None or len(parsed.words) not in (0, 2):
+    wanted = 1 if parsed.words == ["forget"] and parsed.flag("ended") else 2
+    if action is None or len(parsed.words) not in (0, wanted):
         raise UsageError(f"levada jobs: got {' '.join(parsed.words)!r}", hint=HINT)
     return action(_book(parsed, environ), parsed)
 
@@ -119,8 +121,29 @@ def cancel(book: Book, parsed: Parsed) -> int:
 
 
 def forget(book: Book, parsed: Parsed) -> int:
-    """Strike a job off the book; the next attempt of its task submits another. The job itself is left alone."""
+    """Strike a job off the book, and clear away what is kept of one that has ended; the next attempt of its task submits another."""
+    if parsed.flag("ended"):
+        gone = [(key, entry) for key, entry in list(book.entries()) if _clear(book, key, entry)]
+        say(f"levada: {len(gone)} jobs that had ended are forgotten")
+        return exit_codes.OK
     key, entry = _named(book, parsed)
-    book.strike(key, entry.submission)
-    say(f"levada: {entry.submission} is forgotten; should it still run, it goes on beside the next one")
+    if not _clear(book, key, entry):
+        book.strike(key, entry.submission)
+        say(f"levada: {entry.submission} is forgotten; should it still run, it goes on beside the next one")
     return exit_codes.OK
+
+
+def _clear(book: Book, key: str, entry: Entry) -> bool:
+    """Whether the job had ended; then nothing is kept of it."""
+    from ..handover import open_engine
+
+    try:
+        engine = open_engine(entry.engine)
+        handle = entry.handle or engine.find(entry.submission)
+        if handle is None or not engine.poll([handle])[0].state.is_ended:
+            return False
+        engine.forget(handle)
+    except LevadaError:
+        return False
+    book.strike(key, entry.submission)
+    return True
