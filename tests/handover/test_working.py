@@ -13,7 +13,7 @@ import pytest
 
 import levada as lv
 from levada._model.control import Control, here
-from levada.errors import EngineError, JobFailed, JobRefused
+from levada.errors import EngineError, JobFailed, JobRefused, TargetExists
 from levada.handover import JobState, JobStatus, engines, register_engine, working
 from levada.handover.book import Book, Entry, use_state
 from levada.handover.working import HandOver
@@ -368,7 +368,7 @@ def test_an_intent_of_another_host_is_not_taken_for_nothing_where_only_that_host
 ) -> None:
     monkeypatch.setattr(fake, "of_one_host", True, raising=False)
     task = Made(name="a")
-    Book().write(task.key.hex(), Entry("lv-1", "fake", "", "1.1", str(task), time.time(), "elsewhere"))
+    Book().write(task.key.hex(), Entry("lv-1", "fake", "", "1.1", str(task), time.time(), "elsewhere:/state"))
     with pytest.raises(EngineError, match="known there only"):
         HandOver(task).go()
     assert fake.verbs() == []
@@ -379,3 +379,36 @@ def test_a_job_that_is_refused_is_not_tried_again(fake: FakeEngine, tmp_path: Pa
     fake.refuse = "no such queue"
     result = lv.run(Made(name="a"), state=str(tmp_path / "state"), history=False)
     assert (result.failed, result.attempts) == (1, 1)
+
+
+def test_a_job_whose_task_cannot_finish_is_not_gone_on_with_for_ever(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finished(self: Made, status: JobStatus) -> None:
+        raise ValueError("too few rows")
+
+    monkeypatch.setattr(Made, "finished", finished)
+    with pytest.raises(ValueError, match="too few rows"):
+        HandOver(Made(name="a")).go()
+    assert book() == {}
+    monkeypatch.undo()
+
+
+def test_an_output_that_another_made_leaves_no_job_in_the_book(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Made(name="a")
+    monkeypatch.setattr(Made, "command", lambda self: ["make", self.partial(self.output())])
+
+    def written(job: object) -> None:
+        Path(job.argv[-1]).write_text("late")
+        task.output().write_text("first")
+
+    fake.on_submit = written
+    with pytest.raises(TargetExists):
+        HandOver(task).go()
+    assert book() == {}
+    assert task.output().read_text() == "first"
+    assert list(Made.folder_of_outputs.glob(".*.job")) == []
+
+
+def test_a_damaged_entry_hides_no_other(fake: FakeEngine, tmp_path: Path) -> None:
+    enter(Made(name="a"), handle="h")
+    (tmp_path / "state" / "jobs" / "0badcafe.json").write_text("{")
+    assert len(list(Book().entries())) == 1

@@ -25,6 +25,7 @@ _AWAY = frozenset({errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, err
 _STORE_TROUBLE = _FULL | _AWAY | {errno.EIO, errno.EROFS}
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ENGINE = (_HERE + os.sep, os.sep + os.path.join("asyncio", ""))
+_WAITS = tuple(os.path.join(os.path.dirname(_HERE), room, "") for room in ("handover", "_model"))  # between a task and its job
 
 
 class Failure(NamedTuple):
@@ -85,7 +86,7 @@ def _trace_of(error: BaseException) -> TracebackType | None:
 
 
 def _is_engine(file: str) -> bool:
-    return file.startswith(_HERE) or _ENGINE[1] in file
+    return file.startswith((_HERE, *_WAITS)) or _ENGINE[1] in file
 
 
 def names(cls: type[BaseException]) -> tuple[str, ...]:

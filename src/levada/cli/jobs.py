@@ -85,8 +85,10 @@ def _state(entry: Entry) -> str:
 
 def _named(book: Book, parsed: Parsed) -> tuple[str, Entry]:
     """The entry that the second word means: a submission, or a task."""
-    wanted = parsed.words[1]
-    found = [(key, entry) for key, entry in book.entries() if wanted in (entry.submission, entry.title, key)]
+    wanted, entries = parsed.words[1], list(book.entries())
+    found = [(key, entry) for key, entry in entries if wanted in (entry.submission, entry.title, key)] or [
+        (key, entry) for key, entry in entries if wanted == entry.title.partition("(")[0] or (len(wanted) >= 4 and key.startswith(wanted))
+    ]
     if len(found) != 1:
         what = "no job" if not found else f"{len(found)} jobs"
         raise UsageError(f"{what} of the name {wanted!r} in {book.place}", hint="`levada jobs` lists all; the first column names one.")

@@ -179,7 +179,8 @@ class Household:
 
     def _end(self) -> int:
         """End the worker, then the server. The exit code of what ended by itself, else 0."""
-        ended = [child.returncode for child in self._children if child.poll() is not None]
+        gone = [child for child in self._children if child.poll() is not None]
+        ended = [child.returncode for child in gone]
         for child in reversed(self._children):
             if child.poll() is None:
                 child.terminate()
@@ -190,4 +191,8 @@ class Household:
                     child.wait()
         if self._stopped:
             return exit_codes.OK
-        return ended[0] if ended and ended[0] > 0 else exit_codes.INTERNAL
+        for child in gone:
+            how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
+            name = "server" if child is self._children[0] else "worker"
+            say(f"levada: the {name} (pid {child.pid}) was ended by {how}; so this ends, too")
+        return ended[0] if ended and ended[0] > 0 else exit_codes.UNAVAILABLE

@@ -8,6 +8,7 @@ a task, whole or absent, in a folder: that of the state, or any URL that several
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 
@@ -30,7 +31,7 @@ class Entry(NamedTuple):
     fence: str
     title: str  # the task, for people
     since: float  # seconds since 1970
-    host: str = ""  # that handed it over
+    host: str = ""  # that handed it over, and its state folder
 
 
 def use_state(folder: str) -> None:
@@ -45,6 +46,13 @@ def state() -> str:
         return _state
     configured = setting("levada", "state")
     return state_folder(os.environ, None if configured is None else str(configured))
+
+
+def here() -> str:
+    """This host and state folder: where jobs of engines that know their own host alone can be followed."""
+    import socket
+
+    return f"{socket.gethostname()}:{os.path.realpath(state())}"
 
 
 class Book:
@@ -90,8 +98,15 @@ class Book:
         store, path = open_store(self.place)
         for found in store.list(path):
             key, dot, end = found.name.partition(".")
-            if dot and end == "json" and (entry := self.read(key)) is not None:
+            if dot and end == "json" and (entry := self._read_or_tell(key)) is not None:
                 yield key, entry
+
+    def _read_or_tell(self, key: str) -> Entry | None:
+        try:
+            return self.read(key)
+        except EngineError as damaged:  # one that cannot be read hides no other
+            logging.getLogger("levada.jobs").warning("%s", damaged)
+            return None
 
     def _url(self, key: str) -> str:
         return f"{self.place}/{key}.json"

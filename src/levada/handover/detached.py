@@ -106,7 +106,7 @@ class Programs:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _supervise(self, place: str, job: JobSpec, argv: tuple[str, ...], environ: dict[str, str], lock: int) -> None:
-        launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, place, job.folder, str(job.memory or 0), *argv]
+        launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, place, job.folder or os.getcwd(), str(job.memory or 0), *argv]
         supervise = ["/bin/sh", "-c", SUPERVISOR, "levada-job", place, str(GRACE), f"{job.seconds or 0:g}", *launch]
         try:
             subprocess.run(

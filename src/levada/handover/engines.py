@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from levada._model.engines import Engine
-from levada.errors import EngineError
+from levada.errors import EngineError, JobRefused
 
 EngineFactory = Callable[[str], Engine]
 """Makes the engine of the rest of an address; "" where there is none."""
@@ -88,4 +88,4 @@ def _from_entry_point(address: str, name: str) -> EngineFactory:
             raise EngineError(f"{address}: the engine {name} needs {cause.name or cause}") from cause
         return factory
     known = ", ".join(sorted({*_WINGS, *_factories}))
-    raise EngineError(f"{address}: there is no engine {name!r}", hint=f"Known are {known}, and what packages add under `levada.engines`.")
+    raise JobRefused(f"{address}: there is no engine {name!r}", hint=f"Known are {known}, and what packages add under `levada.engines`.")

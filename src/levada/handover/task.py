@@ -19,7 +19,8 @@ class JobTask(Task):
     """A task that hands its work to an engine: say what to run in `command`, and perhaps where.
 
     engine: an address ("slurm", "ssh://ana@node7"); "": the one of ``[jobs] engine``, else "local", a process of this machine.
-    cpus, memory (bytes), seconds: what the job may take, None for the engine's default. folder: where it runs.
+    cpus, memory (bytes), seconds: what the job may take, None for the engine's default. folder: where it runs; "" for the folder of the
+    worker (engine local) or the engine's own choice.
     The job runs once: when the worker dies, the next attempt of the task goes on with it. Many of them wait at a time in one
     worker (``[jobs] slots``), beside the tasks that it runs itself.
     """
@@ -119,7 +120,8 @@ def tuple_of(words: Any) -> tuple[str, ...]:
 
 
 def _is_local(target: Any) -> bool:
-    return isinstance(target, (FileTarget, LocalTarget)) and "://" not in str(target)
+    text = str(target)
+    return isinstance(target, (FileTarget, LocalTarget)) and ("://" not in text or text.startswith("file://"))
 
 
 def _sync(path: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from levada._model.control import listening
 from levada._model.engines import Engine, JobSpec, JobState, JobStatus
-from levada.errors import EngineError, EngineUnreachable, JobFailed, JobRefused, LevadaError
+from levada.errors import EngineError, EngineUnreachable, JobFailed, JobRefused, LevadaError, TargetExists
 from levada.task import repr_of
 
-from .book import Book, Entry
+from .book import Book, Entry, here
 from .engines import open_engine
 from .polling import poller_of
 
@@ -57,9 +56,9 @@ class HandOver:
     def _go_on(self, entry: Entry) -> JobStatus | None:
         """Follow the job of an entry; None when there is none to follow, or one that left no output: then the task needs another."""
         engine = open_engine(entry.engine)
-        if not entry.handle and getattr(engine, "of_one_host", False) and entry.host != socket.gethostname():
+        if not entry.handle and getattr(engine, "of_one_host", False) and entry.host != here():
             raise EngineError(
-                f"{entry.title}: the host {entry.host!r} was about to start its job {entry.submission}: it is known there only",
+                f"{entry.title}: {entry.host} (host and state folder) was about to start job {entry.submission}: it is known there only",
                 hint=f"Start a worker there. If that host is gone for good: `levada jobs forget {entry.submission}`.",
             )
         handle = entry.handle or self._patiently(engine, lambda: engine.find(entry.submission))
@@ -83,7 +82,7 @@ class HandOver:
         submission = submission_of(self._key, self._fence)
         self._task.submission = submission
         spec = _checked(self._task.job(submission), self._task)
-        entry = Entry(submission, self._address, "", self._fence, repr_of(self._task), time.time(), socket.gethostname())
+        entry = Entry(submission, self._address, "", self._fence, repr_of(self._task), time.time(), here())
         self._book.write(self._key, entry)
         try:
             handle = self._started(engine, spec)
@@ -163,13 +162,24 @@ class HandOver:
         """Take the log over, let the task finish, and strike the job off the book. Raises JobFailed."""
         said = self._log_of(entry, engine)
         if status.state is JobState.SUCCEEDED:
-            self._task.finish(status)
+            self._finish(entry, engine, status)
         else:
             self._task.give_up(status)
         self._book.strike(self._key, entry.submission)
         self._forget(entry, engine)
         if status.state is not JobState.SUCCEEDED:
             raise _failure(entry, status, said)
+
+    def _finish(self, entry: Entry, engine: Engine, status: JobStatus) -> None:
+        """Let the task finish. Where its own words raise, the next attempt hands over anew; other troubles leave it the result."""
+        try:
+            self._task.finish(status)
+        except Exception as error:
+            if isinstance(error, TargetExists) or not isinstance(error, (LevadaError, OSError)):
+                self._task.give_up(status)
+                self._book.strike(self._key, entry.submission)
+                self._forget(entry, engine)
+            raise
 
     def _log_of(self, entry: Entry, engine: Engine) -> str:
         try:
@@ -203,7 +213,7 @@ class HandOver:
             log.error("%s: %s job %s could not be cancelled and may go on: %s", entry.title, entry.engine, entry.handle, cause.message)
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{repr_of(self._task)}: {text}\n")
         log.info("%s: %s", repr_of(self._task), text)
 
 

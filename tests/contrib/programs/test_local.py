@@ -126,8 +126,8 @@ def test_no_program_is_refused(engine: LocalEngine) -> None:
 
 
 def test_a_job_of_another_host_is_not_taken_for_ours(engine: LocalEngine) -> None:
-    with pytest.raises(EngineError, match="started on the host 'elsewhere'"):
-        engine.poll(["elsewhere/lv-1"])
+    with pytest.raises(EngineError, match="started at elsewhere:/state"):
+        engine.poll(["elsewhere:/state/lv-1"])
 
 
 def test_local_has_no_address() -> None:
@@ -176,3 +176,13 @@ def test_drafts_of_the_dead_are_swept(tmp_path: Path) -> None:
     os.utime(draft, (0, 0))
     Programs(str(tmp_path)).start(spec("true"))
     assert not draft.exists()
+
+
+def test_a_program_runs_where_its_worker_runs_unless_it_names_a_folder(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, wanted in (("", str(tmp_path)), ("/usr", "/usr")):
+        handle = engine.submit(spec("pwd", f"lv-{len(folder):016x}-1-1-aaaaaa", folder=folder))
+        ended(engine, handle)
+        assert engine.logs(handle, most=1000) == f"{wanted}\n"

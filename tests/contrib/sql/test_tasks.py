@@ -194,7 +194,7 @@ def test_hooks_are_part_of_the_transaction(url: str) -> None:
         def post_copy(self, connection: sa.Connection) -> None:
             connection.exec_driver_sql("delete from no_such_table")
 
-    with pytest.raises(TargetWriteError, match="no_such_table"):
+    with pytest.raises(TargetError, match="no_such_table"):
         Failing(url=url, name="third").run()
     assert list(query(url, "select count(*) from numbers")) == [(10,)]
 
@@ -242,7 +242,7 @@ def test_a_value_that_the_database_refuses_is_named(url: str) -> None:
             yield (401,)
 
     task = Wrong(url=url)
-    with pytest.raises(TargetWriteError) as caught:
+    with pytest.raises(TargetError) as caught:
         task.run()
     said = str(caught.value)
     assert "check" in said.lower() or "constraint" in said.lower(), said
@@ -257,7 +257,7 @@ def test_a_text_that_is_no_number_is_named_with_its_line(postgresql: str) -> Non
             yield from (("1", "1", "x") for _ in range(10))
             yield ("many", "1", "x")
 
-    with pytest.raises(TargetWriteError, match='line 11, column number: "many"'):
+    with pytest.raises(TargetError, match='line 11, column number: "many"'):
         Wrong(url=postgresql).run()
 
 
@@ -349,7 +349,7 @@ def test_a_statement_that_fails_is_named_and_none_has_happened(url: str) -> None
             yield "insert into\n   nowhere values (1)"
 
     task = Failing(url=url)
-    with pytest.raises(TargetWriteError, match=r"statement 4 \(insert into nowhere values \(1\)\)"):
+    with pytest.raises(TargetError, match=r"statement 4 \(insert into nowhere values \(1\)\)"):
         task.run()
     assert not task.complete()
     assert list(query(url, "select * from sums")) == []

@@ -16,7 +16,7 @@ from levada.handover.detached import Programs
 
 
 class LocalEngine:
-    """Jobs of this host under a folder. A handle is ``HOST/SUBMISSION``."""
+    """Jobs of this host under a folder. A handle is ``HOST:FOLDER/SUBMISSION``."""
 
     name = "local"
     poll_seconds = 0.5
@@ -24,7 +24,7 @@ class LocalEngine:
 
     def __init__(self, folder: str) -> None:
         self._programs = Programs(folder)
-        self._host = socket.gethostname()
+        self._host = f"{socket.gethostname()}:{os.path.realpath(folder)}"  # another state folder's jobs are not known here either
 
     def submit(self, job: JobSpec) -> str:
         """Start the program."""
@@ -57,7 +57,7 @@ class LocalEngine:
         host, _, submission = handle.rpartition("/")
         if host != self._host:
             raise EngineError(
-                f"job {submission} was started on the host {host!r}, this is {self._host!r}: it can be followed there only",
+                f"job {submission} was started at {host}, this is {self._host} (host and folder): it can be followed there only",
                 hint=f"Start a worker there. If that host is gone for good: `levada jobs forget {submission}`.",
             )
         return submission

@@ -176,11 +176,27 @@ def unreachable(target: object, cause: BaseException) -> TargetUnreachable:
     return TargetUnreachable(target, text, hint=_hint(text, "Is the database up, and are host and port of its URL right?"))
 
 
-def write_error(target: object, cause: BaseException, engine: Engine) -> TargetWriteError:
-    """The error for a write that the database did not take."""
+def write_error(target: object, cause: BaseException, engine: Engine) -> TargetError:
+    """The error for a write that the database did not take: TargetWriteError where another try may help."""
     text = words(cause)
     undone = "Nothing of this transaction is there." if engine.dialect.name in _KEEPING else "What was written before may be there."
-    return TargetWriteError(f"{target}: {text}", hint=_hint(text, undone))
+    kind = TargetError if _is_authors(cause) else TargetWriteError
+    return kind(f"{target}: {text}", hint=_hint(text, undone))
+
+
+_AUTHORS = ("22", "23", "42")  # classes of SQLSTATE: values, constraints, statements
+
+
+def _is_authors(cause: BaseException) -> bool:
+    """Whether the statement or its values are to blame, so that another try would end alike."""
+    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError, SQLAlchemyError
+
+    if isinstance(cause, (DataError, IntegrityError, NotSupportedError, ProgrammingError)):
+        return True
+    if isinstance(cause, SQLAlchemyError) and not isinstance(cause, DBAPIError):
+        return True  # refused before it was sent
+    driver = cause.orig if isinstance(cause, DBAPIError) else cause
+    return (getattr(driver, "sqlstate", None) or "")[:2] in _AUTHORS or getattr(driver, "sqlite_errorname", "") == "SQLITE_ERROR"
 
 
 def read_error(url: str, cause: BaseException) -> TargetError:

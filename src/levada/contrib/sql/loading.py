@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from levada.errors import TargetWriteError
+from levada.errors import TargetError
 
 from . import engines
 
@@ -18,7 +18,7 @@ Numbered = tuple[int, Row]
 SHOWN = 200  # characters of a row in an error
 
 
-class RowError(TargetWriteError, ValueError):
+class RowError(TargetError, ValueError):
     """A row that does not fit its table; ``row`` counts from 1. Nothing of its update is there."""
 
     code = "row"
@@ -80,7 +80,7 @@ def _misfit(table: Table, columns: Sequence[Column[Any]], number: int, row: Any)
     )
 
 
-def _refused(connection: Connection, table: Table, which: str, cause: Exception) -> TargetWriteError:
+def _refused(connection: Connection, table: Table, which: str, cause: Exception) -> TargetError:
     return engines.write_error(f"{table.fullname}, {which}", cause, connection.engine)
 
 
