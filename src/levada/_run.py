@@ -546,8 +546,7 @@ def executor_of(
     from .config import setting
     from .handover import book
 
-    if options.state is not None:
-        book.use_state(state_of(options.state))
+    book.use_state(None if options.state is None else state_of(options.state))
     return Beside(main, int(cast("int", setting("jobs", "slots", JOB_SLOTS))), hooks or HOOKS)
 
 

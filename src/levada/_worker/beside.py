@@ -25,13 +25,13 @@ class Beside:
         self.forks = getattr(main, "forks", False)
         self._waits = Threads(job_slots, hooks)
         self._elsewhere: set[int] = set()  # indices of what the threads have
-        self._here = 0  # what main has
+        self._here: set[int] = set()  # ... and of what main has to say something about
         self._jobs_seen = False
 
     @property
     def in_caller(self) -> bool:
         """Whether user code runs in the caller's thread now."""
-        return self._here > 0 and getattr(self.main, "in_caller", False)
+        return bool(self._here) and getattr(self.main, "in_caller", False)
 
     @property
     def untidy(self) -> bool:
@@ -61,7 +61,7 @@ class Beside:
             self._jobs_seen = True
             self._waits.start(away)
         if here:
-            self._here += len(here)
+            self._here.update(job.index for job in here)
             self.main.start(here)
 
     def resume(self, index: int) -> None:
@@ -69,7 +69,7 @@ class Beside:
         if index in self._elsewhere:
             self._waits.resume(index)
         else:
-            self._here += 1
+            self._here.add(index)
             self.main.resume(index)
 
     def collect(self, timeout: float | None) -> list[Ended | Yielded]:
@@ -82,7 +82,7 @@ class Beside:
                 return found
             if not self._here and (found := self._from_threads(deadline.left())):
                 return found
-            if self._here == 0:
+            if not self._here:
                 return found  # a signal came, or the time is over
 
     def _from_threads(self, timeout: float | None) -> list[Ended | Yielded]:
@@ -96,19 +96,24 @@ class Beside:
         left = deadline.left()
         patience = 0.0 if not nothing_yet else left if not self._elsewhere else min(GLANCE, left) if left is not None else GLANCE
         found = self.main.collect(patience)
-        self._here -= len(found)
+        self._here.difference_update(item.index for item in found)
         return found
 
     def unstarted(self) -> list[int]:
         """Take back what has not begun."""
         back, main = self._waits.unstarted(), self.main.unstarted()
         self._elsewhere.difference_update(back)
-        self._here -= len(main)
+        self._here.difference_update(main)
         return back + main
 
     def cancel(self, index: int, *, kill: bool = False) -> bool:
         """Where it is; of an attempt whose job runs elsewhere the job is ended, too."""
-        return (self._waits if index in self._elsewhere else self.main).cancel(index, kill=kill)
+        if index in self._elsewhere:
+            return self._waits.cancel(index, kill=kill)
+        ends = self.main.cancel(index, kill=kill)
+        if ends:
+            self._here.add(index)  # one that was suspended has an end to be collected, too
+        return ends
 
     def leave(self) -> bool:
         """Have those that wait for jobs ended, and the jobs go on."""

@@ -64,7 +64,8 @@ class Threads:
                 return
             job = self._waiting.popleft()
             index = job if isinstance(job, int) else job.index
-            control = self._controls[index] = _control(job)
+            run = self._suspended.get(index) if isinstance(job, int) else None
+            control = self._controls[index] = _control(job, run)
         attempts = self._attempts()
         here.set(control)
         try:
@@ -106,9 +107,9 @@ class Threads:
         """End what waits, is suspended or listens; another running thread cannot be stopped."""
         with self._lock:
             control = self._controls.get(index)
-            if control is not None and control.listens:
-                control.stop(Stopped("stopped"))
-                return True
+            if control is not None:
+                control.stop(Stopped("stopped"))  # one that does not listen yet is told when it does
+                return control.listens
             waiting = [job for job in self._waiting if (job if isinstance(job, int) else job.index) == index]
             self._waiting = deque(job for job in self._waiting if job not in waiting)
         if not waiting and index not in self._suspended:
@@ -147,8 +148,10 @@ class Threads:
         self._waker.close()
 
 
-def _control(job: Job | int) -> Control:
-    """How a job hears that it is to end; a suspended attempt that goes on has no timeout here."""
-    if isinstance(job, int) or job.timeout is None:
+def _control(job: Job | int, run: _Run | None) -> Control:
+    """How a job hears that it is to end. run: of a suspended attempt that goes on, with the time that it has worked."""
+    timeout = run.job.timeout if run is not None else job.timeout if isinstance(job, Job) else None
+    if timeout is None:
         return Control()
-    return Control(time.monotonic() + job.timeout, TimeoutReached(f"timeout after {job.timeout:g} s"))
+    left = timeout - (run.seconds if run is not None else 0.0)
+    return Control(time.monotonic() + left, TimeoutReached(f"timeout after {timeout:g} s"))

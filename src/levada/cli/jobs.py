@@ -27,6 +27,7 @@ OPTIONS: tuple[Option, ...] = (ENDED, JSON, STATE, CONFIG, DEBUG, HELP)
 HEAD = ("job", "task", "engine", "state", "for")
 HINT = "Write `levada jobs`, `levada jobs log JOB`, `levada jobs cancel JOB` or `levada jobs forget JOB`."
 LOG = 1 << 20  # bytes
+ENDS = ("succeeded", "failed", "killed", "forgotten")
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -74,9 +75,9 @@ def _state(entry: Entry) -> str:
     from ..handover import open_engine
 
     try:
-        engine = open_engine(entry.engine)
-        handle = entry.handle or engine.find(entry.submission)
-        return "never submitted" if handle is None else str(engine.poll([handle])[0].state)
+        if not entry.handle:
+            return "about to be submitted, or never was"  # not looked for: then it would not be started any more
+        return str(open_engine(entry.engine).poll([entry.handle])[0].state)
     except EngineUnreachable:
         return "not known: its engine does not answer"
     except LevadaError as fault:
@@ -125,8 +126,8 @@ def cancel(book: Book, parsed: Parsed) -> int:
 def forget(book: Book, parsed: Parsed) -> int:
     """Strike a job off the book, and clear away what is kept of one that has ended; the next attempt of its task submits another."""
     if parsed.flag("ended"):
-        gone = [(key, entry) for key, entry in list(book.entries()) if _clear(book, key, entry)]
-        say(f"levada: {len(gone)} jobs that had ended are forgotten")
+        gone = _cleared(book)
+        say(f"levada: {gone} jobs that had ended are forgotten")
         return exit_codes.OK
     key, entry = _named(book, parsed)
     if not _clear(book, key, entry):
@@ -135,16 +136,23 @@ def forget(book: Book, parsed: Parsed) -> int:
     return exit_codes.OK
 
 
+def _cleared(book: Book) -> int:
+    """How many jobs that had ended were forgotten: those that are still in the book after whoever follows them would have seen it."""
+    ended = [(key, entry) for key, entry in book.entries() if entry.handle and _state(entry) in ENDS]
+    if ended:
+        time.sleep(max(1.0, *(2 * _engine(entry)[0].poll_seconds for _, entry in ended)))
+    return sum(_clear(book, key, entry) for key, entry in ended if book.read(key) == entry)
+
+
 def _clear(book: Book, key: str, entry: Entry) -> bool:
     """Whether the job had ended; then nothing is kept of it."""
     from ..handover import open_engine
 
     try:
         engine = open_engine(entry.engine)
-        handle = entry.handle or engine.find(entry.submission)
-        if handle is None or not engine.poll([handle])[0].state.is_ended:
+        if not entry.handle or not engine.poll([entry.handle])[0].state.is_ended:
             return False
-        engine.forget(handle)
+        engine.forget(entry.handle)
     except LevadaError:
         return False
     book.strike(key, entry.submission)

@@ -18,7 +18,10 @@ from levada.config.state import state_folder
 from levada.errors import EngineError
 from levada.targets.stores import open_store
 
+from .engines import close_engines
+
 _VERSION = 1
+log = logging.getLogger("levada.jobs")
 _state: str | None = None
 
 
@@ -34,9 +37,11 @@ class Entry(NamedTuple):
     host: str = ""  # that handed it over, and its state folder
 
 
-def use_state(folder: str) -> None:
-    """Keep the book in this state folder, unless ``[jobs] book`` says otherwise."""
+def use_state(folder: str | None) -> None:
+    """Keep the book in this state folder, unless ``[jobs] book`` says otherwise; None: in the configured one."""
     global _state
+    if folder != _state:
+        close_engines()  # some keep their jobs there
     _state = folder
 
 
@@ -94,7 +99,7 @@ class Book:
                 pass
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
-        """All that is handed over: key of the task, entry."""
+        """All that is handed over: key of the task, entry. Files that are no entries are told in the log, and left out."""
         store, path = open_store(self.place)
         for found in store.list(path):
             key, dot, end = found.name.partition(".")

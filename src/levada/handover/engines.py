@@ -61,6 +61,12 @@ def register_engine(name: str, factory: EngineFactory) -> None:
             del _open[address]
 
 
+def close_engines() -> None:
+    """Make each anew when it is asked for: what they were made of has changed."""
+    with _lock:
+        _open.clear()
+
+
 def _factory(address: str, name: str) -> EngineFactory:
     from importlib import import_module
 

@@ -42,8 +42,13 @@ class Poller:
         with self._lock:
             self._watches.append(watch)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._ask_on, name=f"levada-jobs-{self._engine.name}", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._ask_on, name=f"levada-jobs-{self._engine.name}", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as cause:  # no thread is to be had
+                    self._watches.remove(watch)
+                    raise EngineUnreachable(f"{self._engine.name} cannot be asked for its jobs: {cause}") from cause
+                self._thread = thread
         self._news.set()
         return watch
 
@@ -71,7 +76,7 @@ class Poller:
     def _ask(self, watches: list[Watch], pause: float) -> float:
         """One question; seconds until the next."""
         try:
-            statuses = self._engine.poll([watch.handle for watch in watches])
+            statuses = list(zip(watches, self._engine.poll([watch.handle for watch in watches]), strict=True))
         except EngineUnreachable as away:
             if self._away_since is None:
                 self._away_since = time.monotonic()
@@ -82,7 +87,7 @@ class Poller:
         if self._away_since is not None:
             log.warning("%s answers again, after %.0f s", self._engine.name, time.monotonic() - self._away_since)
             self._away_since = None
-        for watch, status in zip(watches, statuses, strict=True):
+        for watch, status in statuses:
             if status != watch.status:
                 watch.status = status
                 watch.ring()

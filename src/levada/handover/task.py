@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ class JobTask(Task):
     memory: ClassVar[Any] = None
     seconds: ClassVar[Any] = None
     folder: ClassVar[Any] = ""
+    batch_limit = 1  # a job belongs to one task: another set of tasks would not find it again
     submission: ClassVar[str] = ""  # set on the instance while it runs: the name of the submission
 
     # -- what authors define
@@ -97,7 +99,10 @@ class JobTask(Task):
     def give_up(self, status: JobStatus) -> None:
         """Remove partial outputs of a job that has not ended well."""
         for _, part in self._partials():
-            os.unlink(part)
+            if os.path.isdir(part) and not os.path.islink(part):
+                shutil.rmtree(part)
+            else:
+                os.unlink(part)
 
     def _partials(self) -> list[tuple[Any, str]]:
         """Local outputs, and what the job has written of each; those of which there is nothing are left out."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from levada._model.control import listening
 from levada._model.engines import Engine, JobSpec, JobState, JobStatus
-from levada.errors import EngineError, EngineUnreachable, JobFailed, JobRefused, LevadaError, TargetExists
+from levada.errors import EngineError, EngineUnreachable, JobFailed, JobRefused, LeaseLost, LevadaError, TargetExists
 from levada.task import repr_of
 
 from .book import Book, Entry, here
@@ -29,7 +29,7 @@ T = TypeVar("T")
 LOG = 256 * 1024  # bytes of a job's log that are copied into that of the attempt
 TAIL = 4000  # characters of them that an error shows
 PATIENCE = (0.2, 30.0)  # seconds between two tries while an engine is away: the first, and at most
-ENDING = 10.0  # seconds that a cancelled job is waited for
+ENDING = 15.0  # seconds that a cancelled job is waited for
 log = logging.getLogger("levada.jobs")
 
 
@@ -90,7 +90,11 @@ class HandOver:
             self._book.strike(self._key, submission)
             raise
         entry = entry._replace(handle=handle)
-        self._book.write(self._key, entry)
+        try:
+            self._book.write(self._key, entry)
+        except LeaseLost:
+            self._cancel_unwanted(entry, engine)
+            raise
         self._say(f"handed over: {self._address} job {handle}")
         return entry, engine
 
@@ -209,6 +213,15 @@ class HandOver:
                 self._task.give_up(JobStatus(JobState.KILLED))
                 self._book.strike(self._key, entry.submission)
                 self._forget(entry, engine)
+        except LevadaError as cause:
+            log.error("%s: %s job %s could not be cancelled and may go on: %s", entry.title, entry.engine, entry.handle, cause.message)
+
+    def _cancel_unwanted(self, entry: Entry, engine: Engine) -> None:
+        """The lease was lost while the job was submitted: end it, unless another attempt has found it by its name."""
+        try:
+            now = self._book.read(self._key)
+            if now is None or now.submission != entry.submission:
+                engine.cancel(entry.handle)
         except LevadaError as cause:
             log.error("%s: %s job %s could not be cancelled and may go on: %s", entry.title, entry.engine, entry.handle, cause.message)
 

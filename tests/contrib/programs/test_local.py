@@ -54,12 +54,23 @@ def test_a_program_is_started_once_however_often_it_is_submitted(engine: LocalEn
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
-def test_a_folder_whose_program_was_never_started_is_cleared_away(engine: LocalEngine, tmp_path: Path) -> None:
+def test_what_was_looked_for_and_not_found_is_not_started_by_who_was_about_to(engine: LocalEngine, tmp_path: Path) -> None:
+    """A worker that was stopped before its submission, and wakes after another had looked: the other's own submission goes."""
+    job = spec(f"echo ran >> {tmp_path}/ran", "lv-0123456789abcdef-1-1-bbbbbb")
+    other = LocalEngine(str(tmp_path / "programs"))
+    assert other.find(job.submission) is None
+    with pytest.raises(EngineError, match="is not started any more"):
+        engine.submit(job)
+    ended(other, other.submit(job))
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_a_folder_whose_program_was_never_started_is_given_up(engine: LocalEngine, tmp_path: Path) -> None:
     folder = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
     folder.mkdir(parents=True)
     (folder / "lock").touch()
     assert engine.find(folder.name) is None
-    assert not folder.exists()
+    assert not (folder / "lock").exists()
 
 
 def test_a_program_whose_supervisor_was_killed_is_killed_too(engine: LocalEngine, tmp_path: Path) -> None:
@@ -186,3 +197,40 @@ def test_a_program_runs_where_its_worker_runs_unless_it_names_a_folder(
         handle = engine.submit(spec("pwd", f"lv-{len(folder):016x}-1-1-aaaaaa", folder=folder))
         ended(engine, handle)
         assert engine.logs(handle, most=1000) == f"{wanted}\n"
+
+
+def test_the_programs_own_path_and_variables_do_not_disturb_its_supervisor(engine: LocalEngine) -> None:
+    job = spec("echo $folder/$seconds", env={"PATH": "/nowhere", "folder": "mine", "seconds": "7", "LEVADA_SUBMISSION": "lv-x"})
+    handle = engine.submit(job._replace(argv=("/bin/sh", "-c", "echo $folder/$seconds"), submission="lv-x"))
+    assert ended(engine, handle).state is JobState.SUCCEEDED
+    assert engine.logs(handle, most=100) == "mine/7\n"
+
+
+def test_cancel_reaches_groups_of_the_programs_own(engine: LocalEngine, tmp_path: Path) -> None:
+    handle = engine.submit(spec(f"timeout 300 sh -c 'echo $$ > {tmp_path}/deep; sleep 300'; true"))
+    while not (tmp_path / "deep").exists() or not (tmp_path / "deep").read_text():
+        time.sleep(0.02)
+    engine.cancel(handle)
+    assert ended(engine, handle).state is JobState.KILLED
+    until = time.monotonic() + 10
+    while alive(int((tmp_path / "deep").read_text())):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_supervisor_that_was_killed_is_seen_at_once_also_where_a_limit_of_time_runs(engine: LocalEngine, tmp_path: Path) -> None:
+    handle = engine.submit(spec("sleep 600", seconds=600))
+    place = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
+    while not (place / "job").exists() or not (place / "job").read_text():
+        time.sleep(0.02)
+    os.kill(int((place / "pid").read_text()), signal.SIGKILL)
+    assert ended(engine, handle).state is JobState.KILLED
+
+
+def test_a_cancel_at_the_very_start_ends_the_program(engine: LocalEngine, tmp_path: Path) -> None:
+    for number in range(10):
+        name = f"lv-{number:016x}-1-1-aaaaaa"
+        handle = engine.submit(spec(f"sleep 600; echo lived >> {tmp_path}/lived", name))
+        time.sleep(0.001 * number)
+        engine.cancel(handle)
+        assert ended(engine, handle).state is JobState.KILLED

@@ -30,7 +30,7 @@ class LocalEngine:
         """Start the program."""
         if job.options:
             raise JobRefused(f"{job.title}: the engine local has no options, got {', '.join(map(repr, job.options))}")
-        self._programs.start(job)
+        self._programs.start(job._replace(folder=os.path.abspath(job.folder)))  # where the worker runs, if it does not say
         return f"{self._host}/{job.submission}"
 
     def find(self, submission: str) -> str | None:
