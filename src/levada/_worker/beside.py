@@ -26,6 +26,7 @@ class Beside:
         self._waits = Threads(job_slots, hooks)
         self._elsewhere: set[int] = set()  # indices of what the threads have
         self._here: set[int] = set()  # ... and of what main has to say something about
+        self._asleep: set[int] = set()  # what main keeps suspended: a child that dies ends them, too
         self._jobs_seen = False
 
     @property
@@ -69,6 +70,7 @@ class Beside:
         if index in self._elsewhere:
             self._waits.resume(index)
         else:
+            self._asleep.discard(index)
             self._here.add(index)
             self.main.resume(index)
 
@@ -91,12 +93,16 @@ class Beside:
         return found
 
     def _from_main(self, deadline: Deadline, *, nothing_yet: bool) -> list[Ended | Yielded]:
-        if not self._here:
+        if not self._here and not self._asleep:
             return []
         left = deadline.left()
-        patience = 0.0 if not nothing_yet else left if not self._elsewhere else min(GLANCE, left) if left is not None else GLANCE
+        patience = (
+            0.0 if not nothing_yet or not self._here else left if not self._elsewhere else min(GLANCE, left) if left is not None else GLANCE
+        )
         found = self.main.collect(patience)
+        ends = {item.index for item in found if isinstance(item, Ended)}
         self._here.difference_update(item.index for item in found)
+        self._asleep = (self._asleep | {item.index for item in found}) - ends
         return found
 
     def unstarted(self) -> list[int]:
@@ -123,6 +129,7 @@ class Beside:
         """Forget a suspended attempt."""
         (self._waits if index in self._elsewhere else self.main).drop(index)
         self._elsewhere.discard(index)
+        self._asleep.discard(index)
 
     def close(self, grace: float) -> None:
         """End everything but the jobs."""
