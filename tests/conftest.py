@@ -19,6 +19,11 @@ def extra(reason: str) -> str:
     return reason if os.environ.get("EXTRA_SERVERS") else f"{BY_DESIGN} {reason}; EXTRA_SERVERS=1 .ci/run brings it"
 
 
+takes_minutes = pytest.mark.skipif(
+    not os.environ.get("EXTRA_SERVERS"), reason=f"{BY_DESIGN} takes minutes; EXTRA_SERVERS=1 .ci/run plays it"
+)
+"""Laws that jobs of twenty seconds each are held to; what matters most of them has shorter tests of its own."""
+
 # Machines that share their cores make any deadline a coin toss. CI plays the same examples every
 # time, so that a red run is about the change; fresh examples are drawn on desks.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])

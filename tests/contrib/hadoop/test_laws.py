@@ -14,10 +14,12 @@ from levada._model.engines import JobSpec, JobState
 from levada.contrib.hadoop.engine import HadoopEngine, open_engine
 from levada.errors import JobRefused
 from levada.testing.engines import HOSTILE_WORDS, EngineLaws
+from tests.conftest import takes_minutes
 
 from .cluster import Yarn
 
 
+@takes_minutes
 class TestTheEngineHadoop(EngineLaws):
     patience = 600.0
 

@@ -8,12 +8,14 @@ import pytest
 
 from levada.contrib.spark.engine import SparkEngine
 from levada.testing.engines import EngineLaws
+from tests.conftest import takes_minutes
 
 from .cluster import QUICK
 
 SHELL = "import os, sys\nos.execvp('sh', ['sh', '-c', sys.argv[1], 'sh', *sys.argv[2:]])\n"
 
 
+@takes_minutes
 @pytest.mark.timeout(600)
 class TestLaws(EngineLaws):
     patience = 300.0

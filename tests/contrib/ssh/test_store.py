@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import logging
 import os
@@ -604,3 +605,20 @@ def test_no_stream_of_a_wing_writes_past_its_end(sshd: Sshd, home: str) -> None:
     with pytest.raises((ValueError, io.UnsupportedOperation)):
         pending.stream.write(b"late")
     assert names(sshd, home) == []
+
+
+def test_a_writer_that_is_collected_in_the_loops_thread_does_not_wait_for_itself(sshd: Sshd, home: str) -> None:
+    """Garbage is collected in any thread, also in the one that would have to answer."""
+    target = FileTarget(f"{sshd.url}{home}/collected")
+    writers = [target.open("w")]
+    writers[0].write("never closed")
+    done = threading.Event()
+
+    def collect() -> None:
+        writers.clear()
+        gc.collect()
+        done.set()
+
+    client._running().call_soon_threadsafe(collect)
+    assert done.wait(10)
+    assert not target.exists()

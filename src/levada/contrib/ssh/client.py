@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from levada._model.values import NamedTuple
@@ -75,6 +75,7 @@ def read_place(authority: str, url: str) -> Place:
 # -- the loop ----------------------------------------------------------------------------------
 
 _loop: asyncio.AbstractEventLoop | None = None
+_loop_thread: int | None = None
 _hosts: dict[Place, Host] = {}
 _making = Lock()
 _parents: list[object] = []  # what a forked child got from its parent: kept, since freeing it would touch the parent's sockets
@@ -91,16 +92,22 @@ if hasattr(os, "register_at_fork"):
 
 
 def _running() -> asyncio.AbstractEventLoop:
-    global _loop
+    global _loop, _loop_thread
     if sys.is_finalizing():
         raise ConnectionError("the interpreter is ending")
     if _loop is None:
         with _making:
             if _loop is None:
                 started = asyncio.SelectorEventLoop()
-                Thread(target=started.run_forever, name="levada-ssh", daemon=True).start()
-                _loop = started
+                thread = Thread(target=started.run_forever, name="levada-ssh", daemon=True)
+                thread.start()
+                _loop_thread, _loop = thread.ident, started
     return _loop
+
+
+def in_loop() -> bool:
+    """Whether this is the thread that answers."""
+    return _loop is not None and get_ident() == _loop_thread
 
 
 def _start(work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -177,6 +184,8 @@ class Host:
 
         again: it may be asked a second time when the connection is lost. seconds: until it is given up, with TimeoutError (`ANSWER`).
         """
+        if in_loop():  # a collector of garbage came by there: what waits for itself never ends
+            raise ConnectionError("asked in the thread that would have to answer")
         if self._pid != os.getpid():  # somebody kept it over a fork
             return host_at(self.place, f"ssh://{self.place}").ask(act, again=again, seconds=seconds)
         future = _start(self._ask(act, again, ANSWER if seconds is None else seconds))
@@ -191,6 +200,17 @@ class Host:
         async def quietly() -> None:
             with suppress(Exception):
                 await act()
+
+        if self._pid == os.getpid():
+            with suppress(ConnectionError):
+                _start(quietly())
+
+    def tell(self, act: Callable[[Link], Awaitable[object]]) -> None:
+        """As `ask`, where nobody waits for the answer."""
+
+        async def quietly() -> None:
+            with suppress(Exception):
+                await self._ask(act, True, ANSWER)
 
         if self._pid == os.getpid():
             with suppress(ConnectionError):

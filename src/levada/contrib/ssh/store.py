@@ -23,7 +23,7 @@ from levada.errors import TargetError, TargetExists, TargetWriteError
 from levada.targets.atomic import before_commit, current_tag, is_leftover, temporary_name
 from levada.targets.pieces import PieceReader
 
-from .client import MOVING, Host, Link, Place, host_at, read_place
+from .client import MOVING, Host, Link, Place, host_at, in_loop, read_place
 from .troubles import is_absent, is_lost, no_answer, not_done
 
 if TYPE_CHECKING:
@@ -81,6 +81,14 @@ class SftpStore:
             return await act(await link.asking())
 
         return self.host.ask(asked, again=again)
+
+    def tell(self, act: Callable[[SFTPClient], Awaitable[object]]) -> None:
+        """The same, where nobody waits for it; it may fail."""
+
+        async def asked(link: Link) -> None:
+            await act(await link.asking())
+
+        self.host.tell(asked)
 
     # -- verbs -----------------------------------------------------------------------------
 
@@ -626,6 +634,9 @@ class SftpPending:
             return
         if file := getattr(self, "_file", None):
             self._host.send(file.close)
+        if in_loop():  # a writer that nobody closed was collected there
+            self._store.tell(lambda sftp: sftp.remove(remote(temporary)))
+            return
         with suppress(Exception):  # the host is away, perhaps: it stays, and is never taken for the target
             self._store.ask(lambda sftp: sftp.remove(remote(temporary)), again=True)
 
