@@ -256,11 +256,13 @@ class Programs:
         return os.path.join(self.folder, submission)
 
     def _end_orphan(self, submission: str) -> None:
-        """The program may have outlived its supervisor: kill its session, if it is still that one."""
-        with suppress(ValueError, OSError):
-            pid = int(_read(self.place(submission), "job"))
-            if _is_of(pid, submission):
-                os.killpg(pid, signal.SIGKILL)
+        """The program may have outlived its supervisor, and so may the supervisor's timer: kill all that bear the submission's name."""
+        import psutil  # type: ignore[import-untyped, unused-ignore]  # its stubs come with the development group
+
+        for process in psutil.process_iter():
+            with suppress(OSError, psutil.Error):
+                if process.environ().get("LEVADA_SUBMISSION") == submission and process.pid != os.getpid():
+                    process.kill()
 
 
 @contextmanager
