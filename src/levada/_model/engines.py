@@ -1,7 +1,7 @@
 """The port of hand-over: what an engine that runs jobs elsewhere is told, and what it tells.
 
 A *job* is work that another system runs for an attempt: a process of this machine, a batch job of Slurm, an application of
-YARN. An engine is spoken to in five verbs; it keeps nothing that must outlive the process, since the handle is text.
+YARN. An engine is spoken to in six verbs; it keeps nothing that must outlive the process, since the handle is text.
 """
 
 from __future__ import annotations

@@ -95,15 +95,18 @@ class Beside:
     def _from_main(self, deadline: Deadline, *, nothing_yet: bool) -> list[Ended | Yielded]:
         if not self._here and not self._asleep:
             return []
-        left = deadline.left()
-        patience = (
-            0.0 if not nothing_yet or not self._here else left if not self._elsewhere else min(GLANCE, left) if left is not None else GLANCE
-        )
-        found = self.main.collect(patience)
+        found = self.main.collect(self._patience(deadline) if nothing_yet and self._here else 0.0)
         ends = {item.index for item in found if isinstance(item, Ended)}
         self._here.difference_update(item.index for item in found)
         self._asleep = (self._asleep | {item.index for item in found}) - ends
         return found
+
+    def _patience(self, deadline: Deadline) -> float | None:
+        """Seconds to wait for main: no longer than a glance where jobs are waited for, too."""
+        left = deadline.left()
+        if not self._elsewhere:
+            return left
+        return GLANCE if left is None else min(GLANCE, left)
 
     def unstarted(self) -> list[int]:
         """Take back what has not begun."""

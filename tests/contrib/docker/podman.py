@@ -60,7 +60,7 @@ def podman() -> Iterator[Podman]:
         words = ["podman", "--storage-driver=vfs", f"--root={name}/store", f"--runroot={name}/run"]
         done = subprocess.run([*words, "import", _tarball(folder), IMAGE], env=environment, capture_output=True, text=True)
         if done.returncode:
-            pytest.skip(f"by design: podman makes no image here: {done.stderr.strip()}")
+            pytest.skip(f"podman makes no image here: {done.stderr.strip()}")
         socket = f"{name}/podman.sock"
         service = _started([*words, "system", "service", "--time=0", f"unix://{socket}"], environment, folder)
         client = docker.APIClient(base_url=f"unix://{socket}", version="1.41", timeout=PATIENCE)
@@ -121,6 +121,6 @@ def _must_run(client: object) -> None:
         client.start(made["Id"])  # type: ignore[attr-defined]
         client.wait(made["Id"])  # type: ignore[attr-defined]
     except APIError as cause:
-        pytest.skip(f"by design: podman runs no container here: {cause.explanation}")
+        pytest.skip(f"podman runs no container here: {cause.explanation}")
     finally:
         client.remove_container(made["Id"], force=True)  # type: ignore[attr-defined]
