@@ -14,7 +14,8 @@ import pytest
 
 from levada.handover import JobSpec
 from tests.contrib.docker.podman import IMAGE, podman
-from tests.contrib.objects.servers import free_ports, running, speaks
+from tests.contrib.objects.servers import running, speaks
+from tests.contrib.ports import free_ports
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "levada",

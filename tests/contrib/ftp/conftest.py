@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pytest
 
 from levada.targets import stores
-from tests.contrib.objects.servers import free_ports, listens, running
+from tests.contrib.objects.servers import listens, running
+from tests.contrib.ports import free_ports
 
 FTPD = Path(__file__).with_name("ftpd.py")
 

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.contrib.hdfs.cluster import JAVA_OPTIONS, Cluster, free_port, wait_for
+from tests.contrib.hdfs.cluster import JAVA_OPTIONS, Cluster, wait_for
+from tests.contrib.ports import free_port
 
 OPENS = " ".join(option for option in JAVA_OPTIONS if option.startswith("--add-opens"))
 SMALL = f"-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -Djava.net.preferIPv4Stack=true {OPENS}"

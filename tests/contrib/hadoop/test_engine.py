@@ -15,7 +15,8 @@ from levada._model.engines import JobSpec, JobState, JobStatus
 from levada.contrib.hadoop import HadoopJarJobTask, places
 from levada.contrib.hadoop.engine import HadoopEngine, open_engine
 from levada.errors import EngineError, EngineUnreachable, JobRefused
-from tests.contrib.hdfs.cluster import free_port, wait_for
+from tests.contrib.hdfs.cluster import wait_for
+from tests.contrib.ports import free_port
 
 from .cluster import Yarn
 from .jobs import Given

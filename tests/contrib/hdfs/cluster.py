@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tests.contrib.ports import free_port
+
 JAVA_OPTIONS = [
     "-Xmx256m",
     "-XX:+UseSerialGC",
@@ -110,6 +112,9 @@ class Cluster:
         return done.stdout
 
     def listens(self, at: int) -> bool:
+        """Whether a name node takes connections; fails with what it said when it has ended."""
+        process, log = self._running[f"name-{at}"], self.folder / f"name-{at}.log"
+        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
         with closing(socket.socket()) as probe:
             return probe.connect_ex((self.host, self.ports[at])) == 0
 
@@ -189,13 +194,7 @@ class Cluster:
         return settings
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def wait_for(condition: object, seconds: float = 60) -> None:
+def wait_for(condition: object, seconds: float = 180) -> None:
     assert callable(condition)
     until = time.monotonic() + seconds
     while not condition():

@@ -14,10 +14,11 @@ import pytest
 
 from levada.contrib.hdfs.store import HdfsStore
 from tests.chaos.nets import can_cut
+from tests.contrib.ports import free_port
 from tests.faults.command import ROOT, ended
 from tests.served.conftest import Served
 
-from .cluster import Cluster, free_port
+from .cluster import Cluster
 from .conftest import hadoop
 from .test_first_program import NOTED, all_well, counts_of, put_readings, start_three, when
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from tests.contrib.ports import free_port
 
 ROOT = Path(__file__).parents[3] / ".venvs" / "condor"
 NOBODY = 65534  # no daemon and no job of HTCondor runs as root here
@@ -117,9 +118,3 @@ class Pool:
     def stop(self) -> None:
         self.stop_daemons()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.contrib.objects.servers import free_ports
+from tests.contrib.ports import free_ports
 
 PATIENCE = 120  # seconds until a server must answer
 ADMIN, NOBODY = "token-of-admin", "token-of-nobody"

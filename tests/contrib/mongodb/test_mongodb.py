@@ -23,16 +23,11 @@ from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachabl
 from levada.targets import atomic
 from levada.testing.conformance import MarkerConformance
 from tests.conftest import extra
+from tests.contrib.ports import free_port
 from tools.ferretdb import Missing, built
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mongodb"), pytest.mark.timeout(120)]
 pymongo = pytest.importorskip("pymongo", reason="pymongo is not installed (levada[mongodb])")
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 def listens(port: int) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -17,12 +16,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.contrib.ports import free_ports
 
 from .gcs_xml import spoken
 
@@ -46,24 +47,6 @@ class Server(NamedTuple):
     def at(self, port: int) -> dict[str, str]:
         """The environment for the same server behind another port of loopback."""
         return {name: value.replace(f":{self.port}", f":{port}") for name, value in self.environment.items()}
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports of loopback that are free, and so are those 10,000 above (SeaweedFS takes them, too).
-
-    They lie below those that a system gives to outgoing connections, which could take one meanwhile.
-    """
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            port = random.randrange(11_000, 21_000)
-            try:
-                for number in (port, port + 10_000):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            found.append(port)
-    return found
 
 
 def program(name: str, package: str) -> str:

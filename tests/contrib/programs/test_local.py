@@ -17,6 +17,8 @@ from levada.handover import JobSpec, JobState
 from levada.handover.detached import Programs
 from levada.testing.engines import EngineLaws
 
+NAME = f"lv-{os.urandom(8).hex()}-1-1-aaaaaa"  # what bears the name of a lost job is ended on the whole machine
+
 
 class TestLaws(EngineLaws):
     patience = 30.0
@@ -34,7 +36,7 @@ def engine(tmp_path: Path) -> LocalEngine:
     return LocalEngine(str(tmp_path / "programs"))
 
 
-def spec(script: str, submission: str = "lv-0123456789abcdef-1-1-aaaaaa", **more: object) -> JobSpec:
+def spec(script: str, submission: str = NAME, **more: object) -> JobSpec:
     return JobSpec(submission, "Task()", ("sh", "-c", script), {"LEVADA_SUBMISSION": submission})._replace(**more)
 
 
@@ -56,7 +58,7 @@ def test_a_program_is_started_once_however_often_it_is_submitted(engine: LocalEn
 
 def test_what_was_looked_for_and_not_found_is_not_started_by_who_was_about_to(engine: LocalEngine, tmp_path: Path) -> None:
     """A worker that was stopped before its submission, and wakes after another had looked: the other's own submission goes."""
-    job = spec(f"echo ran >> {tmp_path}/ran", "lv-0123456789abcdef-1-1-bbbbbb")
+    job = spec(f"echo ran >> {tmp_path}/ran", f"{NAME[:-6]}bbbbbb")
     other = LocalEngine(str(tmp_path / "programs"))
     assert other.find(job.submission) is None
     with pytest.raises(EngineError, match="is not started any more"):
@@ -66,7 +68,7 @@ def test_what_was_looked_for_and_not_found_is_not_started_by_who_was_about_to(en
 
 
 def test_a_folder_whose_program_was_never_started_is_given_up(engine: LocalEngine, tmp_path: Path) -> None:
-    folder = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
+    folder = tmp_path / "programs" / NAME
     folder.mkdir(parents=True)
     (folder / "lock").touch()
     assert engine.find(folder.name) is None
@@ -75,7 +77,7 @@ def test_a_folder_whose_program_was_never_started_is_given_up(engine: LocalEngin
 
 def test_a_program_whose_supervisor_was_killed_is_killed_too(engine: LocalEngine, tmp_path: Path) -> None:
     handle = engine.submit(spec("sleep 600"))
-    place = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
+    place = tmp_path / "programs" / NAME
     until = time.monotonic() + 10
     while not (place / "job").exists() or not (place / "job").read_text():
         assert time.monotonic() < until
@@ -151,7 +153,7 @@ def test_a_forgotten_program_is_forgotten(engine: LocalEngine) -> None:
     ended(engine, handle)
     engine.forget(handle)
     assert engine.poll([handle])[0].state is JobState.FORGOTTEN
-    assert engine.find("lv-0123456789abcdef-1-1-aaaaaa") is None
+    assert engine.find(NAME) is None
 
 
 SUBMIT = """
@@ -220,7 +222,7 @@ def test_cancel_reaches_groups_of_the_programs_own(engine: LocalEngine, tmp_path
 
 def test_a_supervisor_that_was_killed_is_seen_at_once_also_where_a_limit_of_time_runs(engine: LocalEngine, tmp_path: Path) -> None:
     handle = engine.submit(spec("sleep 600", seconds=600))
-    place = tmp_path / "programs" / "lv-0123456789abcdef-1-1-aaaaaa"
+    place = tmp_path / "programs" / NAME
     while not (place / "job").exists() or not (place / "job").read_text():
         time.sleep(0.02)
     os.kill(int((place / "pid").read_text()), signal.SIGKILL)

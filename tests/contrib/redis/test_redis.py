@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,15 +21,10 @@ from levada.contrib.redis import RedisTarget, target
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable, TargetWriteError
 from levada.targets import atomic
 from levada.testing.conformance import MarkerConformance
+from tests.contrib.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("redis")]
 redis = pytest.importorskip("redis", reason="redis is not installed (levada[redis])")
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

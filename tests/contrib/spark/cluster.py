@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from tests.contrib.ports import free_port
+
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 """For Java programs that live for seconds."""
 
@@ -101,12 +103,6 @@ class Cluster:
 def without_spark(environ: Any) -> dict[str, str]:
     """None of the developer's Spark."""
     return {name: value for name, value in environ.items() if not name.startswith(("SPARK_", "PYSPARK_", "HADOOP_", "LEVADA"))}
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def listens(port: int) -> bool:

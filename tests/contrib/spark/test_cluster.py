@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from levada.config.settings import load
 from levada.contrib.spark.engine import SparkEngine
 from levada.errors import EngineUnreachable, JobRefused
 from levada.handover import JobSpec, JobState, JobStatus
+from tests.contrib.ports import free_port
 from tests.faults.command import ROOT, Command, ended, soon
 
-from .cluster import Cluster, free_port, wait_for
+from .cluster import Cluster, wait_for
 from .test_applications import fences, wait_until_it_ran
 from .test_laws import SHELL
 
-NAME = "lv-0123456789abcdef-1-1-aaaaaa"
+NAME = f"lv-{os.urandom(8).hex()}-1-1-aaaaaa"
 
 
 @pytest.fixture

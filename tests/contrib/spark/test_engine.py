@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from levada.contrib.spark.engine import SparkEngine, open_engine
 from levada.errors import EngineError
 from levada.handover import JobSpec, JobState, JobStatus
 
-NAME = "lv-0123456789abcdef-1-1-aaaaaa"
+NAME = f"lv-{os.urandom(8).hex()}-1-1-aaaaaa"
 ECHO = "#!/bin/sh\npwd\nprintf '<%s>' \"$@\"\n"
 
 

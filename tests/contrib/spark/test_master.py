@@ -12,8 +12,7 @@ import pytest
 from levada._model.engines import JobState
 from levada.contrib.spark.master import AnswerLost, Master, rest_addresses
 from levada.errors import EngineUnreachable, JobRefused
-
-from .cluster import free_port
+from tests.contrib.ports import free_port
 
 STANDBY = {"success": False, "message": "Current state is not alive: STANDBY. Can only accept driver submissions in ALIVE state."}
 

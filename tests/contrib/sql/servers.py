@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,14 +12,9 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from tests.contrib.ports import free_port
+
 PATIENCE = 60  # seconds until a server must answer
-
-
-def free_port() -> int:
-    """A port of loopback that is free."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 class MariaDB:

@@ -16,8 +16,7 @@ from levada.config.settings import load
 from levada.contrib.sql import SqlTarget, engines, query
 from levada.errors import LeaseLost, TargetError, TargetExists, TargetUnreachable
 from levada.targets import atomic
-
-from .servers import free_port
+from tests.contrib.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sql")]
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from tests.contrib.ports import free_port
+
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 SEPARATION = Path("/run/sshd")  # where sshd, as root, takes its privileges apart
@@ -170,12 +172,6 @@ def descendants(pid: int) -> list[int]:
         found += mine
         waiting += mine
     return found
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:

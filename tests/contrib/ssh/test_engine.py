@@ -23,7 +23,7 @@ from levada.testing.engines import EngineLaws
 
 from .sshd import Desk, Sshd, wait_for
 
-NAME = "lv-0123456789abcdef-1-1-aaaaaa"
+NAME = f"lv-{os.urandom(8).hex()}-1-1-aaaaaa"  # what bears the name of a lost job is ended on the whole machine
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_a_submitter_killed_at_any_moment_leaves_a_job_that_runs_once(
         assert found is not None
     if part == "before" or size == "0.3":
         assert found is None
-    other = found or host.submit(spec(script, "lv-0123456789abcdef-1-2-bbbbbb"))
+    other = found or host.submit(spec(script, f"{NAME[:-8]}2-bbbbbb"))
     assert ended(host, other).state is JobState.SUCCEEDED
     time.sleep(1)  # for what may still be on its way
     assert lines(tmp_path / "ran") == ["ran"]
