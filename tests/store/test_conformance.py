@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from levada._store.ports import PIECE, Answer, Batch, LogCut, Retention, SessionRow, Store
+from levada._store.ports import PIECE, Answer, Batch, GoalRow, LogCut, Retention, SessionRow, Store, TriggerRow
 from levada.errors import Deposed, StoreBusy
 
 from .places import InMemory, Place
-from .values import attempt, audit, chunk, key, session, task, token
+from .values import attempt, audit, chunk, goal, key, session, task, token
 
 
 @pytest.fixture
@@ -360,6 +360,48 @@ def test_tokens_of_a_batch_are_written_with_it(place: Place, store: Store) -> No
     store = again(place, store)
     assert store.tokens() == [token("a", 2.0)._replace(revoked=2.0), token("b", 3.0)]
     assert len(store.audit()) == 2
+
+
+# -- triggers and goals
+
+
+def test_triggers_are_written_replaced_and_removed(place: Place, store: Store) -> None:
+    store.commit(Batch(1.0, triggers=[TriggerRow("b", "{}", "1"), TriggerRow("a", "{}", "2")]))
+    store.commit(Batch(2.0, untriggered=["a", "none"], triggers=[TriggerRow("b", '{"x":1}', "3"), TriggerRow("c", "{}", "")]))
+    assert again(place, store).triggers() == [TriggerRow("b", '{"x":1}', "3"), TriggerRow("c", "{}", "")]
+
+
+def test_a_goal_is_written_once_and_then_moves(place: Place, store: Store) -> None:
+    store.commit(Batch(1.0, goals=[goal(1), goal(2)]))
+    store.commit(Batch(2.0, goals=[goal(1)._replace(state="done", ended=2.0, data="{}", family="other")]))
+    store = again(place, store)
+    assert store.live_goals() == [goal(2)]
+    assert store.goals_at([goal(2).key, goal(1).key, b"?" * 16]) == [goal(1)._replace(state="done", ended=2.0, data="{}"), goal(2)]
+    assert store.last_goal() == 2
+
+
+@pytest.mark.parametrize("asked", [{}, {"trigger": ""}, {"family": "F1"}, {"state": "parked", "trigger": "nightly"}])
+def test_pages_of_goals_join_without_gap_or_overlap(store: Store, asked: dict[str, str]) -> None:
+    rows = [goal(n, trigger="" if n % 3 else "nightly", family=f"F{n % 2}", state="parked" if n % 5 else "done") for n in range(1, 41)]
+    store.commit(Batch(1.0, goals=rows))
+    found: list[GoalRow] = []
+    before: int | None = None
+    while found == [] or before is not None:
+        page = store.goals(before=before, limit=3, **asked)  # type: ignore[arg-type]  # names of texts
+        found += page.rows
+        before = page.next
+    assert found == [row for row in reversed(rows) if all(getattr(row, name) == value for name, value in asked.items())]
+
+
+def test_ended_goals_go_and_live_ones_stay(place: Place, store: Store) -> None:
+    place.kill(store)
+    store = place.store(Retention(goals_age=10, goals=5))
+    store.take_over("short")
+    store.commit(Batch(1.0, goals=[goal(n, ended=0.0 if n == 2 else float(n)) for n in range(1, 21)]))
+    pruned(store, 20.0)
+    assert [row.number for row in store.goals(limit=100).rows] == [20, 19, 18, 17, 16, 2]
+    pruned(store, 1e6)
+    assert [row.number for row in store.goals(limit=100).rows] == [20, 2]
 
 
 # -- retention

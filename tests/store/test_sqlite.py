@@ -17,8 +17,8 @@ import pytest
 
 from levada._store import sqlite
 from levada._store.opening import open_reader, open_store, restore
-from levada._store.ports import Answer, Batch
-from levada._store.schema import MIGRATIONS, Migration
+from levada._store.ports import Answer, Batch, TriggerRow
+from levada._store.schema import MIGRATIONS, Migration, newest
 from levada._store.sqlite import Connection, SqliteStore, connected
 from levada.errors import ConfigError, StoreBroken, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreNewer, StoreReadOnly
 
@@ -26,6 +26,8 @@ from .places import InFile
 from .values import attempt, key, task
 
 as_root = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="by design: only root may mount")
+
+KNOWN = newest(MIGRATIONS)
 
 
 def digest(path: str | Path) -> str:
@@ -84,7 +86,7 @@ def test_a_newer_schema_is_refused_naming_both(file_place: InFile) -> None:
     newer.take_over("newer")
     newer.close()
     before = digest(file_place.path)
-    with pytest.raises(StoreNewer, match="schema 7, this Levada knows 1"):
+    with pytest.raises(StoreNewer, match=f"schema 7, this Levada knows {KNOWN}"):
         file_place.store().take_over("older")
     assert digest(file_place.path) == before
 
@@ -92,7 +94,7 @@ def test_a_newer_schema_is_refused_naming_both(file_place: InFile) -> None:
 def test_code_of_the_release_before_works_with_an_expanded_schema(file_place: InFile) -> None:
     """Expand, then contract one release later: the old server goes on between the two."""
     filled(file_place).close()
-    wider = Migration(2, 1, "alter table tasks add column owner {text} not null default '';\n")
+    wider = Migration(KNOWN + 1, 1, "alter table tasks add column owner {text} not null default '';\n")
     newer = SqliteStore(file_place.path, migrations=[*MIGRATIONS, wider])
     newer.take_over("newer")
     newer.close()
@@ -371,8 +373,8 @@ def test_what_the_disk_says_at_a_commit_becomes_an_error_of_ours(tmp_path: Path,
 # -- migrations
 
 STEP = Migration(
-    2,
-    2,
+    KNOWN + 1,
+    KNOWN + 1,
     "create table later (id {int} primary key, text {text} not null){strict};\n"
     "insert into later select idx, params from tasks;\n"
     "alter table tasks add column owner {text} not null default 'nobody';\n"
@@ -438,13 +440,13 @@ def test_a_crash_at_any_statement_of_a_migration_leaves_the_old_form_or_the_new(
         )  # type: ignore[misc]
         ended = in_child(lambda store=mortal: store.take_over("mortal"))  # type: ignore[misc]
         form = form_of(path)
-        assert form in {(1, 0, 0), (2, 3, 20)}, statements
+        assert form in {(KNOWN, 0, 0), (KNOWN + 1, 3, 20)}, statements
         seen.add(form)
         healer = SqliteStore(path, migrations=[*MIGRATIONS, STEP])
         healer.take_over("healer")
         assert healer.load().seq == 20
         healer.close()
-        assert form_of(path) == (2, 3, 20)
+        assert form_of(path) == (KNOWN + 1, 3, 20)
         if ended == 0:
             break
         assert ended == signal.SIGKILL
@@ -458,10 +460,21 @@ def test_a_migration_is_preceded_by_a_backup_that_opens_with_the_old_code(file_p
     newer = SqliteStore(file_place.path, migrations=[*MIGRATIONS, STEP])
     newer.take_over("newer")
     newer.close()
-    older = SqliteStore(file_place.path + ".schema-1.bak")
+    older = SqliteStore(f"{file_place.path}.schema-{KNOWN}.bak")
     older.take_over("older")
     assert [row.index for row in older.load().tasks] == list(range(1, 21))
     older.close()
+
+
+def test_a_store_of_the_first_release_opens_and_keeps_triggers_from_then_on(file_place: InFile) -> None:
+    old = SqliteStore(file_place.path, migrations=MIGRATIONS[:1])
+    old.take_over("old")
+    old.commit(Batch(1.0, seq=1, changes=b"x", tasks=[task(1)]))
+    old.close()
+    store = file_place.store()
+    store.take_over("new")
+    store.commit(Batch(2.0, triggers=[TriggerRow("nightly", "{}", "{}")]))
+    assert (store.load().seq, store.triggers(), store.last_goal()) == (1, [TriggerRow("nightly", "{}", "{}")], 0)
 
 
 # -- backup and restore

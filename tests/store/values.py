@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from levada._model.ports import Attempt
-from levada._store.ports import AuditRow, LogChunk, SessionRow, TaskRow, TokenRow
+from levada._store.ports import AuditRow, GoalRow, LogChunk, SessionRow, TaskRow, TokenRow
 
 
 def key(number: int) -> bytes:
@@ -34,3 +34,7 @@ def audit(number: int, at: float = 1.0) -> AuditRow:
 
 def token(name: str, created: float = 1.0) -> TokenRow:
     return TokenRow(name, name.encode().ljust(32, b"."), "worker", "", "of a test", created, None, None, None)
+
+
+def goal(number: int, *, trigger: str = "nightly", family: str = "demo.Revenue", state: str = "wanted", ended: float = 0.0) -> GoalRow:
+    return GoalRow(number, key(number + 5000), 1.0 + number, ended, trigger, family, '{"day":"2024-02-29"}', state, '{"cause":"Käse"}')

@@ -18,6 +18,8 @@ from .ports import (
     Answer,
     AttemptPage,
     Batch,
+    GoalPage,
+    GoalRow,
     Loaded,
     LogChunk,
     LogSize,
@@ -28,6 +30,7 @@ from .ports import (
     TaskPage,
     TaskRow,
     TokenRow,
+    TriggerRow,
 )
 from .writing import CHUNKS, ROWS, pieced, without_nul
 
@@ -51,6 +54,8 @@ class Disk:
         self.audit: list[StoredAudit] = []
         self.idempotency: dict[str, tuple[float, bytes]] = {}
         self.tokens: dict[str, TokenRow] = {}
+        self.triggers: dict[str, TriggerRow] = {}
+        self.goals: dict[int, GoalRow] = {}
         self.notes: dict[str, str] = {}
         self.given = [0, 0]  # last ids of attempts and of audit lines
 
@@ -109,6 +114,29 @@ class MemoryReader:
 
     def tokens(self) -> list[TokenRow]:
         return sorted(self.disk.tokens.values(), key=lambda token: (token.created, token.id))
+
+    def triggers(self) -> list[TriggerRow]:
+        return [self.disk.triggers[name] for name in sorted(self.disk.triggers)]
+
+    def live_goals(self) -> list[GoalRow]:
+        return [row for _, row in sorted(self.disk.goals.items()) if not row.ended]
+
+    def goals_at(self, keys: Sequence[bytes]) -> list[GoalRow]:
+        return [row for _, row in sorted(self.disk.goals.items()) if row.key in keys]
+
+    def goals(
+        self, *, trigger: str | None = None, family: str | None = None, state: str | None = None, before: int | None = None, limit: int = 50
+    ) -> GoalPage:
+        end = before if before is not None else self.last_goal() + 1
+        found = [
+            row
+            for _, row in sorted(self.disk.goals.items(), reverse=True)
+            if row.number < end and trigger in (None, row.trigger) and family in (None, row.family) and state in (None, row.state)
+        ][:limit]
+        return GoalPage(found, found[-1].number if len(found) == limit else None)
+
+    def last_goal(self) -> int:
+        return max(self.disk.goals, default=0)
 
     def facts(self) -> dict[str, str | int]:
         return {"kind": "memory", "place": self.disk.name, "schema": 0, "epoch": self.disk.epoch, "owner": self.disk.owner}
@@ -174,6 +202,9 @@ class MemoryStore(MemoryReader):
             raise ValueError(f"seq {batch.seq} does not rise, the last one was {disk.seq}")
         if any(len(attempt[0]) != 16 for attempt in batch.attempts):
             raise ValueError("keys of attempts have 16 bytes")
+        keys = {row.key: row.number for row in disk.goals.values()} if batch.goals else {}
+        if any(keys.setdefault(row.key, row.number) != row.number for row in batch.goals):
+            raise ValueError("a goal has the key of another")
         for index in batch.forgotten:
             disk.tasks.pop(index, None)
         disk.tasks.update((row.index, row) for row in batch.tasks)
@@ -216,7 +247,15 @@ class MemoryStore(MemoryReader):
         del disk.attempts[:gone]
         lines = _expired([(line.row.at, line.id) for line in disk.audit], now - kept.audit_age, disk.given[1] - kept.audit, ROWS)
         del disk.audit[:lines]
-        return bool(gone or lines or self._prune_logs(now) or self._prune_answers(now))
+        return bool(gone or lines or self._prune_logs(now) or self._prune_answers(now) or self._prune_goals(now))
+
+    def _prune_goals(self, now: float) -> int:
+        kept, last = self._retention, self.last_goal()
+        ended = [row for row in self.disk.goals.values() if row.ended and row.number < last]
+        old = [row for row in ended if row.ended < now - kept.goals_age or row.number <= last - kept.goals]
+        for row in sorted(old, key=lambda one: (one.ended, one.number))[:ROWS]:
+            del self.disk.goals[row.number]
+        return len(old)
 
     def _prune_logs(self, now: float) -> int:
         chunks = [(one.at, number, fence, one.offset) for fence, some in self.disk.logs.items() for number, one in enumerate(some.values())]
@@ -289,6 +328,12 @@ def _write_trails(disk: Disk, batch: Batch) -> None:
     for name, given in batch.idempotency:
         disk.idempotency.setdefault(name, (batch.at, given))
     disk.tokens.update((token.id, token) for token in batch.tokens)
+    for name in batch.untriggered:
+        disk.triggers.pop(name, None)
+    disk.triggers.update((row.name, row) for row in batch.triggers)
+    for goal in batch.goals:
+        before = disk.goals.get(goal.number)
+        disk.goals[goal.number] = before._replace(ended=goal.ended, state=goal.state, data=goal.data) if before else goal
 
 
 def _expired(rows: Sequence[tuple[float, int]], oldest: float, floor: int, most: int) -> int:

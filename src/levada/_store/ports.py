@@ -102,6 +102,28 @@ class TokenRow(NamedTuple):
     revoked: float | None
 
 
+class TriggerRow(NamedTuple):
+    """What makes tasks wanted by itself: what was defined, and how far it has come. JSON texts, the host's own."""
+
+    name: str
+    spec: str
+    state: str
+
+
+class GoalRow(NamedTuple):
+    """What somebody or something wanted. A row with a key that is there is never replaced by one with another number."""
+
+    number: int  # rising, the order in which they were made
+    key: bytes  # 16; equal for equal causes
+    made: float
+    ended: float  # 0.0: it is live
+    trigger: str  # its name; "": somebody asked
+    family: str
+    params: str  # JSON
+    state: str
+    data: str  # JSON, the host's own
+
+
 class Batch(NamedTuple):
     """Everything of one drain; written together or not at all.
 
@@ -126,6 +148,9 @@ class Batch(NamedTuple):
     audit: Sequence[AuditRow] = ()
     idempotency: Sequence[tuple[str, bytes]] = ()
     tokens: Sequence[TokenRow] = ()
+    triggers: Sequence[TriggerRow] = ()  # new ones, or ones that changed
+    untriggered: Sequence[str] = ()  # names of triggers that go, before those are written
+    goals: Sequence[GoalRow] = ()  # new ones, or ones that changed; by number
     flush: bool = False
 
 
@@ -178,6 +203,13 @@ class LogSize(NamedTuple):
     at: float  # of the last chunk
 
 
+class GoalPage(NamedTuple):
+    """Goals, newest first, and the number to ask on before (None: that was all)."""
+
+    rows: list[GoalRow]
+    next: int | None
+
+
 class Retention(NamedTuple):
     """What ``prune`` lets go, whichever limit comes first. Seconds and rows."""
 
@@ -189,6 +221,8 @@ class Retention(NamedTuple):
     logs: int = 200_000  # chunks
     idempotency_age: float = 86400.0
     idempotency: int = 100_000
+    goals_age: float = 30 * 86400.0  # after their end
+    goals: int = 1_000_000  # ended ones
 
 
 KEPT = Retention()
@@ -232,6 +266,28 @@ class Reading(Protocol):
 
     def tokens(self) -> list[TokenRow]:
         """All tokens, the revoked ones included, oldest first."""
+        ...
+
+    def triggers(self) -> list[TriggerRow]:
+        """All triggers, by name."""
+        ...
+
+    def live_goals(self) -> list[GoalRow]:
+        """Goals that have not ended, oldest first."""
+        ...
+
+    def goals_at(self, keys: Sequence[bytes]) -> list[GoalRow]:
+        """Those of these goals that are there, oldest first."""
+        ...
+
+    def goals(
+        self, *, trigger: str | None = None, family: str | None = None, state: str | None = None, before: int | None = None, limit: int = 50
+    ) -> GoalPage:
+        """The newest goals first; looks at SCANNED rows at most. trigger: "" for those that somebody asked for."""
+        ...
+
+    def last_goal(self) -> int:
+        """The number of the newest goal; 0 when there is none."""
         ...
 
     def facts(self) -> dict[str, str | int]:

@@ -14,6 +14,8 @@ from .ports import (
     SCANNED,
     AttemptPage,
     AuditRow,
+    GoalPage,
+    GoalRow,
     LogChunk,
     LogSize,
     StoredAttempt,
@@ -21,9 +23,11 @@ from .ports import (
     TaskPage,
     TaskRow,
     TokenRow,
+    TriggerRow,
 )
 
 FAILURE = "id, key, family, task, number, started, seconds, exit, error, fingerprint, cpu, rss, worker"
+GOAL = "id, key, made, ended, trigger_name, family, params, state, data"
 NEWEST = 1 << 62
 """Higher than any id."""
 PACKS = 16
@@ -165,6 +169,48 @@ class SqlReading:
     def tokens(self) -> list[TokenRow]:
         query = "select id, digest, role, namespace, label, created, expires, used, revoked from tokens order by created, id"
         return [TokenRow(*row) for row in self._link.rows(query)]
+
+    # -- triggers and goals
+
+    def triggers(self) -> list[TriggerRow]:
+        return [TriggerRow(*row) for row in self._link.rows("select name, spec, state from triggers order by name")]
+
+    def live_goals(self) -> list[GoalRow]:
+        return self._goals("ended = 0 order by id", ())
+
+    def goals_at(self, keys: Sequence[bytes]) -> list[GoalRow]:
+        found: list[GoalRow] = []
+        wanted = list(dict.fromkeys(keys))
+        for at in range(0, len(wanted), 500):
+            some = wanted[at : at + 500]
+            found += self._goals(f"key in ({', '.join('?' * len(some))})", some)  # noqa: S608 - marks
+        return sorted(found)
+
+    def goals(
+        self, *, trigger: str | None = None, family: str | None = None, state: str | None = None, before: int | None = None, limit: int = 50
+    ) -> GoalPage:
+        end = NEWEST if before is None else before
+        first = "" if trigger is None else " and trigger_name = ?"
+        inner = f"select * from goals where id < ?{first} order by id desc limit {SCANNED:d}"  # noqa: S608 - ours
+        values: list[object] = [end] if trigger is None else [end, trigger]
+        asked = [(column, text) for column, text in (("family", family), ("state", state)) if text is not None]
+        where = " and ".join(f"{column} = ?" for column, _ in asked) or "1 = 1"
+        rows = [
+            GoalRow(*row)
+            for row in self._link.rows(
+                f"select {GOAL} from ({inner}) as g where {where} order by id desc limit ?",  # noqa: S608 - ours
+                [*values, *(text for _, text in asked), limit],
+            )
+        ]
+        if len(rows) == limit:
+            return GoalPage(rows, rows[-1].number)
+        return GoalPage(rows, self._bound(f"select count(*), min(id) from ({inner}) as g", values))  # noqa: S608 - ours
+
+    def last_goal(self) -> int:
+        return int(self._link.rows("select max(id) from goals")[0][0] or 0)
+
+    def _goals(self, where: str, values: Sequence[object]) -> list[GoalRow]:
+        return [GoalRow(*row) for row in self._link.rows(f"select {GOAL} from goals where {where}", values)]  # noqa: S608 - ours
 
     def facts(self) -> dict[str, str | int]:
         schema, _ = schema_of(self._link)

@@ -80,7 +80,20 @@ create table tokens (
 ){strict};
 """
 
-MIGRATIONS: Sequence[Migration] = (Migration(1, 1, FIRST),)
+TRIGGERS = """
+-- What makes tasks wanted by itself, and what became of it; JSON that the host alone reads.
+create table triggers (name {text} primary key, spec {text} not null, state {text} not null){strict};
+
+-- What somebody or something wanted. ended: 0 while it is live; key: equal for equal causes, so that it is made once.
+create table goals (
+  id {int} primary key, key {blob} not null unique, made {real} not null, ended {real} not null, trigger_name {text} not null,
+  family {text} not null, params {text} not null, state {text} not null, data {text} not null
+){strict};
+create index goals_by_end on goals (ended, id);
+create index goals_by_trigger on goals (trigger_name, id);
+"""
+
+MIGRATIONS: Sequence[Migration] = (Migration(1, 1, FIRST), Migration(2, 1, TRIGGERS))
 
 TABLES: Mapping[str, str] = {
     "meta": "name, value",
@@ -96,6 +109,8 @@ TABLES: Mapping[str, str] = {
     "audit": "id, at, who, address, action, subject, detail, chain",
     "idempotency": "id, at, key, answer",
     "tokens": "id, digest, role, namespace, label, created, expires, used, revoked",
+    "triggers": "name, spec, state",
+    "goals": "id, key, made, ended, trigger_name, family, params, state, data",
 }
 """Every table with its columns as of the newest step; the first column is the primary key."""
 

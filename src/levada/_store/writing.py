@@ -47,6 +47,14 @@ SAVE_CREDENTIAL = (
     "on conflict (id) do update set digest = excluded.digest, role = excluded.role, namespace = excluded.namespace, "
     "label = excluded.label, created = excluded.created, expires = excluded.expires, used = excluded.used, revoked = excluded.revoked"
 )
+PUT_TRIGGER = (
+    "insert into triggers (name, spec, state) values (?, ?, ?) "
+    "on conflict (name) do update set spec = excluded.spec, state = excluded.state"
+)
+PUT_GOAL = (
+    "insert into goals (id, key, made, ended, trigger_name, family, params, state, data) values (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "on conflict (id) do update set ended = excluded.ended, state = excluded.state, data = excluded.data"
+)
 SNAPSHOT = "select name, value from meta where name in ('snapshot', 'snapshot_seq')"
 
 JOURNAL_ROWS, ROWS, CHUNKS = 64, 1000, 64
@@ -228,7 +236,14 @@ class SqlWriting(SqlReading):
             or self._prune("logs", CHUNKS, now - kept.logs_age, counters.log - kept.logs)
             or self._prune("audit", ROWS, now - kept.audit_age, counters.audit - kept.audit)
             or self._prune("idempotency", ROWS, now - kept.idempotency_age, counters.answer - kept.idempotency)
+            or self._prune_goals(now)
         )
+
+    def _prune_goals(self, now: float) -> bool:
+        """Ended goals that are too old or too many; the newest of all stays, so that its number is not given again."""
+        kept, last = self._retention, self.last_goal()
+        old = "id in (select id from goals where ended > 0 and (ended < ? or id <= ?) and id < ? order by ended, id limit ?)"
+        return self._delete(f"delete from goals where {old}", (now - kept.goals_age, last - kept.goals, last, ROWS)) > 0  # noqa: S608 - ours
 
     def _prune(self, table: str, rows: int, oldest: float, floor: int) -> bool:
         """Delete the first rows of a table that are too old or too many; whether there were any. The newest row stays."""
@@ -303,6 +318,12 @@ def _write_trails(link: Link, batch: Batch, counters: Counters) -> None:
         counters.answer += len(batch.idempotency)
     if batch.tokens:
         link.many(SAVE_CREDENTIAL, batch.tokens)
+    if batch.untriggered:
+        link.many("delete from triggers where name = ?", [(name,) for name in batch.untriggered])
+    if batch.triggers:
+        link.many(PUT_TRIGGER, batch.triggers)
+    if batch.goals:
+        link.many(PUT_GOAL, batch.goals)
 
 
 def pieced(parts: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
