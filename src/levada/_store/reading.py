@@ -183,7 +183,7 @@ class SqlReading:
         wanted = list(dict.fromkeys(keys))
         for at in range(0, len(wanted), 500):
             some = wanted[at : at + 500]
-            found += self._goals(f"key in ({', '.join('?' * len(some))})", some)  # noqa: S608 - marks
+            found += self._goals(f"key in ({', '.join('?' * len(some))})", some)
         return sorted(found)
 
     def goals(
