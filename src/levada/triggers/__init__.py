@@ -1,0 +1,1 @@
+"""Triggers: what makes tasks wanted by itself."""
