@@ -17,6 +17,7 @@ from levada._model.status import ExitClass, Status
 from levada._wire import limits
 from levada._wire import messages as m
 from levada._wire import operators as o
+from levada._wire import triggers as t
 from levada._wire.check import assemble, check, decode, deepest
 from levada._wire.kinds import Answer, Item, Request, Row, StatusName
 from levada._wire.openapi import description
@@ -65,9 +66,10 @@ def test_policies_retries_and_attempts_have_the_models_fields() -> None:
 
 
 def test_messages_of_workers_are_those_that_are_promised() -> None:
-    """PROTOCOL: Hello, AddTasks, Sync, Renew, Confirm, Bye; and three that ask or stream."""
+    """PROTOCOL: Hello, AddTasks, Sync, Renew, Confirm, Bye; and three that ask or stream; and those of agents."""
     workers = {route.request for route in ROUTES if route.roles == frozenset({"worker", "admin"})}
-    assert workers == {m.Hello, m.AddTasks, m.Sync, m.Renew, m.Confirm, m.Bye, m.Logs, m.Specs, m.Standing}
+    agents = {t.Offer, t.Take, t.ReportGoal, t.Arrivals, t.LeaveAgent}
+    assert workers == {m.Hello, m.AddTasks, m.Sync, m.Renew, m.Confirm, m.Bye, m.Logs, m.Specs, m.Standing} | agents
     assert {route.request for route in ROUTES if route.lane is Lane.URGENT} == {m.Renew, m.Confirm}
     assert {request for request in workers if "seq" in request.__struct_fields__} == {m.AddTasks, m.Sync, m.Bye}
 

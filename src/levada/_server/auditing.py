@@ -10,6 +10,7 @@ import msgspec
 
 from .._wire import messages as w
 from .._wire import operators as o
+from .._wire import triggers as t
 from .._wire.kinds import Answer
 from .._wire.problems import Refusal
 from .desk import Desk
@@ -80,6 +81,22 @@ def _backup(asked: o.Backup, answer: o.BackupAnswer) -> Story:
     return answer.name, "", f"{answer.bytes} bytes"
 
 
+def _goal(asked: t.AddGoal, answer: t.AddGoalAnswer) -> Story:
+    return answer.goal, "", f"{asked.family} {'wanted' if answer.made else 'was wanted before'}"
+
+
+def _fired(asked: t.FireTrigger, answer: t.AddGoalAnswer) -> Story:
+    return asked.name, "", f"goal {answer.goal}"
+
+
+def _goal_again(asked: t.AskGoalAgain, answer: t.AddGoalAnswer) -> Story:
+    return asked.goal, "", f"goal {answer.goal}"
+
+
+def _event(asked: t.PostEvent, answer: t.PostEventAnswer) -> Story:
+    return f"event {asked.event} {asked.id}".rstrip(), "", ", ".join(answer.fired[:10])
+
+
 def _hello(asked: w.Hello, answer: Any) -> Story:
     return asked.session, "", f"{asked.host} pid {asked.pid}"
 
@@ -97,6 +114,18 @@ _STORIES: dict[type, Callable[[Any, Any], Story]] = {
     o.RevokeToken: _of("id"),
     o.CreateToken: _token,
     o.Backup: _backup,
+    **dict.fromkeys((t.PutTrigger, t.RemoveTrigger, t.PauseTrigger, t.ResumeTrigger), _of("name")),
+    t.CancelGoal: _of("goal"),
+    t.AddGoal: _goal,
+    t.FireTrigger: _fired,
+    t.AskGoalAgain: _goal_again,
+    t.PostEvent: _event,
+    t.Offer: lambda asked, _: (
+        asked.agent,
+        "",
+        f"{len(asked.families)} families, {len(asked.triggers)} triggers of {asked.host} pid {asked.pid}",
+    ),
+    t.LeaveAgent: _of("agent"),
     w.Hello: _hello,
     w.Bye: _bye,
 }

@@ -55,7 +55,12 @@ class Desk:
         """What the store writes; None where there is nothing to write."""
         changes = journal.to_bytes(self.changes, self.now) if self.changes else None
         sessions = [member.row(self.wall) for member in self._touched.values()]
-        if changes is None and not (sessions or self.attempts or self.logs or self.audit or self.idempotency or self.closed):
+        rows = self.host.book.rows()
+        if (
+            changes is None
+            and rows is None
+            and not (sessions or self.attempts or self.logs or self.audit or self.idempotency or self.closed)
+        ):
             return None
         return ports.Batch(
             at=self.wall,
@@ -71,6 +76,9 @@ class Desk:
             audit=self.audit,
             idempotency=list(self.idempotency.items()),
             tokens=self.tokens,
+            triggers=rows.triggers if rows else (),
+            untriggered=rows.untriggered if rows else (),
+            goals=rows.goals if rows else (),
             flush=self.host.may_lose and self._grants_again(),
         )
 

@@ -26,6 +26,7 @@ from .._store.ports import Batch, Loaded, Store, TokenRow
 from .._wire.operators import Event
 from .._wire.problems import Refusal
 from .._wire.routes import Lane
+from .._wire.triggers import Take, TakeAnswer
 from ..errors import Deposed, LevadaError, SchedulerError, StoreError, StoreFull
 from . import journal, logs, operating, work
 from .ages import AGES, Ages
@@ -36,6 +37,9 @@ from .mailbox import Mailbox
 from .members import Member, member_of
 from .office import Office
 from .registry import Registry
+from .triggers.agents import Agent
+from .triggers.book import Book
+from .triggers.handlers import answered
 
 DRAIN = 2_000  # calls of work in one drain
 READS = 50  # pages in one drain
@@ -114,6 +118,8 @@ class Host:
         self.started = wall()
         self.office = Office(self)
         self._parked: dict[SessionId, Member] = {}
+        self.book = Book(store.goals_at, self.rules.lease)
+        self._takes: dict[str, tuple[Call, float]] = {}  # agents that wait for something to do, and until when
         self._mailbox: Mailbox[Call] = Mailbox()
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._answers = self._drains = self._commits = 0
@@ -241,6 +247,9 @@ class Host:
         self.ages = Ages(loaded.parts.get(AGES), self.wall(), len(self.brain.state.status))
         named = self.registry.load(loaded.tasks, len(self.brain.state.status))
         self._match(named)
+        faults = self.book.load(self.store.triggers(), self.store.live_goals(), self.store.last_goal(), self.wall(), self.clock())
+        for fault in faults:
+            log.error("a trigger cannot be read, and does not fire", extra={"reason": fault})
         for session in loaded.sessions:
             member = member_of(session, self.clock())
             self.members[member.id] = member
@@ -378,6 +387,41 @@ class Host:
         """Nothing that this session may run can move by itself: it should know."""
         return not member.about.get("modules") and not self.brain.outlook(member.id)[1]
 
+    # -- triggers and goals
+
+    def hold_take(self, call: Call, agent: Agent, wait: float) -> None:
+        """Hold an agent's question open. It asks one at a time: an earlier one was given up."""
+        earlier = self._takes.pop(agent.id, None)
+        if earlier is not None:
+            earlier[0].answer(Refusal("out-of-step", "the agent has asked anew"))
+        self._takes[agent.id] = (call, self.clock() + wait)
+
+    def _turn_book(self, desk: Desk, *, tick: bool) -> None:
+        """Let triggers fire, and answer agents that wait."""
+        book = self.book
+        if tick or book.wake_at() <= desk.wall:
+            book.turn(desk.wall, self.clock())
+            for fault in book.faults:
+                log.error("a trigger did not fire", extra={"reason": fault})
+            book.faults.clear()
+        if not self._takes or not (book.stirred or tick):
+            book.stirred = False
+            return
+        book.stirred = False
+        now = self.clock()
+        for name, (call, deadline) in list(self._takes.items()):
+            agent, asked = book.agents.known.get(name), call.request
+            if agent is None or not isinstance(asked, Take) or call.gone:
+                del self._takes[name]
+                desk.reply(call, Refusal("unknown-session", "the agent is not known any more"))
+                continue
+            answer = answered(desk, agent, asked)
+            if answer is None and now >= deadline:
+                answer = TakeAnswer([], [], [], [], self.brain.state.epoch)
+            if answer is not None:
+                del self._takes[name]
+                desk.reply(call, answer)
+
     # -- the loop
 
     def _desk(self) -> Desk:
@@ -439,6 +483,7 @@ class Host:
             self._tick_at = self.clock() + TICK
             desk.handle(m.Tick(lag))
         self._look_again(desk, over=tick)
+        self._turn_book(desk, tick=tick)
         self._drains += 1
         self._slept_at = self.clock()
         if self._contested and self._lag(self._slept_at, began):  # we were stopped on the way: what we say may be another's to say
@@ -752,6 +797,9 @@ class Host:
             if member.call is not None:
                 member.call.answer(refusal)
             self.unpark(member)
+        for held, _ in self._takes.values():
+            held.answer(refusal)
+        self._takes.clear()
         self.office.refuse(refusal)
 
 

@@ -25,6 +25,7 @@ from .finding import number_of, place, search, wanted
 from .http.port import Call
 from .news import events_of as events_of
 from .office import Continued, go_on
+from .triggers import handlers as triggers
 
 Done = Answer | bytes | None
 
@@ -146,6 +147,7 @@ HANDLERS: dict[type, Callable[[Desk, Call], Done]] = {
     **pages.HANDLERS,
     **logs.HANDLERS,
     **admin.HANDLERS,
+    **triggers.HANDLERS,
     Continued: go_on,
     o.Cancel: _on_task(m.Cancel),
     o.Retry: _on_task(m.RetryTask),

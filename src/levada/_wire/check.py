@@ -32,7 +32,7 @@ SHOWN = 300  # characters of a decoder's message that are told
 # -- decoding ----------------------------------------------------------------------------------
 
 _DECODERS = {route.request: msgspec.json.Decoder(route.request) for route in ROUTES if route.method != "GET" and not route.fields}
-_FLAT = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
+_FIELDS = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode(route: Route, body: bytes) -> Request:
@@ -108,7 +108,7 @@ def _from_query(query: bytes) -> dict[str, Any]:
 def _from_body(route: Route, query: bytes, body: bytes) -> dict[str, Any]:
     if query:
         raise Refusal("invalid-message", f"{route.method} takes its fields from the body, not from the query")
-    return cast("dict[str, Any]", _read(cast("Callable[[Any], Request]", _FLAT.decode), body or b"{}", route))
+    return cast("dict[str, Any]", _read(cast("Callable[[Any], Request]", _FIELDS.decode), body or b"{}", route))
 
 
 # -- what the decoder cannot see -----------------------------------------------------------------
@@ -186,6 +186,7 @@ def _refuse_nul(request: Request) -> None:
             if "\0" in value:
                 raise Refusal("invalid-message", "a text holds NUL")
         elif isinstance(value, dict):
+            left.extend(value)
             left.extend(value.values())
         elif isinstance(value, (list, tuple)):
             left.extend(value)
@@ -212,6 +213,8 @@ def _below(kind: inspect.Type) -> Iterator[tuple[tuple[str, ...], str]]:
             yield from _below(each)
     elif isinstance(kind, inspect.ListType):
         yield from ((("*", *steps), what) for steps, what in _below(kind.item_type))
+    elif isinstance(kind, inspect.DictType):  # its keys: to go through a dict is to go through them
+        yield from ((("*", *steps), what) for steps, what in _below(kind.key_type))
     elif isinstance(kind, inspect.StructType):
         yield from (((field.name, *steps), what) for field in kind.fields for steps, what in _below(field.type))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import messages as m
 from . import operators as o
+from . import triggers as t
 from .kinds import Answer, Request
 
 
@@ -113,6 +114,12 @@ ROUTES: tuple[Route, ...] = (
     _worker("/v1/logs", m.Logs, m.LogsAnswer, Lane.WORK),
     _worker("/v1/specs", m.Specs, m.SpecsAnswer, Lane.READ),
     _worker("/v1/standing", m.Standing, m.StandingAnswer, Lane.READ),
+    # agents, which stand beside resident workers
+    _worker("/v1/agents/offer", t.Offer, t.OfferAnswer, Lane.WORK, audited=True),
+    _worker("/v1/agents/take", t.Take, t.TakeAnswer, Lane.WORK),
+    _worker("/v1/agents/report", t.ReportGoal, t.ReportGoalAnswer, Lane.WORK),
+    _worker("/v1/agents/arrivals", t.Arrivals, t.ArrivalsAnswer, Lane.WORK),
+    _worker("/v1/agents/leave", t.LeaveAgent, o.Changed, Lane.WORK, audited=True),
     # everybody who may read
     _page("/v1/status", o.Overview, o.OverviewAnswer),
     _page("/v1/families", o.Families, o.FamiliesAnswer),
@@ -123,6 +130,10 @@ ROUTES: tuple[Route, ...] = (
     _page("/v1/log/{key}", o.Log, o.LogAnswer),
     _page("/v1/workers", o.Workers, o.WorkersAnswer),
     _page("/v1/resources", o.Resources, o.ResourcesAnswer),
+    _page("/v1/triggers", t.Triggers, t.TriggersAnswer),
+    _page("/v1/triggers/{name}", t.Trigger, t.TriggerShown),
+    _page("/v1/goals", t.Goals, t.GoalsAnswer),
+    _page("/v1/goals/{goal}", t.Goal, t.GoalShown),
     _page("/v1/events", o.Events, o.Event, lane=Lane.WEB),
     _page("/v1/whoami", o.Whoami, o.WhoamiAnswer, lane=Lane.WEB),
     # operators
@@ -140,6 +151,15 @@ ROUTES: tuple[Route, ...] = (
     _command("/v1/resume", o.Resume, o.Changed),
     _command("/v1/workers/{session}/drain", o.DrainWorker, o.Changed),
     _command("/v1/resources/{name}", o.SetResource, o.Changed, method="PUT"),
+    _command("/v1/triggers/{name}", t.PutTrigger, o.Changed, method="PUT"),
+    _command("/v1/triggers/{name}", t.RemoveTrigger, o.Changed, method="DELETE"),
+    _command("/v1/triggers/{name}/pause", t.PauseTrigger, o.Changed),
+    _command("/v1/triggers/{name}/resume", t.ResumeTrigger, o.Changed),
+    _command("/v1/triggers/{name}/fire", t.FireTrigger, t.AddGoalAnswer),
+    _command("/v1/goals", t.AddGoal, t.AddGoalAnswer),
+    _command("/v1/goals/{goal}/cancel", t.CancelGoal, o.Changed),
+    _command("/v1/goals/{goal}/again", t.AskGoalAgain, t.AddGoalAnswer),
+    _command("/v1/events", t.PostEvent, t.PostEventAnswer),
     # admins
     _page("/v1/audit", o.Audit, o.AuditAnswer, ADMINS),
     _page("/v1/tokens", o.Tokens, o.TokensAnswer, ADMINS),

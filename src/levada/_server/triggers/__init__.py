@@ -1,0 +1,1 @@
+"""Triggers and goals as the server keeps them: what fires when, who unfolds what, what waits for which data."""
