@@ -32,6 +32,7 @@ MOST_WORKERS = 1024
 """Slots of one run; each is a process or a thread, and nothing here grows without end."""
 
 JOB_SLOTS = 100  # jobs elsewhere that one worker waits for at a time
+MISSING = 10_000  # external tasks that a result names
 EXAMPLES = 20
 """Names that a result lists of each kind, at most; counts are always whole."""
 
@@ -61,10 +62,10 @@ class RunResult:
     done: tasks that this run made. already: complete before it looked, or made by another process
     meanwhile. elsewhere: made by other workers of the same server meanwhile. lost: attempts that lost their lease. cancelled: by an
     operator. missing: external and not there. faulty: faults of the plan. paused: the server grants nothing. wanted: the wanted
-    tasks as text. Lists hold at most 20 examples, counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
+    tasks as text. Lists hold at most 20 examples, but missing_tasks 10,000 tasks; counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
     """
 
-    __slots__ = (*COUNTS, "blocked_by", "cancelled_tasks", "done_by_family", "external", "failures", "faults")
+    __slots__ = (*COUNTS, "blocked_by", "cancelled_tasks", "done_by_family", "external", "failures", "faults", "missing_tasks")
 
     def __init__(
         self,
@@ -90,7 +91,9 @@ class RunResult:
         blocked_by: tuple[Blocked, ...] = (),
         external: tuple[str, ...] = (),
         faults: tuple[Fault, ...] = (),
+        missing_tasks: tuple[Any, ...] = (),
     ) -> None:
+        self.missing_tasks = missing_tasks
         self.status, self.exit_code, self.seconds, self.wanted = status, exit_code, seconds, wanted
         self.done, self.already, self.failed, self.blocked = done, already, failed, blocked
         self.elsewhere, self.lost, self.cancelled, self.paused = elsewhere, lost, cancelled, paused
@@ -424,6 +427,7 @@ class Work:
             blocked_by=blocked_by,
             external=tuple(repr_of(discovery.tasks[index]) for index in missing[:EXAMPLES]),
             faults=tuple(discovery.faults[:EXAMPLES]),
+            missing_tasks=tuple(discovery.tasks[index] for index in missing[:MISSING]),
         )
 
     def _cancelled(self) -> tuple[str, ...]:

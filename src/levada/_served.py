@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._client.address import find_token, parse_addresses, token_hint
@@ -346,24 +346,29 @@ def _is_paused(served: Served) -> bool:
         return False
 
 
-def assist(modules: Sequence[str], options: Options) -> int:
-    """Run tasks of these modules that others registered, until a signal comes; the exit code.
+def assist(modules: Sequence[str], options: Options, beside: Callable[[], None] = lambda: None) -> int:
+    """Run tasks of these modules that others registered, until a signal comes; the exit code. beside: called now and then.
 
     Raises what opening a session raises; later the server may be away as long as it likes, unless ``patience`` says otherwise.
     """
     while True:
-        runner = _shift(modules, options)
+        runner = _shift(modules, options, beside)
         if runner.signum is not None:
             return exit_codes.OK
 
 
-def _shift(modules: Sequence[str], options: Options) -> Resident:
+def _shift(modules: Sequence[str], options: Options, beside: Callable[[], None]) -> Resident:
     """One session of an assistant. It ends by a signal, or when it knows of too many tasks."""
     connection = Connection(options, modules=modules, patience=math.inf, opening=math.inf)
     discovery = connection.discovery = Discovery([])
     give_secrets_a_key(options.state, connection.secret_key)
     try:
         room = Room(connection, options, discovery)
+
+        def meanwhile() -> None:
+            room.move_logs()
+            beside()
+
         runner = connection.runner = Resident(
             connection.served,
             connection.session,
@@ -375,7 +380,7 @@ def _shift(modules: Sequence[str], options: Options) -> Resident:
             look_after_lock=True,
             grace=options.grace,
             name=f"pid {os.getpid()}",
-            meanwhile=room.move_logs,
+            meanwhile=meanwhile,
         )
         runner.go()
         connection.served.settle(SETTLE)

@@ -26,6 +26,7 @@ OPTIONS = (
     SCHEDULER,
     Option("--workers", "N", "slots: so many tasks at once (default 1)", short="-w", setting=("run", "workers")),
     Option("--executor", "NAME", "inline (default with one slot), threads, or processes (default with more)", setting=("run", "executor")),
+    Option("--goals", "N", "goals unfolded at once, each in a process of its own (default 4); 0: none here", setting=("run", "goals")),
     Option("--grace", "SECONDS", "how long running tasks may go on after SIGINT or SIGTERM (default 30)", setting=("run", "grace")),
     CUT_OFF,
     Option("--patience", "SECONDS", "end when the server was away for so long (default: never)", setting=("run", "patience")),
@@ -74,6 +75,7 @@ def _import(parsed: Parsed, settings: Settings) -> list[str]:
 def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> int:
     from .._run import Options
     from .._served import assist
+    from .agent import GOALS, Beside
     from .logs import set_up
     from .text import count, say
 
@@ -89,7 +91,27 @@ def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Map
         patience=cast("float | None", settings.get("run", "patience")),
     )
     say(f"levada: a worker for tasks of {', '.join(modules)}, with {count(options.workers, 'slot')}, of the server at {options.scheduler}")
-    return assist(modules, options)
+    if settings.get("run", "goals", GOALS) == 0:
+        return assist(modules, options)
+    beside = Beside(_of_agent(parsed, settings, options.scheduler))
+    try:
+        return assist(modules, options, beside=beside.look)
+    finally:
+        beside.end()
+
+
+def _of_agent(parsed: Parsed, settings: Settings, scheduler: str) -> list[str]:
+    """Arguments of the agent beside this worker."""
+    named = parsed.texts("app") or list(cast("tuple[str, ...]", settings.get("levada", "modules", ())))
+    words = [word for name in named for word in ("--app", name)]
+    words += ["--scheduler", scheduler]
+    for name in ("goals", "executor", "log_level"):
+        if (value := settings.get("run", name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for option in ("state", "config"):
+        if (text := parsed.text(option)) is not None:
+            words += [f"--{option}", text]
+    return [*words, "--log-json"] if parsed.flag("log_json") else words
 
 
 def addresses_of(settings: Settings, environ: Mapping[str, str]) -> str:

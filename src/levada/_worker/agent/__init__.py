@@ -1,0 +1,1 @@
+"""The agent beside a resident worker: unfolds goals, each in a fresh process, and watches places for the server."""

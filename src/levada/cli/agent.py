@@ -1,0 +1,151 @@
+"""``levada agent``: unfolds the goals of a server and watches data for it; ``levada worker`` starts one beside itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from .._model import exit_codes
+from ..errors import UsageError
+from .app import DEBUG, HELP
+from .options import Option, Parsed, Scanner
+from .tasks import CONFIG, SCHEDULER, Request, override, settings_for, state_of
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from .._worker.agent.process import Agent
+    from ..config.settings import Settings
+
+GOALS = 4
+AGAIN = 10.0  # seconds until an agent that ended at once is started again
+ENDING = 20.0  # seconds that one may take to end
+APP = Option(
+    "--app", "MODULE", "module whose goals are unfolded here, or path of a .py file; may be repeated (default: [levada] modules)", many=True
+)
+OPTIONS = (
+    APP,
+    SCHEDULER,
+    Option("--goals", "N", "goals that are unfolded at once, each in a process of its own (default 4)", setting=("run", "goals")),
+    Option("--workers", "N", "slots of each of these processes (default 1)", short="-w", setting=("run", "workers")),
+    Option("--executor", "NAME", "inline (default with one slot), threads, or processes (default with more)", setting=("run", "executor")),
+    Option("--until-eof", "", "end when standard input does: with the worker that started it"),
+    Option("--log-level", "LEVEL", "debug, info, warning (default) or error", setting=("run", "log_level")),
+    Option("--log-json", "", "log lines as JSON"),
+    Option("--state", "FOLDER", "the state folder (token, what goals print)", setting=("levada", "state")),
+    CONFIG,
+    DEBUG,
+    HELP,
+)
+log = logging.getLogger("levada.agent")
+
+
+def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Unfold goals until a signal comes; the exit code."""
+    parsed = Parsed()
+    Scanner(arguments, OPTIONS).parse(parsed)
+    if parsed.flag("help"):
+        from .help import command_help
+
+        sys.stdout.write(command_help(command, OPTIONS))
+        return exit_codes.OK
+    if parsed.words:
+        raise UsageError(f"levada agent takes no {parsed.words[0]!r}", hint="Name modules with --app; see `levada agent --help`.")
+    settings = settings_for(parsed, environ)
+    override(Request(parsed, settings, []), OPTIONS)
+    return _serve(parsed, settings, environ)
+
+
+def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> int:
+    from .._run import state_of as folder_of
+    from .._served import link_of
+    from .._worker.agent.process import Agent, Setup
+    from .logs import set_up
+    from .worker import addresses_of
+
+    modules = parsed.texts("app") or list(cast("tuple[str, ...]", settings.get("levada", "modules", ())))
+    if not modules:
+        raise UsageError("which modules? An agent unfolds goals of those that it is told", hint="Name them: --app MODULE.")
+    set_up(str(settings.get("run", "log_level", "warning")), as_json=parsed.flag("log_json"))
+    addresses = addresses_of(settings, environ)
+    folder = folder_of(state_of(settings))
+    order = {
+        "scheduler": addresses,
+        "state": folder,
+        "config": parsed.text("config"),
+        "workers": settings.get("run", "workers", 1),
+        "executor": settings.get("run", "executor"),
+    }
+    setup = Setup(modules, os.path.join(folder, "goals"), order, cast(int, settings.get("run", "goals", GOALS)))
+    agent = Agent(link_of(addresses, folder), setup)
+    _listen(agent)
+    if parsed.flag("until_eof"):
+        _end_with_stdin(agent)
+    agent.run()
+    return exit_codes.OK
+
+
+def _listen(agent: Agent) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        agent.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+
+
+def _end_with_stdin(agent: Agent) -> None:
+    """Who started us holds the other end of our input for as long as it lives."""
+    import threading
+
+    def read() -> None:
+        while os.read(0, 4096):
+            pass
+        agent.stop()
+
+    threading.Thread(target=read, name="levada-parent", daemon=True).start()
+
+
+class Beside:
+    """The agent beside a worker: started again where it ended by itself, ended with the worker. Used by one thread."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        self._look_at = 0.0
+        self._began = 0.0
+        self.look()
+
+    def look(self) -> None:
+        """Start it where it does not run; cheap, called again and again."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + 1.0
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            self._look_at = now + (1.0 if now - self._began > AGAIN else AGAIN)
+            log.error("the agent ended by itself (%d); it is started again", code)
+        self._began = now
+        words = [sys.executable, "-m", "levada", "agent", "--until-eof", *self._arguments]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
+
+    def end(self) -> None:
+        """End it: what it unfolds goes back to the server."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
