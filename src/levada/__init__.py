@@ -9,6 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import errors as errors
+    from ._backfill import backfill as backfill
     from ._model.spec import Retry as Retry
     from ._model.status import Status as Status
     from ._run import RunResult as RunResult
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from .inherit import inherits as inherits
     from .inherit import requires as requires
     from .params import *  # noqa: F403
+    from .ranges import Partitions as Partitions
+    from .ranges import each as each
+    from .ranges import partitions as partitions
+    from .ranges import span as span
     from .targets import FileTarget as FileTarget
     from .targets import FolderTarget as FolderTarget
     from .targets import LocalTarget as LocalTarget
@@ -58,18 +63,23 @@ _HOMES = {
     "requires": "inherit",
     "inherits": "inherit",
     "copies": "inherit",
+    "Partitions": "ranges",
+    "each": "ranges",
+    "partitions": "ranges",
+    "span": "ranges",
     "FileTarget": "targets",
     "FolderTarget": "targets",
     "LocalTarget": "targets",
     "MemoryTarget": "targets",
     "Target": "targets",
+    "backfill": "_backfill",
     "build": "_run",
     "configure": "_run",
     "RunResult": "_run",
 }
 
 
-_ROOMS = frozenset({"cli", "config", "contrib", "handover", "inherit", "luigi", "params", "targets", "task", "testing"})
+_ROOMS = frozenset({"cli", "config", "contrib", "handover", "inherit", "luigi", "params", "ranges", "targets", "task", "testing"})
 
 if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 

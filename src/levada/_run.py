@@ -20,6 +20,7 @@ from .task import Task, flatten, repr_of, set_default_attempts
 
 if TYPE_CHECKING:
     from ._model.ports import Scheduler
+    from ._plan.shaping import Shape
     from ._served import Connection
     from ._server.embedded import Embedded
     from ._server.history import Remembered
@@ -139,6 +140,7 @@ def run(
     scheduler: str | None = None,
     cut_off: str | None = None,
     patience: float | None = None,
+    shape: Shape | None = None,
 ) -> RunResult:
     """Make the wanted tasks, and what they need, in this process; returns when nothing more can be done.
 
@@ -149,7 +151,7 @@ def run(
     scheduler: addresses of a server that says who runs what, with commas between them ("none": no server; None: what is
     configured, or LEVADA_SCHEDULER); then resources, exclusive and history are its business. cut_off: what becomes of an
     attempt whose lease may have lapsed while no answer comes: "freeze", "continue" or "stop". patience: seconds without an answer,
-    and with nothing that runs, until such a run ends. Raises LevadaError for what the caller got wrong, and when the
+    and with nothing that runs, until such a run ends. shape: what ``backfill`` adds to the plan. Raises LevadaError for what the caller got wrong, and when the
     server does not answer; failures of tasks are in the result.
     """
     started = time.perf_counter()
@@ -166,6 +168,7 @@ def run(
         scheduler=scheduler_of(scheduler),
         cut_off=cut_off,
         patience=patience,
+        limits=shape.limits if shape is not None else None,
     )
     wanted = flatten(tasks)
     for task in wanted:
@@ -179,7 +182,7 @@ def run(
     give_secrets_a_key(state, connection.secret_key if options.scheduler else None)
     try:
         with _Attempts(attempts):
-            discovery = Discovery(wanted, Existence(listing=listing))
+            discovery = Discovery(wanted, Existence(listing=listing), shape=shape)
             with Growing():
                 slices = _first_work(discovery)
             if slices is None:
@@ -195,10 +198,10 @@ def run(
 
 
 class Options:
-    """How a run is to be made; see ``run``. scheduler: addresses, "" for none."""
+    """How a run is to be made; see ``run``. scheduler: addresses, "" for none. limits: totals of resources that it brings along."""
 
     __slots__ = (
-        "cut_off", "exclusive", "executor", "grace", "history", "observer", "patience", "pdb", "resources", "scheduler", "state", "workers",
+        "cut_off", "exclusive", "executor", "grace", "history", "limits", "observer", "patience", "pdb", "resources", "scheduler", "state", "workers",
     )  # fmt: skip
 
     def __init__(
@@ -216,7 +219,9 @@ class Options:
         scheduler: str = "",
         cut_off: str | None = None,
         patience: float | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
+        self.limits = limits or {}
         self.workers, self.executor, self.pdb, self.grace, self.observer = workers, executor, pdb, grace, observer
         self.state, self.resources, self.exclusive, self.history = state, resources, exclusive, history
         self.scheduler, self.cut_off, self.patience = scheduler, cut_off, patience
@@ -311,8 +316,7 @@ def _first_work(discovery: Discovery) -> list[Slice] | None:
 
 
 def _nothing_to_do(discovery: Discovery, wanted: list[Any], started: float) -> RunResult:
-    already = discovery.complete + len(discovery.tasks)
-    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, names_of(wanted), already=already)
+    return RunResult("ok", exit_codes.OK, time.perf_counter() - started, names_of(wanted), already=discovery.complete)
 
 
 def names_of(wanted: list[Any]) -> str:
@@ -358,7 +362,7 @@ class Work:
             self._history.begin(names_of(self._wanted))
         session = SessionId(f"{os.getpid():x}")
         self._scheduler = embedded = Embedded(
-            session, key_of=lambda index: self._runner.key(index), locks=locks, resources=_resources(options.resources),
+            session, key_of=lambda index: self._runner.key(index), locks=locks, resources={**_resources(options.resources), **options.limits},
             epoch=self._trail.epoch if self._trail is not None else 1,
         )  # fmt: skip
         self._runner = Runner(

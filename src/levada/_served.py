@@ -27,6 +27,7 @@ from ._model.status import Status
 from ._plan.walk import BLIND, RUN, Discovery, Slice
 from ._run import EXAMPLES, Options, RunResult, Work, executor_of, give_secrets_a_key, names_of, state_of
 from ._server.trail import Trail
+from ._wire.messages import Amount
 from ._worker.executor import Hooks
 from ._worker.guard import CALL, Guard
 from ._worker.keeper import FREEZE, Keeper, Keeping
@@ -70,7 +71,9 @@ class Connection:
         patience = options.patience if options.patience is not None else patience
         self.leases = Leases()
         self._closed = False
-        hello = {"modules": list(modules)} if modules else {"goal": goal_of(wanted)}
+        hello: dict[str, Any] = {"modules": list(modules)} if modules else {"goal": goal_of(wanted)}
+        if options.limits:
+            hello["limits"] = [Amount(name, total) for name, total in options.limits.items()]
         try:
             self.served = Served(
                 self.link,

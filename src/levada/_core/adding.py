@@ -70,12 +70,29 @@ def _add_again(state: State, command: m.AddTasks, specs: Sequence[TaskSpec], now
         for index in newcomers:  # they cannot know what an attempt of others had yielded
             if index in state.naps and state.status[index] != Status.RUNNING:
                 yield ch.TakenBack(index)
+    yield from _widened(state, specs)
     goal = state.sessions[command.session].goal or command.session
     for spec in specs:
         if spec.priority > state.own_priority.get(spec.index, 0):
             yield ch.PrioritySet(spec.index, spec.priority)
         if _starts_over(state, spec.index, now, goal, reopen=command.reopen):
             yield ch.StartedOver(spec.index, invalid=state.status[spec.index] == Status.DONE)
+
+
+def _widened(state: State, specs: Sequence[TaskSpec]) -> Iterator[ch.Change]:
+    """What the newcomers say a run of their tasks holds, where who added them first did not: a backfill's limit, as a rule.
+
+    Nothing is taken away, so two who want a task never undo each other's words. What runs holds what it was granted with.
+    """
+    wider: dict[tuple[tuple[str, int], ...], list[Index]] = {}
+    for spec in specs:
+        if spec.policy.resources and state.status[spec.index] != Status.RUNNING:
+            names = {name for name, _ in state.policy_of(spec.index).resources}
+            more = tuple(one for one in spec.policy.resources if one[0] not in names)
+            if more:
+                wider.setdefault(more, []).append(spec.index)
+    for more, tasks in wider.items():
+        yield ch.Widened(tasks, more)
 
 
 def _starts_over(state: State, index: Index, now: float, goal: str, *, reopen: bool) -> bool:

@@ -223,6 +223,17 @@ def _grow(state: State, growth: Growth) -> None:
     state.unmet[index] = unmet
 
 
+def _widened(state: State, change: ch.Widened) -> None:
+    for index in change.tasks:
+        policy = state.policy_of(index)
+        state.policy[index] = state.intern_policy(policy._replace(resources=tuple(sorted({**dict(change.resources), **dict(policy.resources)}.items()))))
+    waiting = [index for index in change.tasks if state.status[index] == READY]
+    if waiting:
+        ready.purge(state, frozenset(waiting))  # from the lines of what they held before
+        for index in waiting:
+            ready.enter(state, index)
+
+
 def _priority_set(state: State, change: ch.PrioritySet) -> None:
     priorities.set_own(state, change.task, change.priority)
 
@@ -541,6 +552,7 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.StartedOver: _started_over,
     ch.Forgotten: _forgotten,
     ch.Forgiven: _forgiven,
+    ch.Widened: _widened,
     ch.PrioritySet: _priority_set,
     ch.ResourceSet: _resource_set,
     ch.PauseSet: _pause_set,

@@ -188,6 +188,13 @@ class Forgotten(NamedTuple):
     tasks: Sequence[Index]
 
 
+class Widened(NamedTuple):
+    """Tasks that do not run hold these resources, too, whenever they run: somebody else who wants them says so."""
+
+    tasks: Sequence[Index]
+    resources: tuple[tuple[str, int], ...]
+
+
 class PrioritySet(NamedTuple):
     task: Index
     priority: int
@@ -227,6 +234,7 @@ Change = (
     | StartedOver
     | Forgotten
     | Forgiven
+    | Widened
     | PrioritySet
     | ResourceSet
     | PauseSet

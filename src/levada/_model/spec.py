@@ -11,6 +11,10 @@ Index = int
 """A task inside one process: a dense integer, 0, 1, 2, ... in order of discovery."""
 
 
+BACKFILL = "backfill-"
+"""How the names of resources begin that limit backfills; the rest is a family. Workers may say how much of them there is."""
+
+
 class Retry(NamedTuple):
     """How often and when a failed task is tried again.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._model.spec import Growth, Index, Policy, TaskSpec
 from ..errors import FROM_USERS, LevadaError, TargetError, shown, told
@@ -27,6 +27,9 @@ from ..task import (
     repr_of,
 )
 from .existence import Existence
+
+if TYPE_CHECKING:
+    from .shaping import Shape
 
 _new = tuple.__new__  # builds a NamedTuple in half the time; used where each task passes
 SLICE = 1000
@@ -87,7 +90,10 @@ class Discovery:
     ``tasks[i]`` is the task with index i, None once it was forgotten; ``kinds[i]`` says what it is.
     """
 
-    def __init__(self, wanted: Iterable[Any], existence: Existence | None = None, *, first_index: int = 0) -> None:
+    def __init__(
+        self, wanted: Iterable[Any], existence: Existence | None = None, *, first_index: int = 0, shape: Shape | None = None
+    ) -> None:
+        self._shape = shape
         self.existence = existence if existence is not None else Existence()
         self.tasks: list[Any] = [None] * first_index
         self.kinds = bytearray(first_index)
@@ -325,6 +331,8 @@ class Discovery:
         try:
             policy = info.policy or policy_of(task)
             priority = info.priority if info.priority is not None else priority_of(task)
+            if self._shape is not None:
+                policy, priority = self._shape.fit(at, parent, policy, priority)
             specs.append(_new(TaskSpec, (at, policy, priority, batch_group_of(task) if info.batched else None)))
         except FROM_USERS as cause:
             specs.append(TaskSpec(at, Policy(type(task).get_task_family())))

@@ -15,7 +15,7 @@ import msgspec
 
 from .._model import messages as m
 from .._model.messages import Fence, SessionId
-from .._model.spec import Growth, Index, Policy, Retry, TaskSpec
+from .._model.spec import BACKFILL, Growth, Index, Policy, Retry, TaskSpec
 from .._model.status import Status
 from .._store import ports
 from .._wire import kinds
@@ -45,12 +45,21 @@ _TOLD = (Status.DONE, Status.FAILED, Status.DISABLED, Status.CANCELLED)
 # -- sessions ------------------------------------------------------------------------------------
 
 
+def _refuse_strange(name: str) -> None:
+    """How much there is of what people share is said by operators alone."""
+    if not name.startswith(BACKFILL):
+        raise Refusal("forbidden", f"a worker may limit its backfills, not the resource {name!r}", hint="`levada resource NAME TOTAL` is for operators.")
+
+
 def hello(desk: Desk, call: Call) -> Done:
     """Open a session, or come back to it."""
     asked, host = cast("w.Hello", call.request), desk.host
     version = choose_version(asked.wire)
     session = SessionId(asked.session)
     member = host.members.get(session)
+    limits = asked.limits if member is None else ()  # an operator may have changed them since
+    for one in limits:
+        _refuse_strange(one.name)
     if member is None:
         if len(host.members) >= SESSIONS:
             raise Refusal("busy", f"{SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)
@@ -61,6 +70,9 @@ def hello(desk: Desk, call: Call) -> Done:
     member.seen = host.clock()
     member.tell({"host": asked.host, "pid": asked.pid, "levada": asked.levada, "code": asked.code, "modules": asked.modules})
     reply: m.HelloReply = desk.handle(m.Hello(session, tuple(asked.modules), asked.goal or ""))
+    for one in limits:
+        desk.handle(m.SetResource(one.name, one.amount))
+        desk.stirred = True
     desk.touch(member)
     return w.HelloAnswer(
         wire=version,

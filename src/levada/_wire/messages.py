@@ -40,7 +40,14 @@ from .limits import COUNT, ITEMS, LABELS, OFFSET, PAGE, ROOM, TASKS, WAIT
 # -- opening and closing a session -------------------------------------------------------------
 
 
-class Hello(Request, frozen=True):
+class Amount(Item, frozen=True):
+    """So much of a named resource."""
+
+    name: Name
+    amount: Positive
+
+
+class Hello(Request, frozen=True, omit_defaults=True):
     """Open a session, or come back to it. wire: versions that the client speaks."""
 
     session: Session
@@ -51,6 +58,7 @@ class Hello(Request, frozen=True):
     host: Label = ""
     pid: Whole = 0
     code: Label = ""  # fingerprint of the user's code
+    limits: Annotated[list[Amount], Meta(max_length=LABELS)] = []  # totals of resources that come with what a new session wants
 
 
 class Leased(Row, frozen=True):
@@ -105,13 +113,6 @@ class ExceptionLimit(Item, frozen=True):
 
     name: Name
     attempts: Positive
-
-
-class Amount(Item, frozen=True):
-    """So much of a named resource."""
-
-    name: Name
-    amount: Positive
 
 
 class RetrySpec(Request, frozen=True):

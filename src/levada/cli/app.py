@@ -15,6 +15,7 @@ from .text import hush, say
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "make a task complete: plan, run what is missing, in this process"),
     "plan": ("plan", "show what a run would do"),
+    "backfill": ("backfill", "make a range of partitions complete: only what is missing is run"),
     "why": ("why", "explain where a task stands, in one chain of facts"),
     "list": ("families", "list the task families that the modules define"),
     "show": ("families", "show a family: parameters, defaults, where values come from"),

@@ -13,6 +13,7 @@ from .text import table
 USAGE = {
     "run": "[OPTIONS] [FILE.py] FAMILY [--parameter VALUE ...] [OPTIONS]",
     "plan": "[OPTIONS] [FILE.py] FAMILY [--parameter VALUE ...] [OPTIONS]",
+    "backfill": "[OPTIONS] [FILE.py] FAMILY [--parameter FIRST..LAST[/STEP] ...] [OPTIONS]",
     "why": "[OPTIONS] [FILE.py] FAMILY [--parameter VALUE ...] [OPTIONS]",
     "show": "[OPTIONS] [FILE.py] FAMILY",
     "list": "[OPTIONS] [FILE.py]",

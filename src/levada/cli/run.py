@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .._model import exit_codes
@@ -12,6 +12,8 @@ from .options import Option
 from .tasks import CUT_OFF, OF_TASK, PATIENCE, SCHEDULER, Request, state_of, understand
 
 if TYPE_CHECKING:
+    from .._plan.shaping import Shape
+    from .._run import RunResult
     from .console import Console
 
 OPTIONS = (
@@ -43,12 +45,23 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     request = understand(command, arguments, OPTIONS, environ)
     if request is None:
         return exit_codes.OK
-    task = request.task()
+    return carry_out(request.task(), request, environ)
+
+
+def carry_out(
+    task: Any,
+    request: Request,
+    environ: Mapping[str, str],
+    *,
+    shape: Shape | None = None,
+    finish: Callable[[RunResult], RunResult] = lambda result: result,
+) -> int:
+    """Run it and tell how that ended; the exit code. shape: what is added to the plan; finish: changes what is told."""
     from .console import Console
 
     console = Console(request.parsed, request.settings, lambda: _estimates(request, environ))
     try:
-        result = _run(task, request, console)
+        result = finish(_run(task, request, console, shape))
     finally:
         console.close()
     if request.parsed.flag("json"):
@@ -80,7 +93,7 @@ def _print_json(result: Any) -> None:
         hush(sys.stdout)
 
 
-def _run(task: Any, request: Request, console: Console) -> Any:
+def _run(task: Any, request: Request, console: Console, shape: Shape | None) -> RunResult:
     from .._run import run
 
     settings = request.settings
@@ -97,6 +110,7 @@ def _run(task: Any, request: Request, console: Console) -> Any:
         scheduler=cast(str, settings.get("levada", "scheduler", "")),
         cut_off=cast("str | None", settings.get("run", "cut_off")),
         patience=cast("float | None", settings.get("run", "patience")),
+        shape=shape,
     )
 
 

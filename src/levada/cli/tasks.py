@@ -409,7 +409,7 @@ def build(family: Any, given: Mapping[str, Value], settings: Settings) -> Any:
         elif not parameter.has_default and settings.parameter(family, name, parameter) is None:
             missing.append((name, parameter))
     if wrong or missing:
-        raise _refusal(family, wrong, missing)
+        raise refusal(family, wrong, missing)
     return family(**values)
 
 
@@ -423,7 +423,8 @@ def _understand_value(name: str, parameter: Any, given: Value, values: dict[str,
         wrong.append(f"{name}: {shown} cannot be read by {type(parameter).__name__}: {fault} (from {given.where})")
 
 
-def _refusal(family: Any, wrong: list[str], missing: list[tuple[str, Any]]) -> ParameterError:
+def refusal(family: Any, wrong: list[str], missing: list[tuple[str, Any]]) -> ParameterError:
+    """What is wrong with the values for a family, and which are missing, in one error with the ways to give them."""
     lines = list(wrong)
     if missing:
         lines.append(f"no value for {', '.join(name for name, _ in missing)}")
