@@ -237,8 +237,20 @@ def _has_own_order(parameter: Parameter[Any]) -> bool:
 
 def _one(parameter: Parameter[Any], value: object) -> Row:
     """A row of the one value. A text is what the parameter reads."""
-    known = parameter.parse(value) if isinstance(value, str) else parameter.normalize(value)
+    known = _parsed(parameter, value) if isinstance(value, str) else parameter.normalize(value)
     return Row(1, lambda at: known, parameter.serialize(known))
+
+
+def _parsed(parameter: Parameter[Any], text: str) -> Any:
+    """What the parameter reads; what somebody's own kind raises becomes a ParameterError."""
+    try:
+        return parameter.parse(text)
+    except ParameterError:
+        raise
+    except (ValueError, TypeError, LookupError) as fault:
+        name = f"{parameter.name}: " if parameter.name else ""
+        what = "***" if parameter.secret else f"{shown(text)}: {fault}"
+        raise ParameterError(f"{name}{type(parameter).__name__} cannot read {what}") from None
 
 
 def _read(parameter: Parameter[Any], text: str) -> Row:
@@ -263,7 +275,7 @@ def _piece(parameter: Parameter[Any], kind: _Kind | None, text: str) -> Row:
         raise parameter.wrong(text, "a range with two ends", "FIRST..LAST, both included", hint=_HINT_OPEN)
     if kind is None:
         return _walked(parameter, text, first, last, int(step) if step.isdecimal() else 1)
-    return _between(parameter, kind, text, parameter.parse(first), parameter.parse(last), step if slash else None)
+    return _between(parameter, kind, text, _parsed(parameter, first), _parsed(parameter, last), step if slash else None)
 
 
 _HINT_OPEN = "A range without an end would grow while it is worked on; in a shell `$(date -u -d yesterday +%F)` is the day before."
@@ -271,8 +283,8 @@ _HINT_OPEN = "A range without an end would grow while it is worked on; in a shel
 
 def _spanned(parameter: Parameter[Any], given: Span) -> Row:
     first, last, step = given
-    first = parameter.parse(first) if isinstance(first, str) else parameter.normalize(first)
-    last = parameter.parse(last) if isinstance(last, str) else parameter.normalize(last)
+    first = _parsed(parameter, first) if isinstance(first, str) else parameter.normalize(first)
+    last = _parsed(parameter, last) if isinstance(last, str) else parameter.normalize(last)
     where = f"{parameter.serialize(first)}..{parameter.serialize(last)}"
     kind = _kind_of(parameter)
     if kind is None:
@@ -303,7 +315,7 @@ def _between(parameter: Parameter[Any], kind: _Kind, text: str, first: Any, last
 
 def _walked(parameter: Parameter[Any], text: str, first: str, last: str, step: int) -> Row:
     """The row of a kind that knows what follows a value, and nothing more."""
-    value, end = parameter.parse(first), parameter.parse(last)
+    value, end = _parsed(parameter, first), _parsed(parameter, last)
     found = [value]
     while value != end:
         value = parameter.next_value(value)

@@ -9,7 +9,7 @@ from .._model import exit_codes
 from ..errors import UsageError
 from . import run
 from .options import Option
-from .tasks import Request, refusal, state_of, understand
+from .tasks import Request, _connect, refusal, state_of, understand
 from .text import count, escape, json_text, table
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def range_of(request: Request) -> Partitions:
             settings.give(family.family, name, value.value, value.where)  # its text stays out of the range's
         else:
             given[name] = value.value
+    _connect(settings)
     missing = [
         (name, parameter)
         for name, parameter in known.items()
