@@ -28,12 +28,14 @@ from .members import OPEN, Member
 from .registry import Registry, split
 
 if TYPE_CHECKING:
+    from .._core.state import State
     from .host import Host
 
 Done = kinds.Answer | bytes | None
 """What a handler gives back; None: the answer is held."""
 
 SESSIONS = 100_000
+LIMITED = 100_000  # resources that have a total
 MODULES = 16_384  # characters of the modules that one assistant offers
 ALL_MODULES = 16 << 20  # of those that all of them offer
 MOST_UNMET = 100
@@ -45,8 +47,10 @@ _TOLD = (Status.DONE, Status.FAILED, Status.DISABLED, Status.CANCELLED)
 # -- sessions ------------------------------------------------------------------------------------
 
 
-def _refuse_strange(name: str) -> None:
+def _refuse_strange(state: State, name: str) -> None:
     """How much there is of what people share is said by operators alone."""
+    if name not in state.total and len(state.total) >= LIMITED:
+        raise Refusal("busy", f"{LIMITED:,} resources have a total, no more are taken")
     if not name.startswith(BACKFILL):
         raise Refusal("forbidden", f"a worker may limit its backfills, not the resource {name!r}", hint="`levada resource NAME TOTAL` is for operators.")
 
@@ -59,7 +63,7 @@ def hello(desk: Desk, call: Call) -> Done:
     member = host.members.get(session)
     limits = asked.limits if member is None else ()  # an operator may have changed them since
     for one in limits:
-        _refuse_strange(one.name)
+        _refuse_strange(host.brain.state, one.name)
     if member is None:
         if len(host.members) >= SESSIONS:
             raise Refusal("busy", f"{SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)

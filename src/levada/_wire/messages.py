@@ -58,7 +58,7 @@ class Hello(Request, frozen=True, omit_defaults=True):
     host: Label = ""
     pid: Whole = 0
     code: Label = ""  # fingerprint of the user's code
-    limits: Annotated[list[Amount], Meta(max_length=LABELS)] = []  # totals of resources that come with what a new session wants
+    limits: Annotated[list[Amount], Meta(max_length=16)] = []  # totals of resources that come with what a new session wants
 
 
 class Leased(Row, frozen=True):

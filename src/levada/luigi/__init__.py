@@ -53,6 +53,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     if name == "hdfs":
         return import_module("levada.contrib.hdfs")
+    if name == "tools":
+        import_module(f"{__name__}.tools.range")
+        return import_module(f"{__name__}.tools")
     if name in _HOMES:
         found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     else:

@@ -31,6 +31,8 @@ def run(
     from ..cli import main
 
     arguments = _without_luigis_own(list(sys.argv[1:] if cmdline_args is None else cmdline_args))
+    if any(word.startswith("Range") for word in arguments):
+        from .tools import range as _  # noqa: F401 - the families of Luigi's Range tasks
     if main_task_cls is not None:
         arguments = [f"{main_task_cls.__module__}:{main_task_cls.get_task_family()}", *arguments]
     code = main(["run", *arguments])

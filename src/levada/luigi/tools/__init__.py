@@ -1,0 +1,1 @@
+"""Luigi's ``luigi.tools``: what of it Levada has."""
