@@ -42,6 +42,18 @@ if TYPE_CHECKING:
     from .task import externalize as externalize
     from .task import flatten as flatten
     from .task import namespace as namespace
+    from .triggers import after as after
+    from .triggers import arrival as arrival
+    from .triggers import cron as cron
+    from .triggers import ended as ended
+    from .triggers import event as event
+    from .triggers import every as every
+    from .triggers import fire as fire
+    from .triggers import on as on
+    from .triggers import path as path
+    from .triggers import rrule as rrule
+    from .triggers import schedule as schedule
+    from .triggers import trigger as trigger
 
 __version__ = "0.1.0.dev0"
 
@@ -76,10 +88,24 @@ _HOMES = {
     "build": "_run",
     "configure": "_run",
     "RunResult": "_run",
+    "after": "triggers",
+    "arrival": "triggers",
+    "cron": "triggers",
+    "ended": "triggers",
+    "event": "triggers",
+    "every": "triggers",
+    "fire": "triggers",
+    "on": "triggers",
+    "path": "triggers",
+    "rrule": "triggers",
+    "schedule": "triggers",
+    "trigger": "triggers",
 }
 
 
-_ROOMS = frozenset({"cli", "config", "contrib", "handover", "inherit", "luigi", "params", "ranges", "targets", "task", "testing"})
+_ROOMS = frozenset(
+    {"cli", "config", "contrib", "handover", "inherit", "luigi", "params", "ranges", "targets", "task", "testing", "triggers"}
+)
 
 if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from levada._model.templates import EXPRESSION, FIELDS, FIRE, check, fire_facts, parse, quote
+from levada._model.templates import FIELDS, FIRE, check, fire_facts, parse, quote
 from levada._model.triggers import (
     MISSED,
     ON_DEADLINE,
@@ -268,4 +268,3 @@ def test_the_fields_that_a_trigger_has() -> None:
     assert set(fields_of(Cron("* * * * *", "UTC"))) == {"fire"}
     assert fields_of(Event("x")) == {"event": None}
     assert fields_of(After(("A",))) == {"ended": None}
-    assert EXPRESSION.fullmatch("fire.day - 1")

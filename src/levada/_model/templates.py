@@ -22,8 +22,8 @@ from .spelling import did_you_mean
 from .values import NamedTuple
 
 NAME = r"[A-Za-z_]\w*(?:-[A-Za-z_]\w*)*"
-PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-EXPRESSION = re.compile(rf"\s*({NAME})((?:\s*\.\s*{NAME})+)\s*(?:([+-])\s*(\d{{1,9}}))?\s*", re.ASCII)
+PART = r"\{\{|\}\}|\{([^{}]*)\}|[{}]"
+EXPRESSION = rf"(?a:\s*({NAME})((?:\s*\.\s*{NAME})+)\s*(?:([+-])\s*(\d{{1,9}}))?\s*)"
 ROOTS: Mapping[str, str] = {
     "fire": "a schedule, as in {fire.day - 1}",
     "path": "an arrival, as in {path.day}",
@@ -96,7 +96,7 @@ def parse(text: str) -> Template:
     """
     parts: list[str | Expression] = []
     at = 0
-    for found in PART.finditer(text):
+    for found in re.finditer(PART, text):
         _add(parts, text[at : found.start()])
         at = found.end()
         if found[0] in ("{{", "}}"):
@@ -118,7 +118,7 @@ def _add(parts: list[str | Expression], text: str) -> None:
 
 
 def _expression(inside: str, text: str) -> Expression:
-    found = EXPRESSION.fullmatch(inside)
+    found = re.fullmatch(EXPRESSION, inside)
     if found is None:
         raise ConfigError(
             f"{{{inside}}} in {text!r} cannot be read; expected {{root.field}}, {{root.field + N}} or {{root.field - N}}",
@@ -248,12 +248,12 @@ def _looked_up(wanted: Expression, known: Mapping[str, object]) -> object:
 
 
 # Texts that can be counted on from: their form, and the text so many units away.
-COUNTED: tuple[tuple[re.Pattern[str], Callable[[str, int], str]], ...] = (
-    (re.compile(r"-?\d{1,18}"), lambda text, shift: str(int(text) + shift).zfill(len(text) if text.startswith("0") else 0)),
-    (re.compile(r"\d{4}-\d\d-\d\d"), lambda text, shift: (date.fromisoformat(text) + timedelta(shift)).isoformat()),
-    (re.compile(r"\d{4}-\d\d"), lambda text, shift: _months(1)(datetime.fromisoformat(f"{text}-01"), shift).isoformat()[:7]),
-    (re.compile(r"\d{4}-\d\d-\d\dT\d\d"), lambda text, shift: _clock("hours")(datetime.fromisoformat(text) + timedelta(hours=shift))),
-    (re.compile(r"\d{4}-\d\d-\d\dT\d{4}"), lambda text, shift: _clock("minutes")(datetime.fromisoformat(text) + timedelta(minutes=shift))),
+COUNTED: tuple[tuple[str, Callable[[str, int], str]], ...] = (
+    (r"-?\d{1,18}", lambda text, shift: str(int(text) + shift).zfill(len(text) if text.startswith("0") else 0)),
+    (r"\d{4}-\d\d-\d\d", lambda text, shift: (date.fromisoformat(text) + timedelta(shift)).isoformat()),
+    (r"\d{4}-\d\d", lambda text, shift: _months(1)(datetime.fromisoformat(f"{text}-01"), shift).isoformat()[:7]),
+    (r"\d{4}-\d\d-\d\dT\d\d", lambda text, shift: _clock("hours")(datetime.fromisoformat(text) + timedelta(hours=shift))),
+    (r"\d{4}-\d\d-\d\dT\d{4}", lambda text, shift: _clock("minutes")(datetime.fromisoformat(text) + timedelta(minutes=shift))),
 )
 
 
@@ -261,7 +261,7 @@ def _counted(wanted: Expression, text: str) -> str:
     if not wanted.shift:
         return text
     for form, counted in COUNTED:
-        if form.fullmatch(text):
+        if re.fullmatch(form, text, re.ASCII):
             try:
                 return counted(text, wanted.shift)
             except (ValueError, OverflowError):
@@ -372,10 +372,8 @@ def _flag(text: str) -> bool:
 
 
 def _form(pattern: str) -> Callable[[str], object]:
-    form = re.compile(pattern, re.ASCII)
-
     def read(text: str) -> object:
-        if not form.fullmatch(text):
+        if not re.fullmatch(pattern, text, re.ASCII):
             raise ValueError(text)
         return text
 

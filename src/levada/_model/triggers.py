@@ -28,8 +28,8 @@ MISSED = ("skip", "last", "each", "merge")
 OUTCOMES = ("done", "failed", "ended")
 ON_DEADLINE = ("alert", "fail")
 LONGEST_NAME = 200
-NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
-GROUP = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+NAME = r"[A-Za-z0-9._-]{1,200}"
+GROUP = r"\{([A-Za-z_][A-Za-z0-9_]*)\}"
 ALWAYS = ("url", "name")  # what every arrival tells, besides the groups of its pattern
 
 
@@ -151,7 +151,7 @@ def groups_of(pattern: str) -> tuple[str, ...]:
     >>> groups_of("s3://in/{shop}/{day}.csv")
     ('shop', 'day')
     """
-    return tuple(GROUP.findall(pattern))
+    return tuple(re.findall(GROUP, pattern))
 
 
 def fields_of(when: When) -> Mapping[str, frozenset[str] | None]:
@@ -241,7 +241,7 @@ def trigger_from_json(values: object, where: str) -> Trigger:
     """
     read = _Reader(values, where, Trigger._fields)
     name = read.text("name")
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         read.wrong("name", "letters, digits, '-', '_' and '.', at most 200 of them")
     trigger = Trigger(
         name=name,
@@ -304,7 +304,7 @@ def _when(values: object, where: str) -> When:
 
 def _pattern(read: _Reader) -> str:
     pattern = read.text("pattern")
-    left = GROUP.sub("", pattern)
+    left = re.sub(GROUP, "", pattern)
     groups = groups_of(pattern)
     if "{" in left or "}" in left:
         read.wrong("pattern", "a URL or a path, with groups such as {day}: letters, digits and '_' between braces")

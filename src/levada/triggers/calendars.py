@@ -60,9 +60,11 @@ class Calendar(Protocol):
 
     def after(self, at: int) -> int | None:
         """The first fire later than ``at``; None: never again."""
+        ...
 
     def note(self, fire: int) -> str:
         """What clocks had to do with a fire; "" for nothing."""
+        ...
 
 
 def calendar_of(when: When, where: str = "when") -> Calendar:
@@ -322,9 +324,9 @@ class Interval:
 
 # -- recurrence rules --------------------------------------------------------------------------------------
 
-UNTIL = re.compile(r"(UNTIL=)(\d{8}T\d{6})Z", re.IGNORECASE)
-START = re.compile(r"^DTSTART(?:;TZID=([^:;\s]+))?:(\d{8}T\d{6})(Z?)$", re.IGNORECASE | re.MULTILINE)
-RULES = re.compile(r"^(?:RRULE:)?(FREQ=[^\n]*|[^\n:]*;FREQ=[^\n]*)$", re.IGNORECASE | re.MULTILINE)
+UNTIL = r"(?i)(UNTIL=)(\d{8}T\d{6})Z"
+START = r"(?im)^DTSTART(?:;TZID=([^:;\s]+))?:(\d{8}T\d{6})(Z?)$"
+RULES = r"(?im)^(?:RRULE:)?(FREQ=[^\n]*|[^\n:]*;FREQ=[^\n]*)$"
 UNITS = {"DAILY": DAY, "WEEKLY": 7 * DAY, "HOURLY": timedelta(hours=1), "MINUTELY": MINUTE, "SECONDLY": timedelta(seconds=1)}
 MOST = 256  # wall times kept
 
@@ -341,7 +343,7 @@ class Recurrence(_Walls):
         self.zone = zone_of(rule.zone, f"{where}: zone")
         self.where, self.written = where, rule.text
         self.text, self.start = self._read(rule)
-        found = RULES.findall(self.text)
+        found = re.findall(RULES, self.text)
         parts = dict(part.upper().split("=", 1) for part in found[0].split(";") if "=" in part) if len(found) == 1 else {}
         only = len(self.text.split("\n")) == 2 and "COUNT" not in parts
         self.period = UNITS.get(parts.get("FREQ", "")) if only else None
@@ -356,14 +358,14 @@ class Recurrence(_Walls):
     def _read(self, rule: Rule) -> tuple[str, datetime]:
         """The text with local times alone, and DTSTART."""
         text = "\n".join(line.strip() for line in rule.text.replace("\\n", "\n").splitlines() if line.strip())
-        found = START.findall(text)
+        found = re.findall(START, text)
         if len(found) != 1:
             raise self._wrong("a line DTSTART:20240101T060000, and one RRULE:FREQ=...")
         named, start, utc = found[0]
         if (named and named != rule.zone) or (utc and rule.zone != "UTC"):
             raise self._wrong(f"DTSTART without a zone, or of the zone {rule.zone}", f"The rule runs on the clocks of {rule.zone}.")
-        text = START.sub(lambda line: f"DTSTART:{line[2]}", text)
-        text = UNTIL.sub(lambda part: part[1] + self._local(part[2]), text)
+        text = re.sub(START, lambda line: f"DTSTART:{line[2]}", text)
+        text = re.sub(UNTIL, lambda part: part[1] + self._local(part[2]), text)
         return text, datetime.strptime(start, "%Y%m%dT%H%M%S")
 
     def _local(self, utc: str) -> str:
@@ -382,7 +384,7 @@ class Recurrence(_Walls):
                 f"{self.where}: recurrence rules need python-dateutil, which is not installed here",
                 hint="pip install 'levada[rrule]'",
             ) from cause
-        text = START.sub(f"DTSTART:{start:%Y%m%dT%H%M%S}", self.text)
+        text = re.sub(START, f"DTSTART:{start:%Y%m%dT%H%M%S}", self.text)
         try:
             return rrulestr(text, forceset=False)
         except (ValueError, TypeError, KeyError, AttributeError) as fault:
