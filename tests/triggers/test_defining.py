@@ -151,7 +151,7 @@ def test_what_can_be_waited_for() -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: lv.trigger(Report, LISBON), "day has no default and no value here\n  Say what it is to be at each fire, as in day={fire.day}."),
+        (lambda: lv.trigger(Report, LISBON), "no value here\n  Say what it is to be at each fire, as in day={fire.day}."),
         (lambda: lv.trigger(Report, LISBON, dya=lv.fire.day), "no parameter 'dya'; the parameters are day, window\n  Did you mean day"),
         (lambda: lv.trigger(Report, LISBON, day=lv.fire.day, window=lv.fire.day), "window is a whole number, and {fire.day} is a day"),
         (lambda: lv.trigger(Report, LISBON, day=lv.fire.hour), "day is a day, and {fire.hour} is an hour\n  Write day={fire.day}."),

@@ -22,6 +22,7 @@ from levada._model.triggers import (
     Every,
     Rule,
     Trigger,
+    arrived,
     fields_of,
     trigger_from_json,
     trigger_to_json,
@@ -100,7 +101,7 @@ GOOD: dict[str, object] = {
         ({"when": {"kind": "cron", "line": "0 6 * * *", "zone": "../etc/passwd"}}, "no time zone"),
         ({"when": {"kind": "every", "seconds": 0.5, "zone": "UTC"}}, "seconds is 0.5; expected seconds, 1 or more"),
         ({"when": {"kind": "arrival", "pattern": "s3://in/{day"}}, "pattern is .*; expected a URL or a path, with groups"),
-        ({"when": {"kind": "arrival", "pattern": "{day}/{day}"}}, "whose names differ"),
+        ({"when": {"kind": "arrival", "pattern": "in/{url}"}}, "no group called url or name"),
         ({"when": {"kind": "after", "of": []}}, "at least one"),
         ({"when": {"kind": "after", "of": ["A"], "outcome": "fine"}}, "expected done, failed, ended"),
     ],
@@ -261,6 +262,14 @@ def test_parameters_that_do_not_fit_are_refused_when_the_trigger_is_defined(para
     with pytest.raises(ConfigError) as caught:
         check(params.items(), KINDS, {"fire"})
     assert told in str(caught.value)
+
+
+def test_what_arrives_fits_a_pattern_or_not() -> None:
+    assert arrived("in/{day}/{shop}-{day}.csv", "in/5/a-5.csv") == {"day": "5", "shop": "a", "url": "in/5/a-5.csv", "name": "a-5.csv"}
+    assert arrived("in/{day}/{shop}-{day}.csv", "in/5/a-6.csv") is None
+    assert arrived("in/*.{{x}}?", "in/a.{x}1") == {"url": "in/a.{x}1", "name": "a.{x}1"}
+    assert arrived("in/*", "in/a/b") is None
+    assert arrived("in/{day}", "in/") is None
 
 
 def test_the_fields_that_a_trigger_has() -> None:

@@ -29,7 +29,7 @@ OUTCOMES = ("done", "failed", "ended")
 ON_DEADLINE = ("alert", "fail")
 LONGEST_NAME = 200
 NAME = r"[A-Za-z0-9._-]{1,200}"
-GROUP = r"\{([A-Za-z_][A-Za-z0-9_]*)\}"
+TOKEN = r"(?P<brace>\{\{|\}\})|\{(?P<group>[A-Za-z][A-Za-z0-9_]*)\}|(?P<stray>[{}])|(?P<wild>[*?])|(?P<text>[^{}*?]+)"
 ALWAYS = ("url", "name")  # what every arrival tells, besides the groups of its pattern
 
 
@@ -146,12 +146,30 @@ def zone_name(when: When) -> str:
 
 
 def groups_of(pattern: str) -> tuple[str, ...]:
-    """Names of the groups of an arrival's pattern, in order.
+    """Names of the groups of an arrival's pattern, in order, each once.
 
     >>> groups_of("s3://in/{shop}/{day}.csv")
     ('shop', 'day')
     """
-    return tuple(re.findall(GROUP, pattern))
+    found = (token["group"] for token in re.finditer(TOKEN, pattern))
+    return tuple(dict.fromkeys(group for group in found if group))
+
+
+def arrived(pattern: str, url: str) -> dict[str, str] | None:
+    """What templates may say of an arrival, for ``facts["path"]``; None where the URL does not fit the pattern.
+
+    >>> arrived("s3://in/{shop}/{day}.csv", "s3://in/north/2024-01-31.csv")
+    {'shop': 'north', 'day': '2024-01-31', 'url': 's3://in/north/2024-01-31.csv', 'name': '2024-01-31.csv'}
+    """
+    form = ""
+    for token in re.finditer(TOKEN, pattern):
+        group, wild = token["group"], token["wild"]
+        if group:
+            form += f"(?P={group})" if f"(?P<{group}>" in form else f"(?P<{group}>[^/]+?)"
+        else:
+            form += {"*": "[^/]*", "?": "[^/]"}[wild] if wild else re.escape(token[0][0] if token["brace"] else token[0])
+    found = re.fullmatch(form, url)
+    return None if found is None else {**found.groupdict(), "url": url, "name": url.rstrip("/").rpartition("/")[2]}
 
 
 def fields_of(when: When) -> Mapping[str, frozenset[str] | None]:
@@ -304,12 +322,10 @@ def _when(values: object, where: str) -> When:
 
 def _pattern(read: _Reader) -> str:
     pattern = read.text("pattern")
-    left = re.sub(GROUP, "", pattern)
-    groups = groups_of(pattern)
-    if "{" in left or "}" in left:
+    if any(token["stray"] for token in re.finditer(TOKEN, pattern)):
         read.wrong("pattern", "a URL or a path, with groups such as {day}: letters, digits and '_' between braces")
-    if len(set(groups)) < len(groups) or set(groups) & set(ALWAYS):
-        read.wrong("pattern", f"groups whose names differ, and none called {' or '.join(ALWAYS)}")
+    if set(groups_of(pattern)) & set(ALWAYS):
+        read.wrong("pattern", f"no group called {' or '.join(ALWAYS)}: those are known of every arrival")
     return pattern
 
 
