@@ -63,7 +63,8 @@ class RunResult:
     done: tasks that this run made. already: complete before it looked, or made by another process
     meanwhile. elsewhere: made by other workers of the same server meanwhile. lost: attempts that lost their lease. cancelled: by an
     operator. missing: external and not there. faulty: faults of the plan. paused: the server grants nothing. wanted: the wanted
-    tasks as text. Lists hold at most 20 examples, but missing_tasks 10,000 tasks; counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
+    tasks as text. Lists hold at most 20 examples, but missing_tasks 10,000
+    tasks; counts are whole. seconds: wall time. Not a NamedTuple, for cron's sake.
     """
 
     __slots__ = (*COUNTS, "blocked_by", "cancelled_tasks", "done_by_family", "external", "failures", "faults", "missing_tasks")

@@ -122,9 +122,13 @@ def _kind_of(parameter: Parameter[Any]) -> _Kind | None:
     if _has_own_order(parameter):
         return None
     if isinstance(parameter, MonthParameter):
-        return _Kind(lambda a, b: (_months(b) - _months(a)) // parameter.interval, lambda a, n: _month(a, n * parameter.interval), is_time=True)
+        return _Kind(
+            lambda a, b: (_months(b) - _months(a)) // parameter.interval, lambda a, n: _month(a, n * parameter.interval), is_time=True
+        )
     if isinstance(parameter, YearParameter):
-        return _Kind(lambda a, b: (b.year - a.year) // parameter.interval, lambda a, n: date(a.year + n * parameter.interval, 1, 1), is_time=True)
+        return _Kind(
+            lambda a, b: (b.year - a.year) // parameter.interval, lambda a, n: date(a.year + n * parameter.interval, 1, 1), is_time=True
+        )
     if isinstance(parameter, DateParameter):
         return _of_time(timedelta(parameter.interval))
     if isinstance(parameter, _MomentParameter):
@@ -430,7 +434,9 @@ class Partitions(WrapperTask):
 
     def grid(self) -> Grid:
         """The values of each partition. Raises ParameterError."""
-        rows = _rows(self.family_class(), {name: Each(tuple(given)) if isinstance(given, tuple) else given for name, given in self.over.items()})
+        rows = _rows(
+            self.family_class(), {name: Each(tuple(given)) if isinstance(given, tuple) else given for name, given in self.over.items()}
+        )
         return Grid(_time_first(self.family_class(), rows) if self.newest_first else rows)
 
     def title(self) -> str:

@@ -179,8 +179,14 @@ def test_a_range_is_a_task_like_any_other(shop: Path, call: Call) -> None:
 
 
 def test_a_program_backfills_as_the_command_does(flow: Any, shop: Path) -> None:
-    result = lv.backfill(flow.Day, day=lv.span(date(2013, 1, 1), date(2013, 1, 5)), shop=lv.each("n", "s"), newest_first=True, max_parallel=4)
-    assert (bool(result), result.done_by_family, result.wanted) == (True, {"Raw": 5, "Day": 10}, "Day(day=2013-01-01..2013-01-05, shop=n,s)")
+    result = lv.backfill(
+        flow.Day, day=lv.span(date(2013, 1, 1), date(2013, 1, 5)), shop=lv.each("n", "s"), newest_first=True, max_parallel=4
+    )
+    assert (bool(result), result.done_by_family, result.wanted) == (
+        True,
+        {"Raw": 5, "Day": 10},
+        "Day(day=2013-01-01..2013-01-05, shop=n,s)",
+    )
     again = lv.backfill(lv.partitions(flow.Day, day=WEEK, shop="n"), workers=1)
     assert (again.done, again.already) == (4, 5)
     assert lv.run(lv.partitions(flow.Day, day=WEEK, shop="n")).already == 7

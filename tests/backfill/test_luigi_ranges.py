@@ -177,7 +177,19 @@ def old(here: Path) -> Iterator[Path]:
 
 
 def test_an_old_command_line_makes_what_is_missing(old: Path, call: Call) -> None:
-    words = ("luigi", "--local-scheduler", "--module", "old", "RangeDaily", "--of", "Report", "--start", "2014-01-01", "--stop", "2014-01-11")
+    words = (
+        "luigi",
+        "--local-scheduler",
+        "--module",
+        "old",
+        "RangeDaily",
+        "--of",
+        "Report",
+        "--start",
+        "2014-01-01",
+        "--stop",
+        "2014-01-11",
+    )
     (old / "report-2014-01-05.txt").touch()
     first = call(*words, "--days-back", "99999", "--task-limit", "6")
     assert first.code == 0, first.err

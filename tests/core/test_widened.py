@@ -92,4 +92,6 @@ def test_the_laws_hold_whoever_adds_what_again(seed: int) -> None:
             house.claim(session, dice.randrange(1, 4))
     assert laws.check(house.brain) == []
     due, found = house.brain.state.dump(), house.replayed().state.dump()
-    assert {name: value for name, value in found.items() if name != "until"} == {name: value for name, value in due.items() if name != "until"}
+    assert {name: value for name, value in found.items() if name != "until"} == {
+        name: value for name, value in due.items() if name != "until"
+    }

@@ -226,7 +226,9 @@ def _grow(state: State, growth: Growth) -> None:
 def _widened(state: State, change: ch.Widened) -> None:
     for index in change.tasks:
         policy = state.policy_of(index)
-        state.policy[index] = state.intern_policy(policy._replace(resources=tuple(sorted({**dict(change.resources), **dict(policy.resources)}.items()))))
+        state.policy[index] = state.intern_policy(
+            policy._replace(resources=tuple(sorted({**dict(change.resources), **dict(policy.resources)}.items())))
+        )
     waiting = [index for index in change.tasks if state.status[index] == READY]
     if waiting:
         ready.purge(state, frozenset(waiting))  # from the lines of what they held before

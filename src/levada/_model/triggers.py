@@ -21,8 +21,9 @@ from .values import NamedTuple
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-OVERLAP = ("skip", "queue_one", "queue_all", "cancel_old")
-"""What a fire does while a goal of the same trigger has not ended: nothing; wait, as the only one; wait in a row; end the old one."""
+OVERLAP = ("skip", "queue_one", "queue_all", "cancel_old", "allow")
+"""What a fire does while a goal of the same trigger has not ended: nothing; wait, as the only one; wait in a row; end the old one;
+go on beside it."""
 MISSED = ("skip", "last", "each", "merge")
 """What becomes of fire times that passed while no server was there: nothing, one goal for the last, one for each, one for all."""
 OUTCOMES = ("done", "failed", "ended")

@@ -52,7 +52,11 @@ def _refuse_strange(state: State, name: str) -> None:
     if name not in state.total and len(state.total) >= LIMITED:
         raise Refusal("busy", f"{LIMITED:,} resources have a total, no more are taken")
     if not name.startswith(BACKFILL):
-        raise Refusal("forbidden", f"a worker may limit its backfills, not the resource {name!r}", hint="`levada resource NAME TOTAL` is for operators.")
+        raise Refusal(
+            "forbidden",
+            f"a worker may limit its backfills, not the resource {name!r}",
+            hint="`levada resource NAME TOTAL` is for operators.",
+        )
 
 
 def hello(desk: Desk, call: Call) -> Done:

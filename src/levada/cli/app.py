@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs": ("jobs", "jobs that tasks handed to other systems: how they stand, their logs; cancel or forget one"),
     "server": ("server", "serve many workers: the central scheduler"),
     "worker": ("worker", "a resident worker: runs what others want, of the modules that it is told"),
+    "goal": ("goal", "want something of a server, list, explain, cancel or repeat what was wanted"),
     "agent": ("agent", "unfold the goals of a server, and watch data for it; `worker` starts one beside itself"),
     "up": ("up", "a server and a resident worker on this machine, until Ctrl-C"),
     "token": ("token", "create, list and revoke tokens of the server"),

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -85,9 +85,9 @@ def _wanted(order: Mapping[str, Any]) -> tuple[list[Any], Any]:
     params: dict[str, str] = dict(order["params"])
     options: dict[str, str] = dict(order.get("options", {}))
     if options:
-        from .backfill import tasks_of_goal
+        from ..ranges import partitions
 
-        return list(tasks_of_goal(family, params, options, settings)), settings
+        return [partitions(family, newest_first=options.get("newest_first") == "yes", **params)], settings
     known = {name for name, _ in family.parameters()}
     strange = [name for name in params if name not in known]
     if strange:
@@ -103,8 +103,10 @@ def _run(tasks: list[Any], order: Mapping[str, Any], settings: Any) -> dict[str,
     from .summary import summary
 
     set_up(str(settings.get("run", "log_level", "warning")), as_json=False)
+    shape, finish = _shaped(tasks, order.get("options", {}))
     result = run(
         tasks,
+        shape=shape,
         workers=int(order.get("workers") or 1),
         executor=order.get("executor"),
         attempts=settings.get("run", "attempts"),
@@ -114,6 +116,7 @@ def _run(tasks: list[Any], order: Mapping[str, Any], settings: Any) -> dict[str,
         cut_off=settings.get("run", "cut_off"),
         patience=settings.get("run", "patience"),
     )
+    finish(result)
     print("\n".join(summary(result, "levada log")), file=sys.stderr, flush=True)
     urls, more = _missing(result.missing_tasks, result.missing)
     names = ("done", "already", "elsewhere", "failed", "blocked", "missing", "faulty", "cancelled")
@@ -122,6 +125,17 @@ def _run(tasks: list[Any], order: Mapping[str, Any], settings: Any) -> dict[str,
     if result.exit_code == exit_codes.FAILED and result.paused:
         paper["exit"] = exit_codes.BUSY  # the server grants nothing now: later again
     return paper
+
+
+def _shaped(tasks: list[Any], options: Mapping[str, str]) -> tuple[Any, Callable[[Any], Any]]:
+    """What a backfill adds to the plan, and what it makes of the result."""
+    if not options:
+        return None, lambda result: result
+    from .._backfill import shape_of, without_the_range
+
+    (wanted,) = tasks
+    limit = options.get("max_parallel")
+    return shape_of(wanted, int(limit) if limit else None), lambda result: without_the_range(result, wanted)
 
 
 def _reason(result: Any) -> str:

@@ -51,12 +51,13 @@ class Wanted(NamedTuple):
 class Seen(NamedTuple):
     """Something that is there. etag: the store's mark of its content; without one, time and size as text; "" where neither is told.
 
-    groups: of the pattern, in its order.
+    groups: of the pattern, in its order. wanted: who waited for it.
     """
 
     url: str
     etag: str
     groups: Groups
+    wanted: Wanted
 
 
 class Branch(NamedTuple):
@@ -312,7 +313,7 @@ class Place:
             before = self.told.get(name, ())
             if wanted is None or wanted is before or (sight.is_folder and not self.folders_exist):
                 continue
-            seen += [Seen(one.url, sight.mark, ()) for one in wanted if one not in before]
+            seen += [Seen(one.url, sight.mark, (), one) for one in wanted if one not in before]
             self.told[name] = wanted
 
     def _take_folders(self, branch: Branch, found: Found, taken: Taken) -> None:
@@ -356,7 +357,9 @@ class Place:
                     continue
                 self.resting.pop((branch, name), None)
             marks[name] = sight.mark
-            seen.append(Seen(f"{branch.prefix}{_join(self.folder, name)}{'/' if branch.folders else ''}", sight.mark, together))
+            seen.append(
+                Seen(f"{branch.prefix}{_join(self.folder, name)}{'/' if branch.folders else ''}", sight.mark, together, branch.wanted)
+            )
 
 
 def _join(folder: str, name: str) -> str:

@@ -223,6 +223,10 @@ class Watching:
         """Sleep so long, or until a change is told or a far place answered, or `nudge` or `want` was called."""
         self._wake.wait(min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
+    def wake(self) -> None:
+        """Let ``wait`` return. Safe in any thread."""
+        self._wake.set()
+
     def troubles(self) -> Mapping[str, str]:
         """Places that could not be asked when they were asked last, and wishes that cannot be watched, with the reason."""
         found = dict(self._wrong)

@@ -76,11 +76,11 @@ def _problem(book: Book, kept: Kept) -> str:
     return ""
 
 
-def _fits(book: Book, family: str, params: Iterable[tuple[str, str]], trigger: Any = None) -> None:
+def _fits(book: Book, family: str, params: Iterable[tuple[str, str]], trigger: Any = None, where: str = "trigger") -> None:
     """Whether parameters fit the family, as far as an agent told of it. Raises ConfigError."""
     kinds = book.kinds.get(family)
     if kinds is not None:
-        templates.check(params, kinds, fields_of(trigger.when) if trigger is not None else {})
+        templates.check(params, kinds, fields_of(trigger.when) if trigger is not None else {}, where)
 
 
 def _put(desk: Desk, call: Call) -> Done:
@@ -214,7 +214,7 @@ def _add(desk: Desk, call: Call) -> Done:
         raise Refusal("invalid-message", f"on_deadline is {asked.on_deadline!r}; expected alert or fail")
     try:
         if not asked.options:
-            _fits(book, asked.family, [(name, templates.quote(text)) for name, text in asked.params.items()])
+            _fits(book, asked.family, [(name, templates.quote(text)) for name, text in asked.params.items()], where=asked.family)
     except ConfigError as fault:
         raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
     goal = book.want(

@@ -261,7 +261,7 @@ class Agent:
             self._unsaid.pop(key, None)
         while self._arrived:
             some = self._arrived[:ARRIVALS]
-            seen = [w.Arrived(one.watched, one.pattern, one.url, one.etag, dict(one.groups)) for one in some]
+            seen = [w.Arrived(one.wanted.url, one.wanted.pattern, one.url, one.etag, dict(one.groups)) for one in some]
             answer = self._line.ask("/v1/agents/arrivals", w.Arrivals(self.id, seen), w.ArrivalsAnswer)
             del self._arrived[: answer.taken]
             if answer.taken < len(some):  # there is no room for more goals now
@@ -306,7 +306,7 @@ class Watcher:
         with self._lock:
             for entry in entries:
                 if entry.act == "+":
-                    self._wanted[entry.url, entry.pattern] = Wanted(entry.url, entry.pattern, entry.interval)
+                    self._wanted[entry.url, entry.pattern] = Wanted(entry.url, entry.pattern, max(1.0, entry.interval))
                     self._changed = True
                 elif entry.act == "-":
                     self._changed = self._wanted.pop((entry.url, entry.pattern), None) is not None or self._changed

@@ -98,7 +98,9 @@ class RangeBase(WrapperTask):
     def datetime_to_parameters(self, dt: datetime) -> dict[str, Any]:
         """All values of the family for a moment."""
         known = dict(info_of(self.of).params)
-        given = {name: known[name].parse(value) if isinstance(value, str) and name in known else value for name, value in self.of_params.items()}
+        given = {
+            name: known[name].parse(value) if isinstance(value, str) and name in known else value for name, value in self.of_params.items()
+        }
         return {**given, self._name: self.datetime_to_parameter(dt)}
 
     @property
@@ -111,7 +113,9 @@ class RangeBase(WrapperTask):
         if bulk is not None:
             others = {name: value for name, value in self.datetime_to_parameters(finite_datetimes[0]).items() if name != self._name}
             try:
-                found = getattr(bulk, "__func__", bulk)(partial(self.of, **others), [self.datetime_to_parameter(dt) for dt in finite_datetimes])
+                found = getattr(bulk, "__func__", bulk)(
+                    partial(self.of, **others), [self.datetime_to_parameter(dt) for dt in finite_datetimes]
+                )
                 complete = {self.parameter_to_datetime(value) for value in found}
             except NotImplementedError:
                 pass

@@ -1,0 +1,251 @@
+"""``levada goal add, list, show, log, cancel, again``: what somebody or something wanted of a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._model import exit_codes
+from ..errors import UsageError
+from .app import DEBUG, HELP
+from .options import Option, Parsed, Scanner, plain, split
+from .remote import JSON, KEY_LENGTH, SERVER, Remote, need_server, part
+from .text import duration, escape, one_line, say, table
+
+STATES = ("wanted", "running", "parked", "done", "failed", "cancelled")
+OPTIONS: tuple[Option, ...] = (
+    Option("--live", "", "list: only goals that have not ended"),
+    Option("--status", "STATE", f"list: only those that are {', '.join(STATES[:-1])} or {STATES[-1]}"),
+    Option("--trigger", "NAME", "list: only those of a trigger"),
+    Option("--family", "FAMILY", "list: only those of a family"),
+    Option("--limit", "N", "list: so many (default 50)", read=int),
+    Option("--deadline", "SECONDS", "add: so long after now it is told of, if it has not ended", read=float),
+    Option("--fail", "", "add: at its deadline it has failed, too"),
+    Option("--newest-first", "", "add: of a range, begin with the last partitions"),
+    Option("--max-parallel", "N", "add: of a range, at most so many partitions at once", read=int),
+    Option("--cause", "TEXT", "add: one goal is made for each cause, however often it is added"),
+    Option("--wait", "", "add: wait until it has ended; the exit code tells how"),
+    Option("--reason", "TEXT", "why, for the audit trail"),
+    JSON,
+    *SERVER,
+    DEBUG,
+    HELP,
+)
+HINT = "Write `levada goal add FAMILY --parameter VALUE`, or `levada goal list`, `show GOAL`, `log GOAL`, `cancel GOAL`, `again GOAL`."
+LOOK = 0.5  # seconds between two looks of --wait
+CANDIDATES = 1_000
+
+
+def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Carry out one of them."""
+    parsed, params = _read(arguments)
+    if parsed.flag("help"):
+        import sys
+
+        from .help import command_help
+
+        sys.stdout.write(command_help(command, OPTIONS))
+        return exit_codes.OK
+    words = parsed.words
+    if not words or words[0] not in _VERBS or (params and words[0] != "add"):
+        raise UsageError(f"levada goal: got {' '.join(words) or 'nothing'!r}", hint=HINT)
+    remote = need_server(parsed, environ)
+    try:
+        return _VERBS[words[0]](remote, parsed, params, words[1:], environ)
+    finally:
+        remote.close()
+
+
+def _read(arguments: list[str]) -> tuple[Parsed, dict[str, str]]:
+    """Options of ours, and parameters of the family: whatever else begins with two dashes."""
+    parsed, params = Parsed(), {}
+    scanner = Scanner(arguments, OPTIONS)
+    while scanner.at < len(arguments):
+        argument = arguments[scanner.at]
+        scanner.at += 1
+        name, attached = split(argument) if argument.startswith("-") else ("", None)
+        if not name:
+            parsed.words.append(argument)
+        elif name in scanner.options:
+            scanner.take(argument, parsed)
+        elif argument.startswith("--") and len(argument) > 2 and parsed.words[:1] == ["add"]:
+            params[plain(argument.partition("=")[0])] = attached if attached is not None else scanner.value_after(argument, "VALUE")
+        else:
+            raise scanner.unknown(argument)
+    return parsed, params
+
+
+def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    if len(words) != 1:
+        raise UsageError(f"levada goal add: got {' '.join(words) or 'no family'}, expected one family", hint=HINT)
+    options = {}
+    if any(".." in text for text in params.values()):
+        options["range"] = "yes"
+    if parsed.flag("newest_first"):
+        options["newest_first"] = "yes"
+    if (limit := parsed.values.get("max_parallel")) is not None:
+        options["max_parallel"] = str(limit)
+    answer = remote.send(
+        "/v1/goals",
+        {
+            "family": words[0], "params": params, "options": options, "deadline": parsed.values.get("deadline"),
+            "on_deadline": "fail" if parsed.flag("fail") else "alert", "cause": parsed.text("cause"), "reason": parsed.text("reason"),
+        },
+    )  # fmt: skip
+    goal = remote.get(f"/v1/goals/{answer['goal']}")
+    if parsed.flag("wait"):
+        goal = _ended(remote, answer["goal"])
+    if parsed.flag("json"):
+        print(json.dumps({**answer, **goal}, indent=2))
+    else:
+        made = "" if answer["made"] else " (it was wanted before, for this cause)"
+        print(f"goal {goal['number']}: {name_of(goal)}: {goal['state']}{made}")
+        if not answer["offered"] or parsed.flag("wait"):
+            say(f"  {one_line(goal.get('reason', ''))}")
+    if not parsed.flag("wait"):
+        return exit_codes.OK
+    return {"done": exit_codes.OK, "cancelled": exit_codes.TERMINATED}.get(goal["state"], exit_codes.FAILED)
+
+
+def _ended(remote: Remote, key: str) -> Any:
+    while True:
+        goal = remote.get(f"/v1/goals/{key}")
+        if goal.get("ended"):
+            return goal
+        time.sleep(LOOK)
+
+
+def _list(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    state = parsed.text("status")
+    if state is not None and state not in STATES:
+        raise UsageError(f"--status: got {state!r}, expected one of {', '.join(STATES)}")
+    most = int(str(parsed.values.get("limit") or 50))
+    query = {"live": parsed.flag("live") or None, "state": state, "trigger": parsed.text("trigger"), "family": parsed.text("family")}
+    rows = list(remote.pages("/v1/goals", "goals", most, **query))
+    if parsed.flag("json"):
+        print(json.dumps(rows, indent=2))
+        return exit_codes.OK
+    if not rows:
+        say(
+            "no goal fits"
+            if any(query.values())
+            else "nothing was wanted yet: `levada goal add FAMILY`, or a trigger (`levada trigger list`)"
+        )
+        return exit_codes.OK
+    now = time.time()
+    head = ("goal", "state", "since", "task", "why")
+    lines = [
+        (
+            str(row["number"]),
+            row["state"],
+            f"{duration(max(0.0, now - row['since']))} ago",
+            name_of(row),
+            one_line(row.get("reason", ""), 80),
+        )
+        for row in rows
+    ]
+    print("\n".join(table(lines, head)))
+    return exit_codes.OK
+
+
+def name_of(goal: Mapping[str, Any]) -> str:
+    """``Family(day=2024-01-01)``."""
+    return one_line(f"{goal['family']}({', '.join(f'{name}={text}' for name, text in goal['params'].items())})")
+
+
+def find(remote: Remote, word: str) -> Any:
+    """The goal that is meant: by its number, its key, or the beginning of one. Raises UsageError."""
+    if len(word) == KEY_LENGTH:
+        return remote.get(f"/v1/goals/{part(word)}")
+    if word.isdecimal() and len(word) < 16:
+        for live in (True, None):
+            rows = remote.get("/v1/goals", limit=1, after=str(int(word) + 1), live=live)["goals"]
+            if rows and rows[0]["number"] == int(word):
+                return rows[0]
+    found = [row for row in remote.pages("/v1/goals", "goals", CANDIDATES) if row["goal"].startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    raise UsageError(
+        f"{'no goal' if not found else f'{len(found)} goals'} {escape(word)!r}", hint="`levada goal list` shows their numbers."
+    )
+
+
+def _one(words: Sequence[str], verb: str) -> str:
+    if len(words) != 1:
+        raise UsageError(f"levada goal {verb}: which goal?", hint=HINT)
+    return words[0]
+
+
+def _show(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    goal = find(remote, _one(words, "show"))
+    if parsed.flag("json"):
+        print(json.dumps(goal, indent=2))
+        return exit_codes.OK
+    print(f"goal {goal['number']}: {name_of(goal)}")
+    lines = [
+        ("key", goal["goal"]),
+        ("state", goal["state"]),
+        ("since", _moment(goal["since"])),
+        ("why", escape(goal.get("reason", ""))),
+        ("asked by", escape(goal["by"])),
+        ("made", _moment(goal["made"])),
+    ]
+    lines += [(name, _moment(goal[name])) for name in ("deadline", "ended") if goal.get(name)]
+    lines += [("unfolded by", escape(goal["agent"]))] if goal.get("agent") else []
+    lines += [("tasks", ", ".join(f"{count} {name}" for name, count in goal["counts"].items()))] if goal.get("counts") else []
+    print("\n".join(table(lines)))
+    if goal.get("missing_count"):
+        print(f"missing ({goal['missing_count']}):")
+        print("\n".join(f"  {escape(url)}" for url in goal.get("missing", ())))
+    return exit_codes.OK
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+
+
+def _log(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """What its process printed, where it ran on this machine."""
+    from ..config.state import state_path
+    from .tasks import settings_for, state_of
+
+    goal = find(remote, _one(words, "log"))
+    folder = parsed.text("state") or state_path(environ, state_of(settings_for(parsed, environ)))
+    path = os.path.join(folder, "goals", f"{goal['goal']}.log")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                print(escape(line.rstrip("\n")))
+    except FileNotFoundError:
+        where = goal.get("agent") or "the worker that unfolded it"
+        raise UsageError(f"{path}: there is no such file", hint=f"What a goal prints stays on the machine of {escape(where)}.") from None
+    return exit_codes.OK
+
+
+def _cancel(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    if not words:
+        _one(words, "cancel")
+    for word in words:
+        goal = find(remote, word)
+        answer = remote.send(f"/v1/goals/{goal['goal']}/cancel", {"reason": parsed.text("reason")})
+        print(
+            json.dumps({"goal": goal["goal"], **answer})
+            if parsed.flag("json")
+            else f"goal {goal['number']}: {answer['before']} -> {answer['after']}"
+        )
+    return exit_codes.OK
+
+
+def _again(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    goal = find(remote, _one(words, "again"))
+    answer = remote.send(f"/v1/goals/{goal['goal']}/again", {"reason": parsed.text("reason")})
+    new = remote.get(f"/v1/goals/{answer['goal']}")
+    said = f"goal {new['number']}: {name_of(new)}: {new['state']}" + ("" if answer["made"] else " (looked at again)")
+    print(json.dumps({**answer, **new}, indent=2) if parsed.flag("json") else said)
+    return exit_codes.OK
+
+
+_VERBS = {"add": _add, "list": _list, "show": _show, "log": _log, "cancel": _cancel, "again": _again}
