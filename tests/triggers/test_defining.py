@@ -207,6 +207,16 @@ def test_a_kind_of_an_authors_own_reads_as_it_likes() -> None:
         lv.trigger(Quarterly, LISBON, quarter=lv.fire.day)
 
 
+def test_a_secret_is_no_part_of_a_trigger() -> None:
+    class Closed(lv.Task):
+        token: str = lv.param(secret=True)
+
+    assert lv.trigger(Closed, LISBON).params == ()
+    with pytest.raises(DefinitionError, match="token is secret, and triggers are kept as plain text\n  Set it in") as caught:
+        lv.trigger(Closed, LISBON, token="sesame")
+    assert "sesame" not in str(caught.value)
+
+
 @pytest.fixture
 def modules() -> Iterator[Callable[..., types.ModuleType]]:
     made: list[str] = []

@@ -219,7 +219,7 @@ def _value(wanted: Expression, facts: Mapping[str, Mapping[str, object]]) -> str
         )
     if wanted.root == "fire":
         return _fire(wanted, known)
-    value = _looked_up(wanted, known)
+    value = looked_up(wanted, known)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ConfigError(f"{wanted} is {value!r:.80}; expected text or a number")
     return _counted(wanted, str(value))
@@ -235,7 +235,8 @@ def _fire(wanted: Expression, known: Mapping[str, object]) -> str:
         raise ConfigError(f"{wanted} lies beyond the calendar (years 1 to 9999)") from None
 
 
-def _looked_up(wanted: Expression, known: Mapping[str, object]) -> object:
+def looked_up(wanted: Expression, known: Mapping[str, object]) -> object:
+    """The value of a field, which may lie within others. Raises ConfigError where there is none."""
     if wanted.field in known:
         return known[wanted.field]
     value: object = known

@@ -30,7 +30,7 @@ OUTCOMES = ("done", "failed", "ended")
 ON_DEADLINE = ("alert", "fail")
 LONGEST_NAME = 200
 NAME = r"[A-Za-z0-9._-]{1,200}"
-TOKEN = r"(?P<brace>\{\{|\}\})|\{(?P<group>[A-Za-z][A-Za-z0-9_]*)\}|(?P<stray>[{}])|(?P<wild>[*?])|(?P<text>[^{}*?]+)"
+SIGNS = r"(?P<brace>\{\{|\}\})|\{(?P<group>[A-Za-z][A-Za-z0-9_]*)\}|(?P<stray>[{}])|(?P<wild>[*?])|(?P<text>[^{}*?]+)"
 ALWAYS = ("url", "name")  # what every arrival tells, besides the groups of its pattern
 
 
@@ -152,7 +152,7 @@ def groups_of(pattern: str) -> tuple[str, ...]:
     >>> groups_of("s3://in/{shop}/{day}.csv")
     ('shop', 'day')
     """
-    found = (token["group"] for token in re.finditer(TOKEN, pattern))
+    found = (token["group"] for token in re.finditer(SIGNS, pattern))
     return tuple(dict.fromkeys(group for group in found if group))
 
 
@@ -163,7 +163,7 @@ def arrived(pattern: str, url: str) -> dict[str, str] | None:
     {'shop': 'north', 'day': '2024-01-31', 'url': 's3://in/north/2024-01-31.csv', 'name': '2024-01-31.csv'}
     """
     form = ""
-    for token in re.finditer(TOKEN, pattern):
+    for token in re.finditer(SIGNS, pattern):
         group, wild = token["group"], token["wild"]
         if group:
             form += f"(?P={group})" if f"(?P<{group}>" in form else f"(?P<{group}>[^/]+?)"
@@ -323,7 +323,7 @@ def _when(values: object, where: str) -> When:
 
 def _pattern(read: _Reader) -> str:
     pattern = read.text("pattern")
-    if any(token["stray"] for token in re.finditer(TOKEN, pattern)):
+    if any(token["stray"] for token in re.finditer(SIGNS, pattern)):
         read.wrong("pattern", "a URL or a path, with groups such as {day}: letters, digits and '_' between braces")
     if set(groups_of(pattern)) & set(ALWAYS):
         read.wrong("pattern", f"no group called {' or '.join(ALWAYS)}: those are known of every arrival")

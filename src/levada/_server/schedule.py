@@ -7,6 +7,8 @@ from hashlib import blake2b
 from .._model.triggers import Trigger, instant, zone_name, zone_of
 from ..triggers.calendars import US, calendar_of
 
+LONGEST = 50 * 366 * 86400 * US
+
 
 class Schedule:
     """When a trigger with a cron line, an interval or a rule fires. Times are seconds since 1970 (UTC).
@@ -52,6 +54,21 @@ class Schedule:
             found.append(fire / US)
             at = fire
         return found
+
+    def before(self, at: float) -> float | None:
+        """The last fire time earlier than ``at``; None: there was none since the start, or in fifty years."""
+        end = round(at * US)
+        span = 60 * US
+        while True:
+            begin = end - span if self.first is None else max(end - span, self.first - 1)
+            fire, last = self._after(begin), None
+            while fire is not None and fire < end:
+                last, fire = fire, self._after(fire)
+            if last is not None:
+                return last / US
+            if begin > end - span or span > LONGEST:
+                return None
+            span *= 2
 
     def due(self, fire: float) -> float:
         """When a fire is to take place: its time and its jitter, which is drawn from trigger and time, so the same on every machine."""

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "priority": ("operate", "change the priority of a task, and of what it needs"),
     "audit": ("watch", "who changed what at a server, newest first"),
     "jobs": ("jobs", "jobs that tasks handed to other systems: how they stand, their logs; cancel or forget one"),
+    "trigger": ("trigger", "triggers that modules define: when they fire, and what a fire would make"),
     "server": ("server", "serve many workers: the central scheduler"),
     "worker": ("worker", "a resident worker: runs what others want, of the modules that it is told"),
     "goal": ("goal", "want something of a server, list, explain, cancel or repeat what was wanted"),

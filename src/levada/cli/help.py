@@ -36,6 +36,7 @@ USAGE = {
     "audit": "[OPTIONS]",
     "tasks": "[OPTIONS]",
     "jobs": "[log|cancel|forget JOB] [OPTIONS]",
+    "trigger": "[list] | show NAME | next [N] [NAME] | test [NAME] [OPTIONS]",
     "token": "create|list|revoke ID [OPTIONS]",
     "backup": "create|restore FILE [OPTIONS]",
     "config": "explain|path [OPTIONS] [FAMILY]",
@@ -81,11 +82,18 @@ def command_help(command: str, options: Sequence[Option], family: Any = None) ->
     lines = [f"Usage: levada {command} {usage}", "", f"  {COMMANDS[command][1]}"]
     if family is not None:
         lines += _about(family)
-    if command in ACTIONS:
-        lines += ["", "Actions:", *_indented(table(ACTIONS[command]))]
+    actions = _verbs() if command == "trigger" else ACTIONS.get(command)
+    if actions is not None:
+        lines += ["", "Actions:", *_indented(table(actions))]
     lines += ["", "Options:"]
     lines += _indented(table((_spelling(option), option.help) for option in options))
     return "\n".join(lines) + "\n"
+
+
+def _verbs() -> list[tuple[str, str]]:
+    from .trigger import VERBS
+
+    return [(f"{verb} {words}".rstrip(), what) for verb, (_, _, words, what) in VERBS.items()]
 
 
 def _spelling(option: Option) -> str:

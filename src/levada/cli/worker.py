@@ -69,6 +69,11 @@ def _import(parsed: Parsed, settings: Settings) -> list[str]:
 
     import_all(named)
     _connect(settings)
+    return module_names(named)
+
+
+def module_names(named: list[str]) -> list[str]:
+    """Names of modules that were imported by name or by path."""
     return [os.path.basename(name).removesuffix(".py") if name.endswith(".py") else name for name in named]
 
 

@@ -366,7 +366,7 @@ KINDS = {
 
 def kinds_of(task: type[Task]) -> dict[str, tuple[str, bool]]:
     """What ``templates.check`` asks of a family: each parameter's kind ("" where no word says it), and whether it has a default."""
-    return {name: (_kind(parameter), parameter.has_default) for name, parameter in task.parameters()}
+    return {name: (_kind(parameter), parameter.has_default or parameter.secret) for name, parameter in task.parameters()}
 
 
 def _kind(parameter: Parameter[Any]) -> str:
@@ -393,6 +393,9 @@ def _texts(task: type[Task], given: Mapping[str, object], when: When, where: str
     texts = {name: _text(known.get(name), value, f"{where}: parameter {name}") for name, value in given.items()}
     templates.check(texts.items(), kinds_of(task), roots, where)
     for name, text in texts.items():
+        if known[name].secret:
+            hint = "Set it in the configuration or the environment of the workers."
+            raise ConfigError(f"{where}: parameter {name} is secret, and triggers are kept as plain text", hint=hint)
         _try(known[name], name, text, where)
     return tuple(texts.items())
 
