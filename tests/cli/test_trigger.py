@@ -137,6 +137,13 @@ def test_a_wrong_trigger_is_told_when_its_module_is_imported(call: Call, here: P
     assert "'30 2 31 2,4 *' never fires: no month that it names has such a day" in said.err
 
 
+def test_two_triggers_of_one_name_are_told_by_check(call: Call, here: Path) -> None:
+    (here / "more_flow.py").write_text(FLOW.replace("Report", "More"))
+    said = call("check", "shop_flow.py", "more_flow.py")
+    assert said.code == 2
+    assert "two triggers are called 'come': of More in more_flow and of Report in shop_flow" in said.err
+
+
 def test_help_names_every_verb(call: Call) -> None:
     out = call("trigger", "--help").out
     assert all(f"\n  {verb}" in out for verb in ("list", "show NAME", "next [N] [NAME]", "test [NAME]"))

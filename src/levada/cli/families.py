@@ -135,6 +135,11 @@ def check(arguments: list[str], environ: Mapping[str, str]) -> int:
     for family, cls in families.items():
         for name, parameter in cls.parameters():
             _collect(faults, _check_value, settings, family, cls, name, parameter)
+    if "levada.triggers" in sys.modules:  # each was checked where it is written; now whether names are unique
+        from ..triggers import triggers_of
+        from .worker import module_names
+
+        _collect(faults, triggers_of, module_names(modules))
     return _report(faults, strangers, modules, len(families))
 
 

@@ -39,7 +39,7 @@ US = 1_000_000
 EPOCH = datetime(1970, 1, 1)
 LATEST = datetime(9998, 12, 31)  # beyond it there is no room for an offset
 HORIZON = 50  # years without a fire, after which a line is taken to fire never again: cronsim's own
-SHIFT = 26 * 3600 * US  # clocks are never set by more than a day, nor twice within this time
+SHIFT = 26 * 3600 * US  # clocks are never set by more than a day, nor twice within this time: at least four days lie between
 NICKNAMES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -150,10 +150,13 @@ class _Walls:
     def after(self, at: int) -> int | None:
         """The first fire later than ``at``."""
         zone = self.zone
-        for wall in self.walls(wall_of(at, zone).replace(second=0, microsecond=0)):
-            fire = first_shown(wall, zone)
-            if fire > at:
-                return fire
+        try:
+            for wall in self.walls(wall_of(at, zone).replace(second=0, microsecond=0)):
+                fire = first_shown(wall, zone)
+                if fire > at:
+                    return fire
+        except OverflowError:  # the calendar's end
+            pass
         return None
 
     def note(self, fire: int) -> str:
@@ -192,9 +195,11 @@ class Line(_Walls):
 
     def after(self, at: int) -> int | None:
         """The first fire later than ``at``."""
+        if self.by_wall:
+            return super().after(at)
         try:
-            return super().after(at) if self.by_wall else self._really_after(at)
-        except (OverflowError, ValueError):  # the calendar's end
+            return self._really_after(at)
+        except OverflowError:  # the calendar's end
             return None
 
     def _really_after(self, at: int) -> int | None:
@@ -412,7 +417,7 @@ class Recurrence(_Walls):
                 del self.known[: min(bisect_left(self.known, start), len(self.known) - 1)]
             return bisect_left(self.known, start)
         begin = self.start
-        if self.period is not None and start - self.period > begin:
+        if self.period is not None and start > begin + self.period:
             begin += (start - begin) // self.period * self.period
         self.coming = iter(self._parsed(begin))
         self.known = []
