@@ -353,7 +353,7 @@ class Place:
                 since = since if mark == sight.mark else now
                 if now < since + still:
                     self.resting[branch, name] = sight.mark, since
-                    recheck.append(since + still)
+                    recheck.append(min(since + still, now + max(1.0, still / 4)))
                     continue
                 self.resting.pop((branch, name), None)
             marks[name] = sight.mark

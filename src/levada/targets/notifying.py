@@ -103,6 +103,7 @@ class Notifier:
 
     def _started(self, folders: list[str]) -> tuple[_Watcher | None, frozenset[str]]:
         """A watcher of as many as the system lets us watch."""
+        wished = len(folders)
         for _ in range(40):
             folders = [folder for folder in folders if os.path.isdir(folder)]
             if not folders or self._make is None:
@@ -112,7 +113,7 @@ class Notifier:
             except FileNotFoundError:
                 continue  # one went just now
             except Exception as cause:  # the library's own error, and the system's
-                self._refused = _explained(cause, len(folders))
+                self._refused = _explained(cause, wished)
                 if not _is_limit(cause):
                     break
                 folders = folders[: len(folders) // 2]

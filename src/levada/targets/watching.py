@@ -5,8 +5,8 @@ its interval; what is there is told once, and again when it changed or went and 
 is a trouble, never an absence, and delays no other. Nothing here knows a clock for its schedule: `look` is told the time.
 
 The interval: after a fresh wish, an arrival or a notification 1 s, then twice as long each time that nothing is new, up
-to what was wished (30 s). Steps shorter than that are drawn, so that places wished together part. A notification asks
-at once, but a place rests ten times as long as its last listing took.
+to what was wished (30 s). Steps before that are drawn, so that places wished together part. A notification asks at once, but
+a place rests ten times as long as its last listing took.
 """
 
 from __future__ import annotations
@@ -250,13 +250,13 @@ class Watching:
     def _hasten(self, place: Place) -> None:
         """Ask a place as soon as it has rested, and quickly again after that."""
         at = max(self._now, place.asked_at + place.rest)
-        place.step = FIRST
+        place.step = FIRST / 2
         if at < place.due:
             self._schedule(place, at)
 
     def _hasten_all(self, now: float) -> None:
         for place in self._places.values():
-            place.asked_at, place.step = -math.inf, FIRST
+            place.asked_at, place.step = -math.inf, FIRST / 2
             place.resting = {}
             self._schedule(place, now)
         self._watch_again = -math.inf
@@ -324,8 +324,12 @@ class Watching:
             place.identity, self._moved = found.identity, True
         place.failures, place.asked_at, place.rest = 0, self._now, RESTS * found.seconds
         interval = place.shortest()
-        place.step = FIRST if taken.seen or taken.born or not taken.complete else min(2 * place.step, interval)
-        step = min(interval, place.step * (1 + self._draw(place) / 2))
+        before, draw = place.step, self._draw(place)
+        place.step = FIRST if taken.seen or taken.born or not taken.complete else min(2 * before, interval)
+        if place.step < interval:
+            step = min(place.step * (1 + draw / 2), interval)
+        else:
+            step = interval if before >= interval else max(FIRST, draw * interval)
         at = self._now + step
         if taken.recheck is not None:
             at = min(at, max(taken.recheck, self._now + min(place.rest, step)))
@@ -346,7 +350,7 @@ class Watching:
         place.failures += 1
         longest = max(LONGEST_PENANCE, place.shortest())
         penance = min(2.0 ** min(place.failures, 30), longest)
-        place.asked_at, place.rest, place.step = self._now, 0.0, FIRST
+        place.asked_at, place.rest, place.step = self._now, 0.0, FIRST / 2
         self._schedule(place, self._now + penance * (0.5 + self._draw(place) / 2))
 
     def _draw(self, place: Place) -> float:
@@ -409,7 +413,7 @@ class Watching:
             broken = False
         else:
             anchors = self._find_anchors()
-        self._moved = False
+        self._moved = bool(notifier.trouble)  # then it is tried again later
         self._anchors = {path: places for (path, _), places in anchors.items() if path in notifier.folders}
         before, self._anchor_of = self._anchor_of, {key: anchor for anchor, places in anchors.items() for key in places}
         for key, anchor in self._anchor_of.items():
