@@ -56,6 +56,8 @@ def read_notice(body: bytes, headers: Mapping[str, str]) -> list[Notice]:
         notices = {notice.id: notice for notice in _bounded(_notices(body, known))}
     except RecursionError:
         raise Refusal("malformed", "JSON is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise Refusal("malformed", "a text holds half a character (a lone surrogate)") from None
     return list(notices.values())
 
 
