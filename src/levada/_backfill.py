@@ -10,7 +10,6 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._plan.shaping import Shape
-from ._plan.walk import GATE
 from ._run import RunResult, run
 from .errors import RunError
 from .ranges import Partitions, partitions
@@ -52,8 +51,10 @@ def shape_of(wanted: Partitions, max_parallel: int | None) -> Shape | None:
         if max_parallel < 1:
             raise RunError(f"max_parallel must be 1 or more, got {max_parallel}")
         if not info_of(cls).run_is_own:
-            raise RunError(f"{cls.family} has no run() that could be limited", hint="Limit the family that does the work, as a resource.")
-    return Shape(cls.family, in_order=wanted.newest_first, total=len(wanted.grid()), limit=max_parallel)
+            raise RunError(
+                f"{cls.get_task_family()} has no run() that could be limited", hint="Limit the family that does the work, as a resource."
+            )
+    return Shape(cls.get_task_family(), in_order=wanted.newest_first, total=len(wanted.grid()), limit=max_parallel)
 
 
 def without_the_range(result: RunResult, wanted: Partitions) -> RunResult:

@@ -152,8 +152,8 @@ def run(
     scheduler: addresses of a server that says who runs what, with commas between them ("none": no server; None: what is
     configured, or LEVADA_SCHEDULER); then resources, exclusive and history are its business. cut_off: what becomes of an
     attempt whose lease may have lapsed while no answer comes: "freeze", "continue" or "stop". patience: seconds without an answer,
-    and with nothing that runs, until such a run ends. shape: what ``backfill`` adds to the plan. Raises LevadaError for what the caller got wrong, and when the
-    server does not answer; failures of tasks are in the result.
+    and with nothing that runs, until such a run ends. shape: what ``backfill`` adds to the plan.
+    Raises LevadaError for what the caller got wrong, and when the server does not answer; failures of tasks are in the result.
     """
     started = time.perf_counter()
     options = Options(
@@ -202,7 +202,8 @@ class Options:
     """How a run is to be made; see ``run``. scheduler: addresses, "" for none. limits: totals of resources that it brings along."""
 
     __slots__ = (
-        "cut_off", "exclusive", "executor", "grace", "history", "limits", "observer", "patience", "pdb", "resources", "scheduler", "state", "workers",
+        "cut_off", "exclusive", "executor", "grace", "history", "limits", "observer", "patience", "pdb", "resources", "scheduler",
+        "state", "workers",
     )  # fmt: skip
 
     def __init__(
@@ -363,7 +364,8 @@ class Work:
             self._history.begin(names_of(self._wanted))
         session = SessionId(f"{os.getpid():x}")
         self._scheduler = embedded = Embedded(
-            session, key_of=lambda index: self._runner.key(index), locks=locks, resources={**_resources(options.resources), **options.limits},
+            session, key_of=lambda index: self._runner.key(index), locks=locks,
+            resources={**_resources(options.resources), **options.limits},
             epoch=self._trail.epoch if self._trail is not None else 1,
         )  # fmt: skip
         self._runner = Runner(

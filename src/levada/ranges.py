@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from math import prod
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ._model.values import NamedTuple
 from .errors import ParameterError, UnknownParameter
@@ -22,6 +22,7 @@ from .params.base import OptionalParameterMixin, Parameter, shown
 from .params.choices import EnumParameter, NumericalParameter, _OneOf
 from .params.containers import DictParameter
 from .params.dates import DateHourParameter, DateParameter, DateTimeParameter, MonthParameter, YearParameter, _MomentParameter, _months
+from .params.frozen import FrozenDict
 from .params.scalars import BoolParameter, FloatParameter, IntParameter, StrParameter
 from .task import Task, WrapperTask, registry
 
@@ -420,8 +421,12 @@ class Partitions(WrapperTask):
 
     task_namespace = "levada"
     of = StrParameter()
-    over = DictParameter(default={})
+    over = DictParameter(default=FrozenDict())
     newest_first = BoolParameter(default=False, significant=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(self, of: str, over: Mapping[str, Any] = ..., newest_first: bool = ...) -> None: ...
 
     def requires(self) -> Any:
         """The partitions, one after the other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_span_of_days_reads_back_from_its_text(first: date, days: int, step: i
     assert row[0] == first
     assert row[-1] <= date.fromordinal(last) < date.fromordinal(min(row[-1].toordinal() + step, 3652059)) or last == 3652059
     assert list(row) == list(row_of(p.DateParameter(), row.spelled))
-    assert [b - a for a, b in zip(row, row[1:], strict=False)] == [timedelta(step)] * (len(row) - 1)
+    assert [b - a for a, b in pairwise(row)] == [timedelta(step)] * (len(row) - 1)
 
 
 @given(MOMENTS, st.integers(0, 2000), st.integers(1, 50))
@@ -185,7 +186,7 @@ def test_an_empty_list_is_refused() -> None:
 # -- several parameters --------------------------------------------------------------------------
 
 
-class Sales(lv.Task):
+class RangedSales(lv.Task):
     day: date
     shop: str
     level: int = 3
@@ -202,7 +203,7 @@ def made(task: lv.Partitions) -> list[str]:
 
 
 def test_several_ranges_are_their_product_the_first_slowest() -> None:
-    task = partitions(Sales, day="2013-01-01..2013-01-02", shop=each("a,b", "c"), level=[1, 2])
+    task = partitions(RangedSales, day="2013-01-01..2013-01-02", shop=each("a,b", "c"), level=[1, 2])
     assert made(task) == [f"2013-01-0{day}-{shop}-{level}" for day in (1, 2) for shop in ("a,b", "c") for level in (1, 2)]
 
 
@@ -228,29 +229,29 @@ def test_a_place_of_a_product_is_what_walking_to_it_finds(a: int, b: int, c: int
 
 def test_a_product_that_is_too_large_is_refused_before_it_is_made() -> None:
     with pytest.raises(ParameterError, match=r"25,000,000 partitions \(day 5,000 x level 5,000\); expected 10,000,000 at most"):
-        partitions(Sales, day=span(date(2000, 1, 1), date(2000, 1, 1) + timedelta(4999)), shop="x", level="1..5000")
+        partitions(RangedSales, day=span(date(2000, 1, 1), date(2000, 1, 1) + timedelta(4999)), shop="x", level="1..5000")
 
 
 def test_a_range_is_a_task_that_its_texts_bring_back() -> None:
-    task = partitions(Sales, day=span(date(2013, 1, 1), date(2013, 1, 31), 7), shop=each("a,b", "c"))
+    task = partitions(RangedSales, day=span(date(2013, 1, 1), date(2013, 1, 31), 7), shop=each("a,b", "c"))
     assert task.to_texts() == {
-        "of": "Sales", "over": '{"day": "2013-01-01..2013-01-31/7", "shop": ["a,b", "c"]}', "newest_first": "False",
+        "of": "RangedSales", "over": '{"day": "2013-01-01..2013-01-31/7", "shop": ["a,b", "c"]}', "newest_first": "False",
     }  # fmt: skip
     assert lv.Partitions.from_texts(task.to_texts()) is task
-    assert task.title() == "Sales(day=2013-01-01..2013-01-31/7, shop=a,b,c)"
+    assert task.title() == "RangedSales(day=2013-01-01..2013-01-31/7, shop=a,b,c)"
     assert task.family == "levada.Partitions"
 
 
 def test_two_spellings_of_a_range_are_one_task() -> None:
-    one = partitions(Sales, day="2013-1-1..2013-1-9", shop="x")
-    assert one is partitions(Sales, day=span(date(2013, 1, 1), date(2013, 1, 9)), shop=each("x"))
+    one = partitions(RangedSales, day="2013-1-1..2013-1-9", shop="x")
+    assert one is partitions(RangedSales, day=span(date(2013, 1, 1), date(2013, 1, 9)), shop=each("x"))
 
 
 def test_all_that_is_wrong_is_told_together() -> None:
-    with pytest.raises(ParameterError, match=r"(?s)Sales: day: .*2013-02-01.*\n  level: 'x' is not a whole number"):
-        partitions(Sales, day="2013-02-01..2013-01-01", shop="a", level="x")
+    with pytest.raises(ParameterError, match=r"(?s)RangedSales: day: .*2013-02-01.*\n  level: 'x' is not a whole number"):
+        partitions(RangedSales, day="2013-02-01..2013-01-01", shop="a", level="x")
     with pytest.raises(UnknownParameter, match="no parameter days"):
-        partitions(Sales, days="2013-02-01")
+        partitions(RangedSales, days="2013-02-01")
 
 
 def test_a_hundred_thousand_partitions_are_counted_and_found_before_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

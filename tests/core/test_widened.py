@@ -71,7 +71,7 @@ def test_the_laws_hold_whoever_adds_what_again(seed: int) -> None:
     policies = [Policy("Day", tuple(sorted(dict.fromkeys(dice.sample("abc", dice.randrange(3)), 1).items()))) for _ in range(4)]
     tasks = {index: [need for need in range(index) if dice.random() < 0.2] for index in range(8)}
     house = House(tasks, policy=policies[0], lease=dice.choice([math.inf, 10.0]))
-    for step in range(40):
+    for _ in range(40):
         session = dice.choice(["w1", "w2"])
         running = [index for index in tasks if house.status(index) is Status.RUNNING and house.brain.state.holder[index] == session]
         what = dice.randrange(6)

@@ -23,7 +23,7 @@ MEANINGS: tuple[tuple[int, str], ...] = (
     (USAGE, "wrong option, parameter, configuration or task definition, or something that a server does not have; nothing was started"),
     (WAITING, "nothing failed; the wanted task waits for external data that is not there"),
     (PLAN_FAULT, "the plan has faults: a cycle, an exception in requires() or complete(), two writers of one target"),
-    (WORK, "`plan` only: there is work to do"),
+    (WORK, "`plan` and `backfill --preview`: there is work to do"),
     (UNAVAILABLE, "something needed did not answer (a store, a server)"),
     (INTERNAL, "a fault of levada itself; please report it"),
     (BROKEN, "`server` only: its store broke (the disk, the database); a restart finds all that was acknowledged"),

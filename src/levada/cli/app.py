@@ -15,8 +15,8 @@ from .text import hush, say
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "make a task complete: plan, run what is missing, in this process"),
     "plan": ("plan", "show what a run would do"),
-    "backfill": ("backfill", "make a range of partitions complete: only what is missing is run"),
     "why": ("why", "explain where a task stands, in one chain of facts"),
+    "backfill": ("backfill", "make a range of partitions complete: only what is missing is run"),
     "list": ("families", "list the task families that the modules define"),
     "show": ("families", "show a family: parameters, defaults, where values come from"),
     "check": ("families", "import the modules and report everything that is defined wrongly"),

@@ -21,6 +21,7 @@ from ...params import (
     DateMinuteParameter,
     DateParameter,
     DictParameter,
+    FrozenDict,
     IntParameter,
     MonthParameter,
     Parameter,
@@ -30,6 +31,7 @@ from ...ranges import row_of, span
 from ...task import Event, WrapperTask, flatten, info_of
 
 MOMENT = timedelta(microseconds=1)
+NONE: Any = None  # a default that makes None a value
 
 
 class RangeEvent(Event):
@@ -49,13 +51,15 @@ class RangeBase(WrapperTask):
     """
 
     of: Any = TaskParameter(help="family to complete")
-    of_params = DictParameter(default={}, help="its other parameters")
+    of_params = DictParameter(default=FrozenDict(), help="its other parameters")
     start: Any = Parameter()
     stop: Any = Parameter()
     reverse = BoolParameter(default=False, help="from the newest backward")
     task_limit = IntParameter(default=50, help="so many are required at once")
-    now: Any = IntParameter(default=None, help="seconds since 1970, instead of the clock")
-    param_name: Any = Parameter(default=None, positional=False, help="the parameter, by default the first one")
+    now: Any = IntParameter(default=NONE, help="seconds since 1970, instead of the clock")
+    param_name: Any = Parameter(default=NONE, positional=False, help="the parameter, by default the first one")
+
+    _required: list[Any] | None = None  # looked for once
 
     if TYPE_CHECKING:
 
@@ -130,10 +134,9 @@ class RangeBase(WrapperTask):
 
     def requires(self) -> list[Any]:
         """The missing tasks, the oldest first (``reverse``: the newest), at most ``task_limit``."""
-        known: list[Any] | None = self.__dict__.get("_required")
-        if known is None:
-            known = self.__dict__["_required"] = self._look()
-        return known
+        if self._required is None:
+            self._required = self._look()
+        return self._required
 
     def _look(self) -> list[Any]:
         if not self.start and not self.stop:
@@ -170,8 +173,8 @@ class RangeBase(WrapperTask):
 class RangeDailyBase(RangeBase):
     """Days. days_back, days_forward: how far from now is looked."""
 
-    start: Any = DateParameter(default=None, help="first day")
-    stop: Any = DateParameter(default=None, help="the day after the last")
+    start: Any = DateParameter(default=NONE, help="first day")
+    stop: Any = DateParameter(default=NONE, help="the day after the last")
     days_back = IntParameter(default=100, help="how far back is looked")
     days_forward = IntParameter(default=0, help="how far ahead is looked")
 
@@ -195,8 +198,8 @@ class RangeDailyBase(RangeBase):
 class RangeHourlyBase(RangeBase):
     """Hours. hours_back, hours_forward: how far from now is looked."""
 
-    start: Any = DateHourParameter(default=None, help="first hour")
-    stop: Any = DateHourParameter(default=None, help="the hour after the last")
+    start: Any = DateHourParameter(default=NONE, help="first hour")
+    stop: Any = DateHourParameter(default=NONE, help="the hour after the last")
     hours_back = IntParameter(default=100 * 24, help="how far back is looked")
     hours_forward = IntParameter(default=0, help="how far ahead is looked")
 
@@ -216,8 +219,8 @@ class RangeHourlyBase(RangeBase):
 class RangeByMinutesBase(RangeBase):
     """Each ``minutes_interval``-th minute, a part of an hour. minutes_back, minutes_forward: how far from now is looked."""
 
-    start: Any = DateMinuteParameter(default=None, help="first minute")
-    stop: Any = DateMinuteParameter(default=None, help="the minute after the last")
+    start: Any = DateMinuteParameter(default=NONE, help="first minute")
+    stop: Any = DateMinuteParameter(default=NONE, help="the minute after the last")
     minutes_back = IntParameter(default=60 * 24, help="how far back is looked")
     minutes_forward = IntParameter(default=0, help="how far ahead is looked")
     minutes_interval = IntParameter(default=1, help="minutes between two moments; divides 60")
@@ -240,8 +243,8 @@ class RangeByMinutesBase(RangeBase):
 class RangeMonthly(RangeBase):
     """Months. months_back, months_forward: how far from now is looked."""
 
-    start: Any = MonthParameter(default=None, help="first month")
-    stop: Any = MonthParameter(default=None, help="the month after the last")
+    start: Any = MonthParameter(default=NONE, help="first month")
+    stop: Any = MonthParameter(default=NONE, help="the month after the last")
     months_back = IntParameter(default=13, help="how far back is looked")
     months_forward = IntParameter(default=0, help="how far ahead is looked")
 
