@@ -257,7 +257,17 @@ def _policy(task: Any, family: str) -> Policy:
         timeout=timeout,
         batch_limit=int(min(batch_limit, 2**31)),
         disabled=bool(task.disabled),
+        owners=_owners(task if isinstance(task, type) else type(task), family),
     )
+
+
+def _owners(cls: Any, family: str) -> str:
+    """Names with commas between. Of the class alone: what instances have under that name, a parameter perhaps, is for people."""
+    owners = (cls.owners,) if isinstance(cls.owners, str) else cls.owners
+    if not owners or not isinstance(owners, (tuple, list)):
+        return ""
+    _checked(family, "owners", owners, _are_names, "names without commas, as in owners = ('ana', 'reports')")
+    return ",".join(owners)
 
 
 def _priority(value: Any, family: str) -> int:
@@ -278,6 +288,10 @@ def _checked(family: str, name: str, value: Any, good: Callable[[Any], bool], ex
 
 def _are_amounts(resources: Any) -> bool:
     return all(type(name) is str and int(amount) == amount and 0 <= amount < 1 << 63 for name, amount in dict(resources).items())
+
+
+def _are_names(names: Any) -> bool:
+    return all(type(name) is str and name.isprintable() and name.strip() and "," not in name for name in names) and len(names) <= 20
 
 
 def _is_retry(retry: Retry | None) -> bool:

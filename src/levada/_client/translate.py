@@ -123,6 +123,7 @@ def policy(of: Policy) -> w.PolicySpec:
         of.timeout,
         of.batch_limit,
         of.disabled,
+        _name(of.owners),
     )  # fmt: skip
 
 

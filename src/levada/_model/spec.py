@@ -43,6 +43,7 @@ class Policy(NamedTuple):
     batch_limit: int = 1  # at most so many ready tasks of one batch group in one lease
     disabled: bool = False
     module: str = ""  # where the class lives: assistants that were started with it may run the task; "": nobody but who registered it
+    owners: str = ""  # names with commas between: who is told when it fails
 
 
 class TaskSpec(NamedTuple):

@@ -213,6 +213,7 @@ def _policy(spec: w.PolicySpec, module: str | None) -> Policy:
         spec.batch_limit,
         spec.disabled,
         module or "",
+        spec.owners,
     )  # fmt: skip
 
 

@@ -126,8 +126,8 @@ class RetrySpec(Request, frozen=True):
     exceptions: Annotated[list[ExceptionLimit], Meta(max_length=LABELS)] = []
 
 
-class PolicySpec(Request, frozen=True):
-    """What tasks of a family share. resources: sorted by name, each once."""
+class PolicySpec(Request, frozen=True, omit_defaults=True):
+    """What tasks of a family share. resources: sorted by name, each once. owners: names with commas between."""
 
     family: Name
     resources: Annotated[list[Amount], Meta(max_length=LABELS)] = []
@@ -135,6 +135,7 @@ class PolicySpec(Request, frozen=True):
     timeout: Seconds | None = None
     batch_limit: Positive = 1
     disabled: bool = False
+    owners: Label = ""
 
 
 class TaskItem(Item, frozen=True):
