@@ -30,6 +30,7 @@ from .._wire.triggers import Take, TakeAnswer
 from ..errors import Deposed, LevadaError, SchedulerError, StoreError, StoreFull
 from . import journal, logs, operating, work
 from .ages import AGES, Ages
+from .alerts.noticing import Noticing
 from .desk import Desk
 from .http.port import Call, Health, Sample
 from .http.tokens import TokenTable
@@ -117,6 +118,7 @@ class Host:
         self.failed: BaseException | None = None
         self.started = wall()
         self.office = Office(self)
+        self.notices: Noticing | None = None  # where alerts are wished for
         self._parked: dict[SessionId, Member] = {}
         self.book = Book(store.goals_at, self.rules.lease)
         self._takes: dict[str, tuple[Call, float]] = {}  # agents that wait for something to do, and until when
@@ -180,6 +182,8 @@ class Host:
         self._tick_at = self._slept_at = self._sure_at = self.clock()
         self._hold()
         self._beat_at, self._keep_at = self.clock() + BEAT, self.clock() + BEAT
+        if self.notices is not None:
+            self.notices.open(self)
         self._live_in(loop)
         log.info("ready", extra={"epoch": epoch, "tasks": len(self.registry), "sessions": len(self.members)})
 
@@ -280,6 +284,10 @@ class Host:
         if loop is not None:
             self._committer.shutdown(wait=self.failed is None)
         self._loop = None
+        if self.notices is not None and loop is not None:
+            self.notices.alerts.close()
+            with suppress(StoreError):  # what broke the store was told before; what was not kept is told again
+                self.notices.keep(self.store)
         self.store.close()
 
     def on_end(self, ended: Callable[[], None]) -> None:
@@ -331,6 +339,8 @@ class Host:
         yield Sample("drains_total", "counter", "Rounds of the host", self._drains)
         yield Sample("commits_total", "counter", "Transactions of the store", self._commits)
         yield Sample("journal_bytes", "gauge", "Bytes of journal since the last snapshot", self._since_snapshot)
+        if self.notices is not None:
+            yield from self.notices.samples()
 
     # -- claims that are held
 
@@ -661,6 +671,8 @@ class Host:
         self._deliver(desk)
         logs.look(desk)
         self.ages.note(desk.changes, desk.wall)
+        if self.notices is not None:
+            self.notices.look(desk)
         if desk.changes and self._listeners:
             self._tell(desk)
         self._read()
@@ -711,6 +723,8 @@ class Host:
         if now >= self._beat_at:
             self._beat_at = now + BEAT
             self._make_sure()
+            if self.notices is not None:
+                self.notices.keep(self.store)
         if now >= self._keep_at:
             self._keep_at = now + HOUSEKEEPING
             self.store.touch_tokens(self.tokens.uses())

@@ -23,6 +23,8 @@ from .._store.opening import open_store
 from .._store.ports import TokenRow
 from ..config.state import secret_key
 from ..errors import Deposed, StateFolderError, StoreBroken
+from .alerts.noticing import Noticing
+from .alerts.settings import AlertPlan, alerts_of
 from .host import Host, Rules
 from .http.serve import WebServer
 from .http.settings import Settings
@@ -49,6 +51,7 @@ class Plan:
     standby: bool = False
     lease: float = 60.0  # seconds
     failed_pause: float = 900.0  # seconds
+    alerts: AlertPlan | None = None
 
 
 class Server:
@@ -67,6 +70,7 @@ class Server:
             quick_disk="://" not in place and plan.synchronous == "normal",
             boot="" if plan.synchronous == "full" else "?" if "://" in place else boot_id(),
         )
+        self.host.notices = None if plan.alerts is None else Noticing(alerts_of(plan.alerts))
         self.host.office.folder = os.path.join(plan.folder, "backups")
         self.host.on_end(self._end.set)
         token, self.new_token = own_token(plan.folder)

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "goal": ("goal", "want something of a server, list, explain, cancel or repeat what was wanted"),
     "agent": ("agent", "unfold the goals of a server, and watch data for it; `worker` starts one beside itself"),
     "up": ("up", "a server and a resident worker on this machine, until Ctrl-C"),
+    "alerts": ("alerts", "alerts test: send a message to each address that is told of failures"),
     "token": ("token", "create, list and revoke tokens of the server"),
     "backup": ("backup", "back the server's store up, and restore it"),
     "config": ("settings", "config explain, config path: settings and where they come from"),

@@ -63,6 +63,7 @@ def server_of(request: Request, environ: Mapping[str, str]) -> Server:
         raise UsageError(f"the server needs {cause.name}, which is not installed", hint="pip install 'levada[server]'") from cause
     from .. import __version__
     from ..config.state import state_folder
+    from .alerts import alert_plan
 
     settings = request.settings
     folder = state_folder(environ, state_of(settings))
@@ -75,6 +76,7 @@ def server_of(request: Request, environ: Mapping[str, str]) -> Server:
             synchronous=cast(str, settings.get("server", "synchronous", "full")),
             standby=request.parsed.flag("standby"),
             lease=cast(float, settings.get("server", "lease", 60.0)),
+            alerts=alert_plan(settings),
         )
     )
 

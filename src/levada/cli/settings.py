@@ -65,14 +65,25 @@ def setting_rows(settings: Settings, environ: Mapping[str, str]) -> list[tuple[s
     """(name, value, where) of each setting that there is, set or not."""
     rows = []
     for section, keys in schema.SECTIONS.items():
-        for key in keys:
+        for key, known in keys.items():
             found = settings.find(section, key)
             value, where = (found.value, found.where) if found is not None else ("", "not set")
             if found is None and (section, key) == ("levada", "state"):
                 value, where = state_path(environ), "default"
-            rows.append((f"{section}.{key}", _shown(value), where))
+            rows.append((f"{section}.{key}", _hidden(value) if known.is_secret else _shown(value), where))
     rows += [(f"resources.{key}", _shown(value.value), value.where) for section, key, value in settings.all() if section == "resources"]
     return rows
+
+
+def _hidden(value: object) -> str:
+    """Of secret addresses their schemes: all else may be a secret.
+
+    >>> _hidden(("slack://A/B/C", "hunter2")), _hidden({"ana": ("mailto://ana:pw@example.org",)})
+    ('slack://***, ***', 'ana: mailto://***')
+    """
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_hidden(each)}" for name, each in value.items())
+    return ", ".join(f"{each.partition('://')[0]}://***" if "://" in each else "***" for each in value) if isinstance(value, tuple) else ""
 
 
 def _shown(value: object) -> str:

@@ -15,12 +15,12 @@ Reader = Callable[[object, bool], object]
 
 
 class Key:
-    """One setting: how its value is read, and a line of help."""
+    """One setting: how its value is read, and a line of help. is_secret: its value is never shown."""
 
-    __slots__ = ("help", "is_path", "read")
+    __slots__ = ("help", "is_path", "is_secret", "read")
 
-    def __init__(self, read: Reader, help: str, *, is_path: bool = False) -> None:
-        self.read, self.help, self.is_path = read, help, is_path
+    def __init__(self, read: Reader, help: str, *, is_path: bool = False, is_secret: bool = False) -> None:
+        self.read, self.help, self.is_path, self.is_secret = read, help, is_path, is_secret
 
 
 def _text(value: object, from_text: bool) -> object:
@@ -90,6 +90,31 @@ def _one_of(*words: str) -> Reader:
     return read
 
 
+def _addresses(value: object, from_text: bool) -> object:
+    """In the environment with spaces between: commas are part of addresses."""
+    if from_text and isinstance(value, str):
+        return tuple(value.split())
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise ValueError('a list of addresses, like ["json://HOST/PATH", "secret://env/NAME"]')
+    return tuple(value)
+
+
+def _owners(value: object, from_text: bool) -> object:
+    if not isinstance(value, dict) or not all(isinstance(each, list) for each in value.values()):
+        raise ValueError('a table in a file: below [alerts.owners], lines like ana = ["mailto://..."] or "family:Load" = ["slack://..."]')
+    return {name: _addresses(each, False) for name, each in value.items()}
+
+
+ALARMS = ("failed", "disabled", "deadline", "recovered")
+
+
+def _alarms(value: object, from_text: bool) -> object:
+    words = _texts(value, from_text)
+    if not isinstance(words, tuple) or not {*words} <= {*ALARMS}:
+        raise ValueError(f"a list out of {', '.join(ALARMS)}")
+    return words
+
+
 RESOURCE = Key(_whole(0), "how much of the named resource there is for all tasks of a run")
 
 SECTIONS: Mapping[str, Mapping[str, Key]] = {
@@ -122,6 +147,14 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "lease": Key(_lease, "seconds for which a task stays with a worker that is silent"),
         "tls_certificate": Key(_text, "certificate of the server (PEM)", is_path=True),
         "tls_key": Key(_text, "its key (PEM)", is_path=True),
+    },
+    "alerts": {
+        "to": Key(_addresses, "addresses that are told what goes wrong, as mailto://, slack://, json://", is_secret=True),
+        "owners": Key(_owners, "addresses by name of owner, or family:NAME, for tasks of theirs", is_secret=True),
+        "on": Key(_alarms, "what is told: failed, disabled, deadline, recovered; else all four"),
+        "window": Key(_seconds, "seconds for which failures of one cause are gathered before the first message; else 30"),
+        "most": Key(_whole(1), "messages an hour to one address, after which a summary follows; else 20"),
+        "url": Key(_text, "address of the server's page, for messages to name"),
     },
     "hdfs": {
         "namenode": Key(_text, "HOST:PORT or name service of hdfs:// paths that name none; else fs.defaultFS of the Hadoop configuration"),
@@ -184,7 +217,8 @@ def read_setting(section: str, key: str, value: object, *, where: str, from_text
     try:
         return known.read(value, from_text)
     except ValueError as expected:
-        raise ConfigError(f"{where}: got {value!r}, expected {expected}", hint=f"It says: {known.help}.") from None
+        got = "what is not shown, for it is secret" if known.is_secret else repr(value)
+        raise ConfigError(f"{where}: got {got}, expected {expected}", hint=f"It says: {known.help}.") from None
 
 
 def unknown(section: str, key: str | None, where: str) -> ConfigError:
