@@ -247,3 +247,29 @@ def test_hdfs_paths_live_in_the_folder_that_is_set(tmp_path: Path) -> None:
     set_root("hdfs", None)
     with pytest.raises(TargetError, match="local_root"):
         target.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/a.txt", "gs://b/a", "az://b/a", "hdfs://nn/a", "sftp://h/a", "ftp://h/a", "https://h/a", "memory://x/y"]
+)
+def test_the_url_of_a_store_is_no_local_path(url: str) -> None:
+    with pytest.raises(TargetError, match=rf"LocalTarget\('{url}'\): that is no path of this machine\n  Write FileTarget\('{url}'\)\."):
+        LocalTarget(url)
+
+
+@pytest.mark.parametrize("path", ["file:///x", "file:/x", "a://b", "dir/s3://b", "s3:/bucket/a", "S3://b"])
+def test_other_odd_paths_are_what_they_are(in_tmp: Path, path: str) -> None:
+    target = LocalTarget(path)
+    assert target.path == path
+    target.write_text("here")
+    assert (in_tmp / path).read_text() == "here"
+
+
+@pytest.mark.parametrize("make", [LocalTarget, FileTarget])
+@pytest.mark.parametrize(("given", "name"), [("gzip", "Gzip"), ("Zstd", "Zstd"), (7, "Gzip"), (open, "Gzip")])
+def test_what_is_no_format_is_refused_at_once_with_those_that_there_are(make: type, given: object, name: str) -> None:
+    with pytest.raises(
+        TargetError, match=f"(?s)expected one of levada.targets.formats: .*Gzip, Bzip2.*import {name}. and format={name}"
+    ) as refused:
+        make("a.gz", format=given)
+    assert repr(given)[:20] in str(refused.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -149,3 +149,26 @@ def test_tables_are_found_by_a_pattern(in_tmp: Path) -> None:
     assert [rows.read().to_pydict() for rows in found] == [{"day": [1]}, {"day": [2]}]
     for rows in found:
         rows.close()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda target: target.write_text("a"),
+        lambda target: target.read_text(),
+        lambda target: list(target.lines()),
+        lambda target: target.open("wt"),
+        lambda target: target.open("rt"),
+    ],
+)
+def test_a_table_is_no_text_and_nothing_is_written(in_tmp: Path, act: Callable[[LocalTarget], object]) -> None:
+    with pytest.raises(TargetError, match=r"a.parquet: its format is Parquet, which holds a table and no text\n  Use write_table"):
+        act(LocalTarget("a.parquet", Parquet))
+    assert os.listdir(in_tmp) == []
+
+
+def test_the_bytes_of_a_table_can_be_copied(in_tmp: Path) -> None:
+    first, second = LocalTarget("a", Parquet), LocalTarget("b", Parquet)
+    first.write_table(pa.table({"day": [1]}))
+    second.write_bytes(first.read_bytes())
+    assert second.read_table().to_pydict() == {"day": [1]}

@@ -39,6 +39,20 @@ def _streams() -> Any:
     return _writing
 
 
+def format_of(given: Any) -> Format:
+    """What was given as format, if it is one. Raises TargetError, which names those that there are."""
+    from . import formats
+
+    if isinstance(given, formats.Format):
+        return given
+    known = {name: one for name, one in vars(formats).items() if isinstance(one, formats.Format)}
+    near = next((name for name in known if isinstance(given, str) and name.lower() == given.lower()), "Gzip")
+    raise TargetError(
+        f"format is {given!r:.100}; expected one of levada.targets.formats: {', '.join(known)}",
+        hint=f"Write `from levada.targets.formats import {near}` and format={near}.",
+    )
+
+
 class FileLike:
     """A target that is one file somewhere. A subclass says where: `exists`, `_source`, `_begin`."""
 
@@ -76,7 +90,9 @@ class FileLike:
             raise ValueError(f"mode must be one of {known}; got {mode!r} (a target is written whole, never appended to)") from None
         streams = _streams()
         form = self.format
-        if text is None and form is not None and form.table:
+        if form is not None and form.table and text is not False:
+            if text:
+                raise self._no_text()
             return self._open_table(form.table, writing)
         if text is None:
             text = form is None or form.encoding is not None
@@ -104,7 +120,8 @@ class FileLike:
 
     def read_text(self) -> str:
         """All of it as text; line ends as they are stored: what `write_text` wrote comes back."""
-        return self.read_bytes().decode(self._encoding())
+        encoding = self._encoding()
+        return self.read_bytes().decode(encoding)
 
     def write_text(self, content: str) -> None:
         """Make it exist with this text."""
@@ -133,4 +150,12 @@ class FileLike:
 
     def _encoding(self) -> str:
         form = self.format
+        if form is not None and form.table:
+            raise self._no_text()
         return (form.encoding if form else None) or "utf-8"
+
+    def _no_text(self) -> TargetError:
+        return TargetError(
+            f"{self}: its format is Parquet, which holds a table and no text",
+            hint="Use write_table(pyarrow.table({...})) and read_table(); for text give it another format, as formats.Text.",
+        )

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from levada.errors import TargetUnreachable
 
-from .base import FileLike
+from .base import FileLike, format_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -67,7 +67,9 @@ class LocalTarget(FileLike):
         durable: bool = True,
     ) -> None:
         self.path = path if type(path) is str else _as_text(path, is_tmp)
-        self.format = format
+        if "://" in self.path:
+            _refuse_elsewhere(self.path)
+        self.format = format if format is None else format_of(format)
         self.mode = self._default_mode if mode is None else _checked(mode)
         self.durable = durable
         self._remover = _Remover(self.path) if is_tmp else None
@@ -219,6 +221,16 @@ def _as_text(path: str | os.PathLike[str] | None, is_tmp: bool) -> str:
     if not isinstance(text, str):
         raise TypeError(f"path must be text or os.PathLike of text, got {path!r}")
     return text
+
+
+def _refuse_elsewhere(path: str) -> None:
+    """Raise TargetError for the URL of a store: it would become a file of an odd name here. Other paths are what they are."""
+    from .stores import is_elsewhere
+
+    if is_elsewhere(path):
+        from levada.errors import TargetError
+
+        raise TargetError(f"LocalTarget({path!r}): that is no path of this machine", hint=f"Write FileTarget({path!r}).")
 
 
 def _checked(mode: str) -> str:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from levada._model.ports import Entry, Promise
 from levada.errors import TargetError, TargetUnreachable
 
-from .base import FileLike
+from .base import FileLike, format_of
 from .local import _checked, present
 
 if TYPE_CHECKING:
@@ -228,6 +228,12 @@ def _from_fsspec(url: str, scheme: str) -> StoreFactory:
     return factory
 
 
+def is_elsewhere(path: str) -> bool:
+    """Is it the URL of a store other than the local files, as far as that is known without a look at what is installed?"""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and (scheme in _WINGS or scheme in _factories or scheme == "memory")
+
+
 def _known() -> str:
     known = ", ".join(f"{one}://" for one in ("file", "memory", *_WINGS))
     return f"Known are plain paths, {known} and what packages add under the entry points `levada.stores`."
@@ -254,7 +260,7 @@ class FileTarget(FileLike):
         durable: bool = True,
     ) -> None:
         self.url = url if type(url) is str else os.fspath(url)
-        self.format = format
+        self.format = format if format is None else format_of(format)
         self.mode = self._default_mode if mode is None else _checked(mode)
         self.durable = durable
 
