@@ -57,6 +57,10 @@ def test_what_is_set_nowhere_has_the_callers_default(tmp_path: Path) -> None:
         ("[run]\ngrace = -1\n", r"expected seconds, 0 or more"),
         ("[run]\nconsole = 'maybe'\n", r"expected true or false"),
         ("[levada]\nmodules = 'flights'\n", r"expected a list of texts"),
+        (
+            "[jobs]\nbook = 'memory://jobs'\n",
+            r"\[jobs\] book: got 'memory://jobs', expected a folder, or a URL that other processes can see",
+        ),
         ("[levada]\nstate = ''\n", r"expected a text that is not empty"),
         ("[resources]\nhdfs = 'many'\n", r"\[resources\] hdfs: got 'many', expected a whole number"),
         ("[params]\nday = 2013-01-05\n", r"\[params\] day: a value without a family"),

@@ -37,6 +37,14 @@ def _texts(value: object, from_text: bool) -> object:
     return tuple(value)
 
 
+def _shared(value: object, from_text: bool) -> object:
+    """What is kept in the memory of a process no other one sees."""
+    text = _text(value, from_text)
+    if isinstance(text, str) and text.startswith("memory:"):
+        raise ValueError("a folder, or a URL that other processes can see, as s3://bucket/jobs; what is in memory:// only its process sees")
+    return text
+
+
 def _whole(least: int) -> Reader:
     def read(value: object, from_text: bool) -> object:
         digits = isinstance(value, str) and from_text and value.strip().isdecimal()
@@ -139,7 +147,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "jobs": {
         "engine": Key(_text, "where tasks hand their jobs over that do not say it themselves, as slurm or ssh://HOST; else local"),
         "slots": Key(_whole(1), "jobs elsewhere that one worker waits for at a time"),
-        "book": Key(_text, "folder or URL of the book of jobs, for several hosts to share; else the state folder"),
+        "book": Key(_shared, "folder or URL of the book of jobs, for several hosts to share; else the state folder"),
     },
     "server": {
         "store": Key(_text, "where the server keeps its state: a file, or postgresql://USER@HOST/DATABASE"),
