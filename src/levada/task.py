@@ -673,6 +673,11 @@ class Registry:
                 found[family] = classes[0]
         return found
 
+    def own(self) -> list[str]:
+        """Families that users define: without Levada's bases, wherever those stand."""
+        package = __name__.partition(".")[0] + "."
+        return [family for family, cls in self.families().items() if not cls.__module__.startswith(package)]
+
     def _alive(self, family: str) -> list[type[Task]]:
         return [cls for ref in self._classes.get(family, []) if (cls := ref()) is not None]
 
@@ -701,7 +706,7 @@ class Registry:
     def _nearest(self, family: str) -> str:
         import difflib
 
-        known = list(self.families())
+        known = self.own()
         near = difflib.get_close_matches(family, known, 3, 0.5)
         lower = [k for k in known if k.lower().rpartition(".")[2] == family.lower()]
         near = lower + [n for n in near if n not in lower]

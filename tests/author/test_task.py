@@ -389,3 +389,17 @@ def test_an_instance_is_no_larger_than_needed() -> None:
 
     task = Small(1, 2)
     assert sys.getsizeof(task) <= 64
+
+
+def test_an_unknown_family_is_answered_with_those_that_users_define() -> None:
+    with pytest.raises(UnknownTask) as told:
+        registry.find("Zzzz")
+    for base in ("JobTask", "ExternalTask", "WrapperTask", "ExternalProgramTask"):
+        assert base not in str(told.value)
+    from levada.contrib.programs.tasks import ExternalProgramTask  # a base, which is known when it is imported
+
+    assert not [name for name in registry.own() if name in ("JobTask", "ExternalProgramTask", "Task")]
+    assert registry.families()["ExternalProgramTask"] is ExternalProgramTask
+    with pytest.raises(UnknownTask) as told:
+        registry.find("ExternalProgramTaks")
+    assert "ExternalProgramTask" not in str(told.value)

@@ -205,7 +205,7 @@ def _refuse_strange_parameters(settings: Settings) -> None:
 def _usage(command: str, modules: list[str]) -> str:
     from ..task import registry
 
-    families = ", ".join(list(registry.families())[:10])
+    families = ", ".join(registry.own()[:10])
     known = f"Known: {families}." if families else "Name the module too: --module MODULE."
     return f"Write `levada {command} [--module MODULE] FAMILY [--parameter VALUE ...]`. {known}"
 
