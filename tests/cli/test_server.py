@@ -258,6 +258,21 @@ def test_history_and_log_tell_of_a_failure(server: Serving, call: Call) -> None:
     assert "was never started" in call("log", key(1)).err
 
 
+def test_a_log_is_found_by_family_that_of_the_newest_failure_first(server: Serving, call: Call) -> None:
+    server.add({5: [], 6: [], 7: []}, "A")
+    server.claim(9)
+    for number in (5, 6):
+        server.ask(w.Logs(session="1" * 32, chunks=[w.LogItem(key(number), 1, 1, 0, f"begun {number}\n")]), token="w")
+        server.fail(number)
+    server.done(7)
+    said = call("log", "A")
+    assert (said.code, said.out.startswith("begun 6\n")) == (0, True), said
+    assert "ValueError: no flights" in said.out
+    assert json.loads(call("log", "A", "--json").out)["text"] == "begun 6\n"
+    nobody = call("log", "Nobody")
+    assert (nobody.code, "the server has no task 'Nobody'" in nobody.err) == (2, True)
+
+
 def test_a_log_is_followed_until_the_attempt_is_over(server: Serving, call: Call) -> None:
     server.claim()
 

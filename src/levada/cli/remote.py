@@ -188,6 +188,14 @@ def task_key(remote: Remote, word: str) -> str:
     return choose(word, found).key.hex()
 
 
+def newest_of(remote: Remote, word: str) -> str | None:
+    """The key of the task of a family that failed last, else of the one that ended last; None where the word is no family with attempts."""
+    if "(" in word or is_key(word):
+        return None
+    found = _attempts_of(remote, word, 1)
+    return found[0].key.hex() if found else None
+
+
 def task_name(row: Mapping[str, Any]) -> str:
     """``Family(parameters)`` of a row that the server tells of a task."""
     from .._model.ports import Attempt
@@ -233,12 +241,12 @@ def candidates(remote: Remote, word: str) -> list[Attempt]:
     return [Attempt(bytes.fromhex(row["key"]), row["family"], row["params"], 0, 0.0, 0.0, "") for row in rows]
 
 
-def _attempts_of(remote: Remote, family: str) -> list[Attempt]:
+def _attempts_of(remote: Remote, family: str, most: int = CANDIDATES) -> list[Attempt]:
     """The newest attempts of a family, newest first; those that failed, if any did."""
     from .._model.ports import Attempt
 
     for failed in ("true", "false"):
-        rows = list(remote.pages("/v1/history", "attempts", CANDIDATES, family=family, failed=failed))
+        rows = list(remote.pages("/v1/history", "attempts", most, family=family, failed=failed))
         if rows:
             return [Attempt(bytes.fromhex(row["key"]), row["family"], row["params"], row["number"], 0.0, 0.0, row["exit"]) for row in rows]
     return []

@@ -10,7 +10,7 @@ from .._model import exit_codes
 from ..errors import Refused, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
-from .remote import JSON, SERVER, STATUSES, Remote, is_key, need_server, part, status_of, task_key, task_name, understood
+from .remote import JSON, SERVER, STATUSES, Remote, is_key, need_server, newest_of, part, status_of, task_key, task_name, understood
 from .text import count, duration, escape, json_text, one_line, table
 
 _COMMON = (JSON, *SERVER, DEBUG, HELP)
@@ -202,10 +202,11 @@ def why(remote: Remote, key: str, *, as_json: bool) -> int:
 
 
 def log(remote: Remote, parsed: Parsed) -> int:
-    """Print the log of a task's newest attempt, and how it ended; follow it with -f."""
+    """Print the log of a task's newest attempt, and how it ended; follow it with -f. Of a family that of its newest failure, if any."""
     if len(parsed.words) != 1:
         raise UsageError("which task?", hint="Write `levada log TASK` with a key or a name, as `levada tasks` and `history` show them.")
-    key = task_key(remote, parsed.words[0])
+    word = parsed.words[0]
+    key = newest_of(remote, word) or task_key(remote, word)
     follows = parsed.flag("follow")
     pieces = _pieces(remote, key, follows=follows)
     if parsed.flag("json"):
