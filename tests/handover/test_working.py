@@ -412,3 +412,22 @@ def test_a_damaged_entry_hides_no_other(fake: FakeEngine, tmp_path: Path) -> Non
     enter(Made(name="a"), handle="h")
     (tmp_path / "state" / "jobs" / "0badcafe.json").write_text("{")
     assert len(list(Book().entries())) == 1
+
+
+def test_a_job_that_ends_well_without_its_output_is_told_with_its_last_words(fake: FakeEngine, tmp_path: Path) -> None:
+    fake.on_submit = lambda job: None
+    result = lv.run(Made(name="absent"))
+    (failure,) = result.failures
+    assert failure.exit.value == "no-output"
+    assert "absent" in failure.error
+    assert failure.error.endswith("did not make them.\n  The end of what its job said:\nwhat it said\n")
+
+
+def test_the_last_words_of_a_job_tell_no_secret(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Login(Made):
+        password: str = lv.param(secret=True, significant=False)
+
+    fake.on_submit = lambda job: None
+    monkeypatch.setattr(fake, "logs", lambda handle, most: "cannot log in by hunter22")
+    (failure,) = lv.run(Login(name="absent", password="hunter22")).failures
+    assert failure.error.endswith("cannot log in by ***\n")

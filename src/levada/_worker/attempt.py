@@ -285,6 +285,10 @@ class Attempts:
         if self.hooks.event is not None:
             self.hooks.event("failure", job.task, RuntimeError(message))
         text = f"{message}\n  The task declares these outputs and did not make them.\n"
+        if said := getattr(job.task, "_last_words", ""):
+            from .report import told
+
+            text = told(f"{text}  The end of what its job said:\n{said}\n", job.task)
         return Ended(
             job.index, ExitClass.NO_OUTPUT, text, (), "no-output",
             run.started, run.seconds + seconds, run.cpu + cpu, rss, message, self._worker,

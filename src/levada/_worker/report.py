@@ -71,6 +71,11 @@ def stopped(error: BaseException, message: str, task: Any = None) -> Failure:
     return Failure(cut(clean(mask(text, _secrets(task)))), names(type(error)), fingerprint(error, trace), message)
 
 
+def told(text: str, task: Any) -> str:
+    """The text as it may leave the process: without the task's secrets, not too long."""
+    return cut(clean(mask(text, _secrets(task))))
+
+
 def own_frames(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from the first frame on that is not the engine's."""
     while trace is not None and _is_engine(trace.tb_frame.f_code.co_filename):

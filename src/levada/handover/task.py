@@ -33,6 +33,7 @@ class JobTask(Task):
     folder: ClassVar[Any] = ""
     batch_limit = 1  # a job belongs to one task: another set of tasks would not find it again
     submission: ClassVar[str] = ""  # set on the instance while it runs: the name of the submission
+    _last_words: ClassVar[str] = ""  # the same: the end of what a job said that ended well, in case its outputs are not there
 
     # -- what authors define
 

@@ -166,6 +166,7 @@ class HandOver:
         """Take the log over, let the task finish, and strike the job off the book. Raises JobFailed."""
         said = self._log_of(entry, engine)
         if status.state is JobState.SUCCEEDED:
+            self._task._last_words = said[-TAIL:].strip("\n")
             self._finish(entry, engine, status)
         else:
             self._task.give_up(status)
