@@ -225,7 +225,9 @@ def test_a_schedule_of_the_code_fires_each_time_once_over_deaths_of_the_server(h
     ticks = ran(house, "tick")
     assert len(ticks) == len(set(ticks))
     with closing(sqlite3.connect(house.state / "levada.db")) as store:
-        made = [json.loads(params)["at"] for (params,) in store.execute("select params from goals where trigger_name = 'ticks' order by id")]
+        made = [
+            json.loads(params)["at"] for (params,) in store.execute("select params from goals where trigger_name = 'ticks' order by id")
+        ]
     assert made == sorted(set(made))
 
 
