@@ -82,7 +82,7 @@ GOOD: dict[str, object] = {
         ({"name": "x" * 201}, "at most 200"),
         ({"name": None}, "name is None; expected text"),
         ({"famly": "x"}, r"there is no field 'famly'\n  Did you mean family"),
-        ({"overlap": "skp"}, r"overlap is 'skp'; expected skip, queue_one, queue_all, cancel_old\n  Did you mean skip"),
+        ({"overlap": "skp"}, r"overlap is 'skp'; expected skip, queue_one, queue_all, cancel_old, allow\n  Did you mean skip"),
         ({"missed": 3}, "missed is 3; expected skip, last, each, merge"),
         ({"jitter": -1}, "jitter is -1; expected seconds, 0 or more"),
         ({"jitter": float("nan")}, "jitter is nan"),

@@ -65,7 +65,8 @@ def test_a_pattern_tells_groups_and_tells_a_changed_object_again(watch: Watch, c
     watch.want("count://b/in/{shop}-{day}.csv", pattern=True)
     counting.add("/in/north-2024.csv", "e1")
     counting.add("/in/readme.txt")
-    assert watch.look() == [Seen("count://b/in/north-2024.csv", "e1", (("shop", "north"), ("day", "2024")))]
+    wanted = Wanted("count://b/in/{shop}-{day}.csv", pattern=True)
+    assert watch.look() == [Seen("count://b/in/north-2024.csv", "e1", (("shop", "north"), ("day", "2024")), wanted)]
     assert watch.look_until(60) == []
     counting.add("/in/north-2024.csv", "e2")
     assert [one.etag for one in watch.look_until(30)] == ["e2"]
@@ -81,7 +82,8 @@ def test_a_pattern_walks_into_folders_as_they_come_and_forgets_those_that_went(w
     counting.add("/in/1/x/07-2.csv")  # the group is another text there
     counting.add("/in/2/y/08-2.csv")
     counting.add("/in/3")  # a file, no folder
-    assert watch.look_until(1) == [Seen("count://b/in/1/x/07-1.csv", "e1", (("day", "1"), ("hour", "07")))]
+    wanted = Wanted("count://b/in/{day}/x/{hour}-{day}.csv", pattern=True)
+    assert watch.look_until(1) == [Seen("count://b/in/1/x/07-1.csv", "e1", (("day", "1"), ("hour", "07")), wanted)]
     counting.add("/in/2/x/08-2.csv")
     assert urls(watch.look_until(31)) == ["count://b/in/2/x/08-2.csv"]
     del counting.folders["/in"]["1"]

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "trigger": ("trigger", "triggers that modules define: when they fire, and what a fire would make"),
     "server": ("server", "serve many workers: the central scheduler"),
     "worker": ("worker", "a resident worker: runs what others want, of the modules that it is told"),
+    "event": ("event", "tell a server that something has happened: triggers of that event fire"),
     "goal": ("goal", "want something of a server, list, explain, cancel or repeat what was wanted"),
     "agent": ("agent", "unfold the goals of a server, and watch data for it; `worker` starts one beside itself"),
     "up": ("up", "a server and a resident worker on this machine, until Ctrl-C"),

@@ -13,9 +13,10 @@ from ..errors import ConfigError, ParameterError, UsageError
 from .app import DEBUG, HELP
 from .history import JSON
 from .options import Option, Parsed
-from .remote import understood
+from .remote import part, understood
 from .tasks import CONFIG, NO_MODULE, settings_for
 from .text import duration, escape, json_text, one_line, table
+from .triggering import CHANGES, list_there, server_of, standing, trigger_of
 
 if TYPE_CHECKING:
     from .._model.triggers import Trigger, When
@@ -25,6 +26,11 @@ VERBS: Mapping[str, tuple[str, str, str, str]] = {
     "list": ("trigger", "list_all", "", "all triggers of the modules, and when each fires next"),
     "show": ("trigger", "show", "NAME", "one trigger: its task, its parameters, its policies"),
     "next": ("trigger", "upcoming", "[N] [NAME]", "the next fire times (10), in two zones, and what clocks do to them"),
+    "add": ("triggering", "add", "NAME FAMILY", "define one at a server: --cron, --every, --rule, --arrival, --on-event, --after; --param"),
+    "pause": ("triggering", "pause", "NAME", "let one of a server fire no more for now"),
+    "resume": ("triggering", "resume", "NAME", "let it fire again, from now on"),
+    "remove": ("triggering", "remove", "NAME", "let a server forget one; its goals go on"),
+    "fire": ("triggering", "fire", "NAME", "let one of a server fire now, or as if it were --at"),
     "test": ("trigger", "simulate", "[NAME]", "what would be wanted: at a moment (--at), by --url (an arrival), --event, --ended"),
 }
 """Verb -> (module of this room, its function of options and environment, its words, what it does)."""
@@ -36,7 +42,8 @@ URL = Option("--url", "URL", "test: what has arrived")
 EVENT = Option("--event", "FILE", 'test: a JSON file with an event, {"event": NAME, ...}; - is the standard input')
 ENDED = Option("--ended", "TASK", "test: what has ended: Family(day=2024-01-31) or trigger:NAME")
 OUTCOME = Option("--outcome", "OUTCOME", "test: how it ended: done (default) or failed")
-OPTIONS: tuple[Option, ...] = (APP, AT, ZONE, URL, EVENT, ENDED, OUTCOME, JSON, CONFIG, DEBUG, HELP)
+OPTIONS: tuple[Option, ...] = (APP, AT, ZONE, URL, EVENT, ENDED, OUTCOME, *CHANGES, JSON, CONFIG, DEBUG, HELP)
+MOST = 100_000
 HINT = "Verbs are {}. See `levada trigger --help`."
 
 
@@ -62,7 +69,13 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def triggers_here(parsed: Parsed, environ: Mapping[str, str]) -> dict[str, Trigger]:
-    """The triggers that the modules define, by name. The modules are imported."""
+    """The triggers that the modules define, by name; the modules are imported. Where none is named: those of the server."""
+    remote = server_of(parsed, environ)
+    if remote is not None:
+        try:
+            return {row["name"]: trigger_of(row) for row in remote.pages("/v1/triggers", "triggers", MOST)}
+        finally:
+            remote.close()
     from ..triggers import triggers_of
     from .modules import import_all
     from .worker import module_names
@@ -115,6 +128,12 @@ def _schedule(trigger: Trigger) -> Schedule:
 def list_all(parsed: Parsed, environ: Mapping[str, str]) -> int:
     """Print all triggers, one a line."""
     _only(parsed, 0, "list")
+    remote = server_of(parsed, environ)
+    if remote is not None:
+        try:
+            return list_there(remote, parsed)
+        finally:
+            remote.close()
     triggers = triggers_here(parsed, environ)
     fires = {name: _schedule(each).after(time.time()) if _is_schedule(each.when) else None for name, each in triggers.items()}
     if parsed.flag("json"):
@@ -148,15 +167,28 @@ def show(parsed: Parsed, environ: Mapping[str, str]) -> int:
     if not words:
         raise UsageError("which trigger?", hint="Write `levada trigger show NAME`; `levada trigger list` names them.")
     trigger = named(words[0], triggers)
+    there = _there(words[0], parsed, environ)
     fires = _fires(trigger, time.time(), 3) if _is_schedule(trigger.when) else []
     if parsed.flag("json"):
-        print(json_text({**_plain(trigger), "next": [_iso(fire) for fire in fires]}))
+        print(json_text({**there, **_plain(trigger), "next": [_iso(fire) for fire in fires]}))
         return exit_codes.OK
-    print(escape(f"{trigger.name} ({trigger.module})"))
+    print(escape(f"{trigger.name} ({trigger.module or 'by command'})"))
     rows = [("task", template_of(trigger)), ("when", when_text(trigger.when)), *_policies(trigger)]
+    rows += standing(there) if there else []
     rows += [("next" if not at else "", in_zone(fire, zone_of_trigger(trigger))) for at, fire in enumerate(fires)]
     print("\n".join("  " + line for line in table(rows)))
     return exit_codes.OK
+
+
+def _there(name: str, parsed: Parsed, environ: Mapping[str, str]) -> dict[str, Any]:
+    """How a server says that it stands; nothing where modules are meant."""
+    remote = server_of(parsed, environ)
+    if remote is None:
+        return {}
+    try:
+        return dict(remote.get(f"/v1/triggers/{part(name)}"))
+    finally:
+        remote.close()
 
 
 def _policies(trigger: Trigger) -> Iterator[tuple[str, str]]:
@@ -270,6 +302,9 @@ def _made(trigger: Trigger, facts: Mapping[str, Mapping[str, object]]) -> dict[s
     from ..task import registry, repr_of
 
     params = {name: parse(text).fill(facts) for name, text in trigger.params}
+    if trigger.family not in registry.families():  # a server's trigger; its code is elsewhere
+        inside = ", ".join(f"{name}={text}" for name, text in params.items())
+        return {"family": trigger.family, "params": params, "task": f"{trigger.family}({inside})"}
     cls = registry.find(trigger.family)
     known = dict(cls.parameters())
     try:
