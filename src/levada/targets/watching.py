@@ -15,7 +15,7 @@ import heapq
 import math
 import os
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from time import monotonic
 from zlib import crc32
@@ -40,6 +40,7 @@ ROUNDS = 8  # of starting watchers while folders are being made
 FOLDERS = 10_000  # that one pattern walks into
 NOTIFICATIONS = "local notifications"
 """The name in `troubles` for what hinders notifications."""
+_NOTHING: Mapping[Key, str] = {}
 
 
 class Watching:
@@ -58,8 +59,8 @@ class Watching:
         self._folders: Counter[Wanted] = Counter()  # that patterns walked into
         self._due: list[tuple[float, Key]] = []
         self._asked: list[tuple[Place, Question]] = []
-        self._nudged: deque[Key] = deque()
-        self._changed: deque[str] = deque()
+        self._heard: dict[Key, bool] = {}  # places to be asked at once; True: what is to be watched may be another folder now
+        self._hearing = threading.Lock()
         self._wake = threading.Event()
         self._lanes = Lanes(self._wake.set)
         self._now = -math.inf
@@ -169,7 +170,7 @@ class Watching:
         if now < self._now:
             self._hasten_all(now)
         self._now = now
-        self._hear()
+        self._heed()
         seen: list[Seen] = []
         self._collect(seen)
         while True:
@@ -196,8 +197,7 @@ class Watching:
             for folder in ends(path):
                 key = scheme, authority if scheme else "", folder
                 if key in self._places:  # the nearest that is known: a pattern may be about to walk there
-                    self._nudged.append(key)
-                    self._wake.set()
+                    self._hear(key, moved=False)
                     break
 
     def next_look(self) -> float:
@@ -205,7 +205,7 @@ class Watching:
 
         `wait` ends by itself where it is sooner.
         """
-        if self._nudged or self._changed or any(question.done for _, question in self._asked):
+        if self._heard or any(question.done for _, question in self._asked):
             return self._now
         while self._due and self._is_stale(self._due[0]):
             heapq.heappop(self._due)
@@ -360,40 +360,34 @@ class Watching:
     # -- what the file system tells ------------------------------------------------------------------
 
     def _notified(self, paths: Collection[str]) -> None:
-        """Keep those that may matter. In the notifier's thread."""
+        """Keep the places that may matter. In the notifier's thread."""
         anchors, places = self._anchors, self._places
         for path in paths:
+            for key in anchors.get(path, ()):  # the folder itself went, or was given another name
+                self._hear(key, moved=True)
             folder, name = os.path.split(path)
-            for key, leads in [*anchors.get(folder, {}).items(), *((key, "") for key in anchors.get(path, ()))]:
+            for key, leads in anchors.get(folder, _NOTHING).items():
                 place = places.get(key)
-                if place is not None and (path in anchors or (leads == name if leads else place.cares(name))):
-                    self._changed.append(path)
-                    self._wake.set()
-                    break
+                if leads == name if leads else place is not None and place.cares(name):
+                    self._hear(key, moved=bool(leads))
         if not paths:  # the watcher ended by itself
             self._wake.set()
 
-    def _hear(self) -> None:
-        """Schedule the places that were nudged, or told of by the file system."""
-        while self._nudged:
-            place = self._places.get(self._nudged.popleft())
-            if place is not None:
-                self._hasten(place)
-        while self._changed:
-            path = self._changed.popleft()
-            folder, name = os.path.split(path)
-            for key in self._anchors.get(path, ()):  # the folder itself went, or was given another name
-                self._heard(key, moved=True)
-            for key, leads in self._anchors.get(folder, {}).items():
-                place = self._places.get(key)
-                if leads == name if leads else place is not None and place.cares(name):
-                    self._heard(key, moved=bool(leads))
+    def _hear(self, key: Key, *, moved: bool) -> None:
+        """Remember that a place is to be asked at once. In any thread."""
+        with self._hearing:
+            self._heard[key] = moved or self._heard.get(key, False)
+        self._wake.set()
 
-    def _heard(self, key: Key, *, moved: bool) -> None:
-        place = self._places.get(key)
-        if place is not None:
-            self._moved = self._moved or moved
-            self._hasten(place)
+    def _heed(self) -> None:
+        """Schedule the places that were nudged, or told of by the file system."""
+        with self._hearing:
+            heard, self._heard = self._heard, {}
+        for key, moved in heard.items():
+            place = self._places.get(key)
+            if place is not None:
+                self._moved = self._moved or moved
+                self._hasten(place)
 
     def _watch_folders(self) -> None:
         """Let the notifier watch what is to be watched, before the places are asked: so nothing falls in between."""
