@@ -319,6 +319,26 @@ def test_many_nudges_are_one_question(watch: Watch, counting: Counting) -> None:
     assert counting.listed["/in"] == 1
 
 
+def test_a_nudge_while_a_question_is_under_way_is_followed_by_another(
+    watch: Watch, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer may be older than what the nudge is about."""
+    monkeypatch.setattr(watching, "PATIENCE", 0.0)
+    watch.want("count://b/in/{x}", pattern=True)
+    counting.gate.clear()
+    assert watch.look() == []
+    watch.watching.nudge(["count://b/in/7"])
+    assert watch.look() == []
+    counting.gate.set()
+    watch.watching.wait(30)
+    asked = counting.listed["/in"]
+    monkeypatch.setattr("levada.targets.watching.RESTS", 0)
+    watch.look()
+    watch.watching.wait(0.2)
+    watch.look()
+    assert counting.listed["/in"] == asked + 1
+
+
 def test_a_nudge_for_what_cannot_be_seen_yet_is_followed_by_quick_looks(watch: Watch, counting: Counting) -> None:
     watch.want("count://b/in/{x}", pattern=True)
     watch.look_until(300)
