@@ -65,12 +65,13 @@ def add_tasks(state: State, command: m.AddTasks, now: float) -> Decision[None]:
 
 def _add_again(state: State, command: m.AddTasks, specs: Sequence[TaskSpec], now: float) -> Iterator[ch.Change]:
     newcomers = [spec.index for spec in specs if command.session not in state.groups[state.group[spec.index]].sessions]
+    alone = frozenset(index for index in newcomers if not state.groups[state.group[index]].sessions)
     if newcomers:
         yield ch.TasksShared(command.session, newcomers)
         for index in newcomers:  # they cannot know what an attempt of others had yielded
             if index in state.naps and state.status[index] != Status.RUNNING:
                 yield ch.TakenBack(index)
-    yield from _widened(state, specs)
+    yield from _needs(state, specs, alone)
     goal = state.sessions[command.session].goal or command.session
     for spec in specs:
         if spec.priority > state.own_priority.get(spec.index, 0):
@@ -79,20 +80,22 @@ def _add_again(state: State, command: m.AddTasks, specs: Sequence[TaskSpec], now
             yield ch.StartedOver(spec.index, invalid=state.status[spec.index] == Status.DONE)
 
 
-def _widened(state: State, specs: Sequence[TaskSpec]) -> Iterator[ch.Change]:
-    """What the newcomers say a run of their tasks holds, where who added them first did not: a backfill's limit, as a rule.
+def _needs(state: State, specs: Sequence[TaskSpec], alone: frozenset[Index]) -> Iterator[ch.Change]:
+    """What runs of known tasks hold, as it is said now: by the only one who wants them (alone), or beside what others have said.
 
-    Nothing is taken away, so two who want a task never undo each other's words. What runs holds what it was granted with.
+    Of what others say nothing is taken away, so two who want a task never undo each other's words (a backfill's limit, as a
+    rule). What runs holds what it was granted with.
     """
-    wider: dict[tuple[tuple[str, int], ...], list[Index]] = {}
-    for spec in specs:
-        if spec.policy.resources and state.status[spec.index] != Status.RUNNING:
-            names = {name for name, _ in state.policy_of(spec.index).resources}
-            more = tuple(one for one in spec.policy.resources if one[0] not in names)
-            if more:
-                wider.setdefault(more, []).append(spec.index)
-    for more, tasks in wider.items():
-        yield ch.Widened(tasks, more)
+    changed: dict[tuple[tuple[str, int], ...], list[Index]] = {}
+    for index, policy, _, _ in specs:
+        before = state.policy_of(index).resources
+        if policy.resources == before or state.status[index] == Status.RUNNING:
+            continue
+        after = policy.resources if index in alone else tuple(sorted({**dict(policy.resources), **dict(before)}.items()))
+        if after != before:
+            changed.setdefault(after, []).append(index)
+    for resources, tasks in changed.items():
+        yield ch.NeedsSet(tasks, resources)
 
 
 def _starts_over(state: State, index: Index, now: float, goal: str, *, reopen: bool) -> bool:

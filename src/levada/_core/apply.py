@@ -223,12 +223,9 @@ def _grow(state: State, growth: Growth) -> None:
     state.unmet[index] = unmet
 
 
-def _widened(state: State, change: ch.Widened) -> None:
+def _needs_set(state: State, change: ch.NeedsSet) -> None:
     for index in change.tasks:
-        policy = state.policy_of(index)
-        state.policy[index] = state.intern_policy(
-            policy._replace(resources=tuple(sorted({**dict(change.resources), **dict(policy.resources)}.items())))
-        )
+        state.policy[index] = state.intern_policy(state.policy_of(index)._replace(resources=change.resources))
     waiting = [index for index in change.tasks if state.status[index] == READY]
     if waiting:
         ready.purge(state, frozenset(waiting))  # from the lines of what they held before
@@ -554,7 +551,7 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.StartedOver: _started_over,
     ch.Forgotten: _forgotten,
     ch.Forgiven: _forgiven,
-    ch.Widened: _widened,
+    ch.NeedsSet: _needs_set,
     ch.PrioritySet: _priority_set,
     ch.ResourceSet: _resource_set,
     ch.PauseSet: _pause_set,

@@ -188,8 +188,8 @@ class Forgotten(NamedTuple):
     tasks: Sequence[Index]
 
 
-class Widened(NamedTuple):
-    """Tasks that do not run hold these resources, too, whenever they run: somebody else who wants them says so."""
+class NeedsSet(NamedTuple):
+    """Tasks that do not run hold these resources, sorted by name, whenever they run from now on."""
 
     tasks: Sequence[Index]
     resources: tuple[tuple[str, int], ...]
@@ -234,7 +234,7 @@ Change = (
     | StartedOver
     | Forgotten
     | Forgiven
-    | Widened
+    | NeedsSet
     | PrioritySet
     | ResourceSet
     | PauseSet

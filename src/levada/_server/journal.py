@@ -21,7 +21,7 @@ KINDS: tuple[type, ...] = (
     ch.EpochBegan, ch.SessionOpened, ch.SessionDrained, ch.SessionClosed, ch.TasksAdded, ch.TasksShared, ch.Grown,
     ch.FoundWhilePlanning, ch.BecameReady, ch.WaitsAgain, ch.Granted, ch.LeasesExtended, ch.LeasesForgiven, ch.Reinstated,
     ch.Finished, ch.Ended, ch.Slept, ch.Resumed, ch.CancelWished, ch.BecameCancelled, ch.StartedOver, ch.PrioritySet,
-    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten, ch.TakenBack, ch.Widened,
+    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten, ch.TakenBack, ch.NeedsSet,
 )  # fmt: skip
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _UNWRITTEN = (ch.LeasesExtended,)  # ends of leases live in memory: a restart gives everything that runs a whole lease
@@ -74,8 +74,8 @@ def _granted(session: str, tasks: list[int], until: float, crews: list[Any]) -> 
     return ch.Granted(SessionId(session), tasks, until, [(leader, tuple(others)) for leader, others in crews])
 
 
-def _widened(tasks: list[int], resources: list[Any]) -> ch.Widened:
-    return ch.Widened(tasks, tuple((name, amount) for name, amount in resources))
+def _needs_set(tasks: list[int], resources: list[Any]) -> ch.NeedsSet:
+    return ch.NeedsSet(tasks, tuple((name, amount) for name, amount in resources))
 
 
 def _ended(task: int, status: int, reason: str, trouble: Any, at: float | None, lapsed: bool, counted: bool) -> ch.Ended:
@@ -88,7 +88,7 @@ _BUILDERS: dict[type, Callable[..., ch.Change]] = {
     ch.Grown: _grown,
     ch.Granted: _granted,
     ch.Ended: _ended,
-    ch.Widened: _widened,
+    ch.NeedsSet: _needs_set,
 }
 
 

@@ -1,4 +1,4 @@
-"""Who adds a task again may say that its runs hold further resources; what runs keeps what it was granted with."""
+"""What runs of a task hold is said by those who want it; what runs keeps what it was granted with."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_limit_counts_for_tasks_that_somebody_else_had_added_without_it() -> N
     limit(house, 2)
     again(house, {0: [], 1: [], 2: []}, LIMITED, "w2")
     assert sorted(house.claim("w2", 3) + house.claim("w1", 3)) == [0, 1]
-    house.done(0, session="w2") if house.fence(0) else None
+    house.done(0, session="w2")
     assert house.claim("w1", 3) == [2]
 
 
@@ -41,6 +41,21 @@ def test_what_others_say_of_a_task_is_never_taken_away() -> None:
     house = House({0: [], 1: []}, policy=LIMITED)
     again(house, {0: [], 1: []}, BARE, "w2")
     assert len(house.claim("w2", 2)) == 1
+
+
+def test_who_is_alone_to_want_a_task_is_the_only_one_who_says_what_it_holds() -> None:
+    """A limit of a backfill that is gone does not stay with the tasks that it left."""
+    house = House({0: [], 1: []}, policy=LIMITED)
+    house.do(m.Bye(SessionId("w1")))
+    again(house, {0: [], 1: []}, BARE, "w2")
+    assert house.claim("w2", 2) == [0, 1]
+    assert house.brain.state.used == {}
+
+
+def test_a_session_that_repeats_itself_takes_nothing_away() -> None:
+    house = House({0: [], 1: []}, policy=LIMITED)
+    again(house, {0: [], 1: []}, BARE, "w1")
+    assert len(house.claim("w1", 2)) == 1
 
 
 def test_resources_of_both_are_held_together() -> None:
@@ -74,12 +89,14 @@ def test_the_laws_hold_whoever_adds_what_again(seed: int) -> None:
     for _ in range(40):
         session = dice.choice(["w1", "w2"])
         running = [index for index in tasks if house.status(index) is Status.RUNNING and house.brain.state.holder[index] == session]
-        what = dice.randrange(6)
+        what = dice.randrange(7)
         if what == 0:
             some = sorted(dice.sample(range(8), 4))
             priority = dice.randrange(-2, 3)
             house.specs |= {index: TaskSpec(index, dice.choice(policies), priority) for index in some}
             house.do(m.AddTasks(SessionId(session), [house.specs[index] for index in some], []))
+        elif what == 6:
+            house.do(m.Bye(SessionId(session)) if dice.random() < 0.3 else m.Renew(SessionId(session), ()))
         elif what == 1:
             house.do(m.SetResource(dice.choice("abc"), dice.randrange(3)))
         elif what == 2 and running:
