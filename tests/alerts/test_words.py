@@ -32,6 +32,10 @@ def test_many_failures_are_told_with_their_number() -> None:
     assert "For example:\n" in made.body
 
 
+def test_one_that_failed_twice_is_not_two_tasks() -> None:
+    assert "2 times a task of Load failed for one cause" in message(Told("", (part(times=2, open=1),))).body
+
+
 def test_a_reminder_says_that_it_lasts_and_what_is_new() -> None:
     made = message(Told("", (part(state="still", times=5, since=2, open=4),)))
     assert made.title.startswith("[levada] still: Load failed (5 times)")

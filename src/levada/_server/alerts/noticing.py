@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from binascii import Error, hexlify, unhexlify
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._core.changes import BecameCancelled, Ended, Finished, Forgotten
@@ -34,7 +34,6 @@ VALUE = 60  # characters of a parameter in the name of a task
 _BAD = {Status.FAILED: FAILED, Status.DISABLED: DISABLED}
 _OVER = (Status.DONE, Status.CANCELLED)
 _WELL = frozenset({Finished, Forgotten, BecameCancelled, Ended})
-_CANCELLED = (BecameCancelled, Ended)
 log = logging.getLogger("levada.alerts")
 
 
@@ -123,10 +122,11 @@ class Noticing:
         """What is done again, or is no more."""
         followed, status = self._followed, desk.host.brain.state.status
         for change in desk.changes:
+            if type(change) not in _WELL:  # most of them: a look at the type alone
+                continue
             if isinstance(change, (Finished, Forgotten)):
-                found: Iterable[Index] = [index for index in change.tasks if index in followed]
-                kind = RECOVERED if isinstance(change, Finished) else GONE
-            elif isinstance(change, _CANCELLED) and change.task in followed and status[change.task] == Status.CANCELLED:
+                found, kind = change.tasks, RECOVERED if isinstance(change, Finished) else GONE
+            elif isinstance(change, (BecameCancelled, Ended)) and status[change.task] == Status.CANCELLED:
                 found, kind = (change.task,), GONE
             else:
                 continue

@@ -73,6 +73,7 @@ class Alerts:
         self._ended = False
         self._stirred = False  # letters were added, or went
         self._version = 0
+        self.followed: list[str] = []  # keys of what was told before this life, and had not ended
         self._text, self._kept = "", ""
         self._save_at = 0.0
         self._thread: threading.Thread | None = None
@@ -82,9 +83,9 @@ class Alerts:
         self._load(saved)
         self._text = self._kept = saved
         self._thread = threading.Thread(target=self._run, name="levada-alerts", daemon=True)
-        followed = self._grouping.followed()
+        self.followed = self._grouping.followed()
         self._thread.start()
-        return followed
+        return self.followed
 
     def raise_(self, alarm: Alarm) -> None:
         """Take an alarm; never waits, never raises."""

@@ -57,7 +57,8 @@ _MANY = {FAILED: "failed", DISABLED: "were disabled", DEADLINE: "missed their de
 def _short(part: Part) -> str:
     """``Load failed (1,000)``."""
     number = f" ({part.times:,})" if part.times > 1 else ""
-    return f"{part.family or 'several'} {'recovered' if part.state == 'over' else _VERBS[part.kind]}{number}"
+    verb = "recovered" if part.state == "over" else _VERBS[part.kind]
+    return f"{'still: ' if part.state == 'still' else ''}{part.family or 'several'} {verb}{number}"
 
 
 def _title(part: Part) -> str:
@@ -93,6 +94,8 @@ def _lead(part: Part) -> str:
         return f"It lasts: {more}, {_times(part.times)} in all{where}, {began}; {part.open:,} not made by now."
     if part.times == 1:
         return f"A task{where} {_VERBS[part.kind]}, at {datetime.fromtimestamp(part.first, UTC):%Y-%m-%d %H:%M:%S} UTC."
+    if part.open < part.times:  # some failed twice, or are well again, or are not followed
+        return f"{part.times:,} times a task{where} {_VERBS[part.kind]} for one cause, {began}."
     return f"{part.times:,} tasks{where} {_MANY[part.kind]} for one cause, {began}."
 
 
