@@ -40,8 +40,7 @@ env: $(VENV)/.levada-dev
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock"
 lock:
 	$(COMPILE) --upgrade --group build -o requirements/run.lock
-	$(COMPILE) --upgrade --group dev --extra schema --extra zstd --extra server --extra postgres --extra s3 --extra gcs --extra azure --extra hdfs --extra sql --extra mysql --extra duckdb --extra redis --extra mongodb --extra rrule -c requirements/run.lock -o requirements/dev.lock
-	$(COMPILE) --upgrade --group dev --extra schema --extra zstd --extra server --extra postgres --extra s3 --extra gcs --extra azure --extra hdfs --extra sql --extra mysql --extra duckdb --extra redis --extra mongodb --extra notify -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --upgrade --group dev --extra schema --extra zstd --extra server --extra postgres --extra s3 --extra gcs --extra azure --extra hdfs --extra sql --extra mysql --extra duckdb --extra redis --extra mongodb --extra rrule --extra notify --extra watch -c requirements/run.lock -o requirements/dev.lock
 
 # A server for az:// targets, which comes from npm alone; node is the environment's own. Tests that want it are skipped without.
 azurite: $(VENV)/npm/node_modules/azurite
