@@ -257,16 +257,19 @@ def _policy(task: Any, family: str) -> Policy:
         timeout=timeout,
         batch_limit=int(min(batch_limit, 2**31)),
         disabled=bool(task.disabled),
-        owners=_owners(task if isinstance(task, type) else type(task), family),
+        owners=owners_of(task if isinstance(task, type) else type(task)),
     )
 
 
-def _owners(cls: Any, family: str) -> str:
-    """Names with commas between. Of the class alone: what instances have under that name, a parameter perhaps, is for people."""
+def owners_of(cls: Any) -> str:
+    """Who answers for the tasks of a class: names with commas between. Raises DefinitionError.
+
+    Of the class alone: what instances have under that name, a parameter perhaps, is for people.
+    """
     owners = (cls.owners,) if isinstance(cls.owners, str) else cls.owners
     if not owners or not isinstance(owners, (tuple, list)):
         return ""
-    _checked(family, "owners", owners, _are_names, "names without commas, as in owners = ('ana', 'reports')")
+    _checked(cls.get_task_family(), "owners", owners, _are_names, "names without commas, as in owners = ('ana', 'reports')")
     return ",".join(owners)
 
 

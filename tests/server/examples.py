@@ -29,6 +29,7 @@ BODIES: dict[type, Any] = {
     t.FireTrigger: {"params": {"day": "2024-02-29"}},
     t.AddGoal: {"family": "A", "params": {"day": "2024-02-29"}},
     t.PostEvent: {"event": "landed", "id": "1", "fields": {"bucket": "in"}, "urls": ["s3://in/a"]},
+    t.Notices: {"event": "landed", "id": "1", "fields": {"bucket": "in"}},
     t.Offer: {"agent": KEY, "families": [["A", "demo", [["day", "date", False]]]], "triggers": [{"name": "x"}], "modules": ["demo"]},
     t.Take: {"agent": KEY, "room": 1, "held": [KEY], "since": 3},
     t.ReportGoal: {"agent": KEY, "goal": KEY, "state": "parked", "missing": ["s3://in/a"]},

@@ -67,7 +67,7 @@ def test_no_state_changes_by_get(route: Route, host: FakeHost, raw: Raw) -> None
     assert host.changed == []
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.method != "GET"], ids=repr)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method != "GET" and not route.raw], ids=repr)
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_a_body_that_a_web_form_could_send_is_refused(route: Route, kind: str, host: FakeHost, raw: Raw) -> None:
     headers = {"Content-Type": kind} | ({"Origin": "http://localhost"} if not route.roles else {})

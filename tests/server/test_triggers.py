@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -355,3 +356,29 @@ def test_a_trigger_fired_by_hand_fires_once_for_a_moment(levada: Levada) -> None
     assert levada.ask(t.FireTrigger("daily", moment)).made
     assert "has fired for" in refused(lambda: levada.ask(t.FireTrigger("daily", moment)))
     assert levada.goals()[0].params == {"day": "2023-12-28"}
+
+
+def test_what_comes_after_tasks_fires_for_each_of_their_ends(levada: Levada) -> None:
+    levada.put("after-any", "Sum", {"day": "{ended.day}"}, {"kind": "after", "of": ["Orders"]})
+    levada.put("after-one", "Sum", {"day": "{ended.day}"}, {"kind": "after", "of": ["Orders(day=2024-01-02)"], "outcome": "failed"})
+    levada.offer("Sum")
+    levada.add({1: [], 2: []}, "Orders", params=lambda number: json.dumps({"day": f"2024-01-0{number}"}))
+    levada.claim(2)
+    levada.done(1)
+    levada.done(1)  # said twice
+    levada.fail(2)
+    levada.again()
+    fired = [(goal.trigger, goal.params["day"]) for goal in levada.goals(family="Sum")]
+    assert fired == [("after-one", "2024-01-02"), ("after-any", "2024-01-01")]
+
+
+def test_notices_of_stores_nudge_who_watches_and_fire_their_triggers(levada: Levada) -> None:
+    levada.offer("Report")
+    levada.put("on-notice", params={"day": "{event.day}"}, when={"kind": "event", "name": "landed"})
+    key = levada.ask(t.AddGoal("Report", {"day": "2024-01-01"})).goal
+    levada.taken()
+    levada.report(key, "parked", missing=["s3://in/a"])
+    told = t.NoticeItem("1", "s3:ObjectCreated:Put", ["s3://in/a", "s3://out/b"], {})
+    assert levada.ask(t.Notices([told, t.NoticeItem("2", "landed", [], {"day": "2024-01-02"})])).fired == ["on-notice"]
+    assert levada.ask(t.Notices([t.NoticeItem("2", "landed", [], {"day": "2024-01-02"}), t.NoticeItem("3", "landed", [], {})])).fired == []
+    assert [(row[1], row[2]) for row in levada.take(0).watches] == [("+", "s3://in/a"), ("!", "s3://in/a")]

@@ -132,6 +132,15 @@ class Trigger(NamedTuple):
     paused: bool = False
 
 
+def overlap_of(when: When) -> str:
+    """The policy of overlaps where none is said: a schedule skips, what arrives or happens is another thing each time.
+
+    >>> overlap_of(Cron("0 6 * * *", "UTC")), overlap_of(Arrival("in/{day}.csv"))
+    ('skip', 'allow')
+    """
+    return "skip" if isinstance(when, SCHEDULES) else "allow"
+
+
 def kind_of(when: When) -> str:
     """The word for it.
 
@@ -239,7 +248,9 @@ def trigger_to_json(trigger: Trigger) -> dict[str, object]:
         "params": dict(trigger.params),
         "when": {"kind": kind_of(when), **_told(when)},
     }
-    return said | {name: value for name, value in _told(trigger).items() if name not in said}
+    told = said | {name: value for name, value in _told(trigger).items() if name not in said}
+    told.pop("overlap", None)
+    return told if trigger.overlap == overlap_of(when) else told | {"overlap": trigger.overlap}
 
 
 def _told(value: When | Trigger) -> dict[str, object]:
@@ -262,16 +273,17 @@ def trigger_from_json(values: object, where: str) -> Trigger:
     name = read.text("name")
     if not re.fullmatch(NAME, name):
         read.wrong("name", "letters, digits, '-', '_' and '.', at most 200 of them")
+    when = _when(read.given("when"), f"{where}: when")
     trigger = Trigger(
         name=name,
         family=read.text("family"),
         params=read.pairs("params"),
-        when=_when(read.given("when"), f"{where}: when"),
+        when=when,
         module=read.text("module") if read.has("module") else None,
         jitter=read.number("jitter", 0.0),
         start=read.text("start", ""),
         end=read.text("end", ""),
-        overlap=read.choice("overlap", OVERLAP, "skip"),
+        overlap=read.choice("overlap", OVERLAP, overlap_of(when)),
         missed=read.choice("missed", MISSED, "last"),
         most=read.count("most"),
         per=read.number("per", 0.0),

@@ -120,6 +120,7 @@ _STORIES: dict[type, Callable[[Any, Any], Story]] = {
     t.FireTrigger: _fired,
     t.AskGoalAgain: _goal_again,
     t.PostEvent: _event,
+    t.Notices: lambda asked, answer: (f"{len(asked.notices)} notices", "", ", ".join(answer.fired[:10])),
     t.Offer: lambda asked, _: (
         asked.agent,
         "",

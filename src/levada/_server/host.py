@@ -40,7 +40,9 @@ from .office import Office
 from .registry import Registry
 from .triggers.agents import Agent
 from .triggers.book import Book
+from .triggers.following import follow
 from .triggers.handlers import answered
+from .triggers.telling import reconcile, tell
 
 DRAIN = 2_000  # calls of work in one drain
 READS = 50  # pages in one drain
@@ -184,6 +186,7 @@ class Host:
         self._beat_at, self._keep_at = self.clock() + BEAT, self.clock() + BEAT
         if self.notices is not None:
             self.notices.open(self)
+            reconcile(self.book, self.notices, self.wall())
         self._live_in(loop)
         log.info("ready", extra={"epoch": epoch, "tasks": len(self.registry), "sessions": len(self.members)})
 
@@ -409,11 +412,12 @@ class Host:
     def _turn_book(self, desk: Desk, *, tick: bool) -> None:
         """Let triggers fire, and answer agents that wait."""
         book = self.book
+        follow(desk)
         if tick or book.wake_at() <= desk.wall:
             book.turn(desk.wall, self.clock())
-            for fault in book.faults:
-                log.error("a trigger did not fire", extra={"reason": fault})
-            book.faults.clear()
+        for fault in book.faults:
+            log.error("a trigger did not fire", extra={"reason": fault})
+        book.faults.clear()
         if not self._takes or not (book.stirred or tick):
             book.stirred = False
             return
@@ -673,6 +677,8 @@ class Host:
         self.ages.note(desk.changes, desk.wall)
         if self.notices is not None:
             self.notices.look(desk)
+        if self.book.told:
+            tell(self.book, self.notices, desk.wall)
         if desk.changes and self._listeners:
             self._tell(desk)
         self._read()

@@ -41,8 +41,9 @@ class Route:
     """One line of the table.
 
     roles: who may call it; ANYBODY for all. changes: whether state may differ afterwards; such calls are never
-    GET. audited: leaves a line in the audit trail. repeatable: takes an Idempotency-Key. Request fields named in
-    ``path`` come from there; the others from the query (GET, DELETE) or from a JSON body.
+    GET. audited: leaves a line in the audit trail. repeatable: takes an Idempotency-Key. raw: its body is in the
+    words of others, and may be signed in place of a token. Request fields named in ``path`` come from there; the
+    others from the query (GET, DELETE) or from a JSON body.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Route:
         *,
         audited: bool = False,
         repeatable: bool = False,
+        raw: bool = False,
     ) -> None:
+        self.raw = raw
         self.method, self.path = method, path
         self.request, self.answer = request, answer
         self.roles, self.lane = roles, lane
@@ -160,6 +163,7 @@ ROUTES: tuple[Route, ...] = (
     _command("/v1/goals/{goal}/cancel", t.CancelGoal, o.Changed),
     _command("/v1/goals/{goal}/again", t.AskGoalAgain, t.AddGoalAnswer),
     _command("/v1/events", t.PostEvent, t.PostEventAnswer),
+    Route("POST", "/v1/notices", t.Notices, t.NoticesAnswer, OPERATORS, Lane.WORK, audited=True, raw=True),
     # admins
     _page("/v1/audit", o.Audit, o.AuditAnswer, ADMINS),
     _page("/v1/tokens", o.Tokens, o.TokensAnswer, ADMINS),

@@ -189,6 +189,30 @@ class PostEventAnswer(Answer, frozen=True):
     epoch: int
 
 
+class NoticeItem(Item, frozen=True):
+    """One thing that happened, whoever told of it."""
+
+    id: Label
+    name: Name
+    urls: Annotated[list[Url], Meta(max_length=1_000)]
+    fields: Texts
+
+
+class Notices(Request, frozen=True):
+    """What others post: notifications of S3, GCS (Pub/Sub), Event Grid; CloudEvents; {"event": NAME} (docs/arrivals.md)."""
+
+    notices: Annotated[list[NoticeItem], Meta(max_length=PAGE)] = []
+    greeting: Label = ""  # what the sender wants to read back before it sends
+
+
+class NoticesAnswer(Answer, frozen=True, omit_defaults=True):
+    """fired: names of the triggers that made a goal."""
+
+    fired: list[str]
+    epoch: int
+    validationResponse: str = ""  # Event Grid's spelling
+
+
 # -- agents ------------------------------------------------------------------------------------
 
 
@@ -198,6 +222,7 @@ class Family(Item, frozen=True):
     family: Name
     module: Name
     params: Annotated[list[tuple[Name, Name, bool]], Meta(max_length=1_000)] = []
+    owners: Label = ""  # names with commas between
 
 
 class Offer(Request, frozen=True):

@@ -96,4 +96,5 @@ def _http_settings(request: Request, folder: str) -> Settings:
         hosts=frozenset(parsed.texts("host")),
         behind_proxy=parsed.flag("behind_proxy"),
         tls=None if certificate is None or key is None else Tls(certificate, key),
+        notices_secret=str(request.settings.get("server", "notices_secret", "") or "").encode(),
     )

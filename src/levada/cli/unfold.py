@@ -200,7 +200,7 @@ def _describe(order: Mapping[str, Any]) -> int:
 
 def _described(named: list[str]) -> dict[str, Any]:
     from .._model.triggers import trigger_to_json
-    from ..task import registry
+    from ..task import owners_of, registry
     from ..triggers.defining import kinds_of, triggers_of
 
     modules = [os.path.basename(name).removesuffix(".py") if name.endswith(".py") else name for name in named]
@@ -210,7 +210,8 @@ def _described(named: list[str]) -> dict[str, Any]:
         module = cls.__module__
         if module in modules or module.startswith(inside):
             kinds = kinds_of(cls)
-            families.append([name, module, [[each, kind, has] for each, (kind, has) in kinds.items()]])
+            params = [[each, kind, has] for each, (kind, has) in kinds.items()]
+            families.append([name, module, params, owners_of(cls)])
     triggers = [trigger_to_json(trigger) for trigger in triggers_of(modules)]
     all_modules = sorted({*modules, *(str(trigger["module"]) for trigger in triggers if trigger.get("module"))})
     return {"families": families, "triggers": triggers, "modules": all_modules, "files": sorted(_files())}

@@ -155,6 +155,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "lease": Key(_lease, "seconds for which a task stays with a worker that is silent"),
         "tls_certificate": Key(_text, "certificate of the server (PEM)", is_path=True),
         "tls_key": Key(_text, "its key (PEM)", is_path=True),
+        "notices_secret": Key(_text, "what stores sign their notices with, in place of a token", is_secret=True),
     },
     "alerts": {
         "to": Key(_addresses, "addresses that are told what goes wrong, as mailto://, slack://, json://", is_secret=True),

@@ -25,6 +25,7 @@ from .._model.triggers import (
     Trigger,
     When,
     fields_of,
+    overlap_of,
     trigger_from_json,
     trigger_to_json,
 )
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     Moment = str | date | datetime
     Seconds = float | timedelta
-    Overlap = Literal["skip", "queue_one", "queue_all", "cancel_old"]
+    Overlap = Literal["skip", "queue_one", "queue_all", "cancel_old", "allow"]
     Missed = Literal["skip", "last", "each", "merge"]
     OnDeadline = Literal["alert", "fail"]
     Outcome = Literal["done", "failed", "ended"]
@@ -220,7 +221,7 @@ def trigger(
     jitter: Seconds = 0.0,
     start: Moment = "",
     end: Moment = "",
-    overlap: Overlap = "skip",
+    overlap: Overlap | None = None,
     missed: Missed = "last",
     most: int = 0,
     per: Seconds = 0.0,
@@ -254,7 +255,7 @@ def trigger(
             jitter=_seconds(jitter),
             start=_moment(start),
             end=_moment(end),
-            overlap=overlap,
+            overlap=overlap_of(when) if overlap is None else overlap,
             missed=missed,
             most=most,
             per=_seconds(per),
@@ -280,7 +281,7 @@ def on(
     jitter: Seconds = 0.0,
     start: Moment = "",
     end: Moment = "",
-    overlap: Overlap = "skip",
+    overlap: Overlap | None = None,
     missed: Missed = "last",
     most: int = 0,
     per: Seconds = 0.0,
@@ -317,7 +318,7 @@ def schedule(
     jitter: Seconds = 0.0,
     start: Moment = "",
     end: Moment = "",
-    overlap: Overlap = "skip",
+    overlap: Overlap | None = None,
     missed: Missed = "last",
     most: int = 0,
     per: Seconds = 0.0,

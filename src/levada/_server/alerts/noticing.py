@@ -185,12 +185,12 @@ class Noticing:
             name or f"{policy.family} {text}",
             error.text if error and error.text else broken.reason,
             policy.family,
-            self._owner(policy.family, policy.owners),
+            self.owner(policy.family, policy.owners),
             broken.at,
             TASK + text,
         )
 
-    def _owner(self, family: str, owners: str) -> str:
+    def owner(self, family: str, owners: str) -> str:
         """Those whom the task names; else the entry of its family."""
         own = FAMILY + family
         return owners if owners or own not in self.alerts.destinations.owners else own

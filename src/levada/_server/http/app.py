@@ -11,14 +11,17 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..._wire import operators as o
 from ..._wire.check import assemble, decode
 from ..._wire.kinds import Answer, Request
+from ..._wire.notices import SIGNATURE, answer, read_notice, verify
 from ..._wire.problems import Refusal, problem_of
 from ..._wire.routes import ANYBODY, PAGES, Lane, Route, Table
+from ..._wire.triggers import NoticeItem, Notices
 from ...errors import LevadaError
 from .answers import GOOD, Header, Receive, Send, encoded, headers_of, send_json, send_page, send_problem
 from .bodies import Bodies, ClientGone, drain, is_long, until_gone
@@ -112,6 +115,9 @@ class App:
         if route is None:
             return await self._elsewhere(exchange, routes)
         exchange.name = route.name
+        if route.raw:
+            who, request = await self._told(exchange, head, route)
+            return await self._hand_over(exchange, route, who, *request)
         who = self._let_in(head, route)
         request = await self._request(exchange, route)
         if route.lane is Lane.WEB:
@@ -130,10 +136,32 @@ class App:
         guards.check_rate(who, urgent=route.lane is Lane.URGENT)
         return who
 
-    def _identify(self, head: Head) -> tuple[Identity, bool]:
+    async def _told(self, exchange: Exchange, head: Head, route: Route) -> tuple[Identity, tuple[Request, bytes]]:
+        """Who posts notices, and what: in the words of others, with a token or signed."""
+        headers, secret = head.all(), self._settings.notices_secret
+        is_signed = bool(secret) and SIGNATURE in headers
+        who = Identity("operator", "signed", "", head.address) if is_signed else self._by_token(head, route)
+        body = await self._bodies.read(head, exchange.receive)
+        exchange.read = True
+        if is_signed:
+            verify(body, headers, secret, time.time())
+        told = read_notice(body, headers)
+        items = [NoticeItem(one.id, one.name, list(one.urls), dict(one.fields)) for one in told]
+        return who, (Notices(items, answer(told).get("validationResponse", "")), body)
+
+    def _by_token(self, head: Head, route: Route) -> Identity:
+        who, ambient = self._identify(head, basic=True)
+        self._guards.check_site(head, changes=True, ambient=ambient)
+        self._guards.check_role(route, who)
+        self._guards.check_rate(who, urgent=False)
+        if not head.is_json() and (ambient or head.site is not None or head.origin is not None):
+            raise Refusal("media-type", "a browser must send notices with Content-Type: application/json")
+        return who
+
+    def _identify(self, head: Head, *, basic: bool = False) -> tuple[Identity, bool]:
         """As ``Guards.identify``; but a server that has not read its store yet knows hardly a token, and so refuses none as wrong."""
         try:
-            return self._guards.identify(head)
+            return self._guards.identify(head, basic=basic)
         except Refusal as no:
             if self._host.health().ready:
                 raise

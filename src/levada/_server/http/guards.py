@@ -105,9 +105,14 @@ class Guards:
 
     # -- credentials and roles -------------------------------------------------------------------
 
-    def identify(self, head: Head) -> tuple[Identity, bool]:
-        """(who asks, whether by a credential that browsers send by themselves). Raises Refusal ``unauthenticated``."""
+    def identify(self, head: Head, *, basic: bool = False) -> tuple[Identity, bool]:
+        """(who asks, whether by a credential that browsers send by themselves). Raises Refusal ``unauthenticated``.
+
+        basic: the token may come as the password of ``Authorization: Basic``, too.
+        """
         bearer = head.bearer()
+        if basic and (password := head.password()) is not None:
+            bearer = password
         if bearer is not None:
             row = self._tokens.find(bearer)
             if row is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,6 +57,7 @@ class Head:
         self.subject: str | None = scope.get("levada.subject")  # of the client's certificate
         client = scope["client"]
         self.address: str = client[0] if client else "unix"
+        self._all = scope["headers"]
         self._read(scope["headers"])
 
     def _read(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -85,6 +87,20 @@ class Head:
             return None
         scheme, _, token = self.authorization.decode("latin-1").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
+
+    def all(self) -> dict[str, str]:
+        """Every header, the last of each name: for bodies that are not in our words."""
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._all}
+
+    def password(self) -> str | None:
+        """The password of ``Authorization: Basic``, for senders that know nothing else; None when there is none."""
+        scheme, _, text = (self.authorization or b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            return b64decode(text.strip(), validate=True).decode().partition(":")[2]
+        except ValueError:
+            return ""
 
     def is_json(self) -> bool:
         """Whether the body calls itself JSON, in UTF-8."""

@@ -90,7 +90,7 @@ class Settings:
     hosts: names, besides loopback's, that the server is called by. origins: exact origins of other sites whose scripts
     may read answers with a bearer token. proxies: networks (and ``unix``) whose forwarded headers count.
     behind_proxy: says that a proxy in front speaks TLS. users: role by name, for the name that a proxy gives in
-    ``X-Forwarded-User`` or ``Remote-User``; ``*`` is anybody else it knows.
+    ``X-Forwarded-User`` or ``Remote-User``; ``*`` is anybody else it knows. notices_secret: who signs a notice with it needs no token.
     """
 
     binds: tuple[Bind, ...] = (Bind("127.0.0.1", DEFAULT_PORT),)
@@ -101,6 +101,7 @@ class Settings:
     users: Mapping[str, str] = field(default_factory=dict)
     tls: Tls | None = None
     limits: Limits = Limits()
+    notices_secret: bytes = b""
 
     def networks(self) -> tuple[Network, ...]:
         """The proxies' addresses; ConfigError when one is none."""

@@ -75,7 +75,7 @@ class Rows(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the server should tell people: a missed deadline."""
+    """What the server may have to tell people. kind: "deadline" (it was missed) or "ended"."""
 
     kind: str
     goal: Goal
@@ -90,6 +90,7 @@ class Book:
         self.triggers: dict[str, Kept] = {}
         self.live: dict[str, Goal] = {}
         self.running: dict[str, Goal] = {}
+        self.owners: dict[str, str] = {}  # of families, as agents told of them
         self.kinds: dict[str, dict[str, tuple[str, bool]]] = {}  # parameters of families, as agents told of them
         self.faults: list[str] = []  # for the log
         self.of_trigger: dict[str, dict[str, Goal]] = {}
@@ -103,6 +104,7 @@ class Book:
         self._moments: list[tuple[float, str]] = []  # when a goal must be looked at: deadline, retry, not_before
         self._after: dict[str, set[str]] = {}  # triggers by what they come after
         self._events: dict[str, set[str]] = {}  # triggers by the name of their event
+        self.families_after: frozenset[str] = frozenset()  # families whose tasks some trigger comes after
         self._dirty_triggers: set[str] = set()
         self._gone: list[str] = []
         self._dirty: dict[int, Goal] = {}
@@ -257,14 +259,20 @@ class Book:
         elif isinstance(when, After):
             for one in when.of:
                 self._after.setdefault(one, set()).add(trigger.name)
+            self._note_families()
         elif isinstance(when, Arrival):
             self.agents.watch(trigger.family, when.pattern, pattern=True, who=f"trigger:{trigger.name}", interval=when.interval)
+
+    def _note_families(self) -> None:
+        self._after = {one: names for one, names in self._after.items() if names}
+        self.families_after = frozenset(one.partition("(")[0] for one in self._after if not one.startswith("trigger:"))
 
     def _unindex(self, kept: Kept) -> None:
         name, when = kept.trigger.name, kept.trigger.when
         for index in (self._events, self._after):
             for names in index.values():
                 names.discard(name)
+        self._note_families()
         if isinstance(when, Arrival):
             self.agents.unwatch(when.pattern, pattern=True, who=f"trigger:{name}")
 
@@ -272,10 +280,9 @@ class Book:
         """Triggers that come after something."""
         return [self.triggers[name] for name in sorted(self._after.get(ended, ())) if name in self.triggers]
 
-    @property
-    def families_after(self) -> frozenset[str]:
-        """Families whose tasks some trigger comes after."""
-        return frozenset(one.partition("(")[0] for one, names in self._after.items() if names and not one.startswith("trigger:"))
+    def names_after(self, family: str) -> list[str]:
+        """What triggers come after, of a family: its name, or tasks of it."""
+        return [one for one, names in self._after.items() if names and one.partition("(")[0] == family]
 
     def on_event(self, name: str) -> list[Kept]:
         """Triggers of an event."""
@@ -438,6 +445,8 @@ class Book:
             if not rest:
                 self.of_trigger.pop(goal.trigger, None)
         self.stirred = True
+        if goal.trigger or goal.alarmed:
+            self.told.append(Told("ended", goal))
         if state in (DONE, FAILED):
             firing.fire_after(self, goal, wall)
 

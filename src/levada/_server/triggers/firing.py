@@ -106,7 +106,14 @@ def fire_after(book: Book, goal: Goal, wall: float) -> None:
     outcome = "done" if goal.state == DONE else "failed"
     names = [f"trigger:{goal.trigger}"] if goal.trigger else []
     for name in names:
-        fire_ended(book, name, outcome, f"goal {goal.number}", {"family": goal.family, "trigger": goal.trigger, **goal.params}, wall)
+        fire_ended(
+            book,
+            name,
+            outcome,
+            f"goal {goal.number}",
+            {**goal.params, "family": goal.family, "outcome": outcome, "trigger": goal.trigger},
+            wall,
+        )
 
 
 def fire_ended(book: Book, name: str, outcome: str, cause: str, facts: Mapping[str, Any], wall: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ..._model import templates
@@ -255,18 +255,36 @@ def _again(desk: Desk, call: Call) -> Done:
 
 
 def _event(desk: Desk, call: Call) -> Done:
-    asked, book = cast("w.PostEvent", call.request), desk.host.book
-    for url in asked.urls:
+    asked = cast("w.PostEvent", call.request)
+    return w.PostEventAnswer(_happened(desk, asked.event, asked.id, asked.urls, asked.fields), _epoch(desk))
+
+
+def _notices(desk: Desk, call: Call) -> Done:
+    """What others told of. One that a trigger cannot use is left out, with a line in the log: its sender cannot mend it."""
+    asked, book = cast("w.Notices", call.request), desk.host.book
+    fired: list[str] = []
+    for notice in asked.notices:
+        try:
+            fired += _happened(desk, notice.name, notice.id, notice.urls, notice.fields)
+        except Refusal as no:
+            book.faults.append(f"{notice.name} {notice.id}: {no.message}")
+    return w.NoticesAnswer(fired, _epoch(desk), asked.greeting)
+
+
+def _happened(desk: Desk, event: str, number: str, urls: Sequence[str], fields: Mapping[str, str]) -> list[str]:
+    """Look where it says that something is, and let triggers of the event fire; their names. Raises Refusal."""
+    book = desk.host.book
+    for url in urls:
         book.agents.nudge(url)
     fired: list[str] = []
-    facts = {**asked.fields, "name": asked.event, "id": asked.id, "url": asked.urls[0] if asked.urls else ""}
-    for kept in book.on_event(asked.event):
+    facts = {**fields, "name": event, "id": number, "url": urls[0] if urls else ""}
+    for kept in book.on_event(event):
         when = kept.trigger.when
-        if not isinstance(when, Event) or any(asked.fields.get(name) != text for name, text in when.where):
+        if not isinstance(when, Event) or any(fields.get(name) != text for name, text in when.where):
             continue
-        cause = f"event {asked.id}" if asked.id else ""
+        cause = f"event {number}" if number else ""
         try:
-            goal = firing.make(book, kept, cause, {"event": facts}, desk.wall, f"event {asked.event} {asked.id}".rstrip())
+            goal = firing.make(book, kept, cause, {"event": facts}, desk.wall, f"event {event} {number}".rstrip())
         except ConfigError as fault:
             kept.skipped += 1
             book.touched(kept)
@@ -275,7 +293,7 @@ def _event(desk: Desk, call: Call) -> Done:
             ) from fault
         if goal is not None:
             fired.append(kept.trigger.name)
-    return w.PostEventAnswer(fired, _epoch(desk))
+    return fired
 
 
 # -- agents ------------------------------------------------------------------------------------
@@ -288,6 +306,7 @@ def _offer(desk: Desk, call: Call) -> Done:
     agent.host, agent.pid, agent.name = asked.host, asked.pid, f"{asked.host} pid {asked.pid}"
     agent.modules = tuple(asked.modules)
     for family in asked.families:
+        book.owners[family.family] = family.owners
         book.kinds[family.family] = {name: (kind, has_default) for name, kind, has_default in family.params}
     book.agents.offer(agent, {family.family: family.module for family in asked.families})
     problems = _define(book, asked, desk.wall)
@@ -441,6 +460,7 @@ HANDLERS: dict[type, Callable[[Any, Any], Done]] = {
     w.CancelGoal: _cancel,
     w.AskGoalAgain: _again,
     w.PostEvent: _event,
+    w.Notices: _notices,
     w.Offer: _offer,
     w.Take: _take,
     w.ReportGoal: _report,

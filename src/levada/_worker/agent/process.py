@@ -159,7 +159,8 @@ class Agent:
             return
         self._files = {str(path): _time_of(str(path)) for path in paper.get("files", ())}
         families = [
-            w.Family(name, module, [(each, kind, bool(has)) for each, kind, has in params]) for name, module, params in paper["families"]
+            w.Family(name, module, [(each, kind, bool(has)) for each, kind, has in params], owners)
+            for name, module, params, owners in paper["families"]
         ]
         offer = w.Offer(
             self.id, families, paper["triggers"], paper["modules"], socket.gethostname()[:200], os.getpid(),
