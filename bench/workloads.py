@@ -76,6 +76,22 @@ WORKLOADS = (
         repeat=2,
     ),
     Workload(
+        "backfill_complete",
+        "backfill, all complete, local targets",
+        {QUICK: (365, 10_000), NORMAL: (365, 100_000), LONG: (365, 100_000)},
+        goals={100_000: "<= 1.0 s"},
+        bare=False,
+        files=True,
+        repeat=2,
+    ),
+    Workload(
+        "backfill_newest",
+        "backfill, newest first, 8 at once, no-op",
+        {QUICK: (365, 10_000), NORMAL: (365, 100_000), LONG: (365, 100_000)},
+        bare=False,
+        repeat=2,
+    ),
+    Workload(
         "remote_complete",
         "all complete, remote store: calls",
         {QUICK: (10_000,), NORMAL: (100_000,), LONG: (100_000, 1_000_000)},

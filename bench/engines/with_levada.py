@@ -134,6 +134,26 @@ def all_complete(size: int, section: Section) -> dict[str, Any]:
     return {"listed_us": (time.process_time() - start) / size * 1e6}
 
 
+def backfill_complete(size: int, section: Section) -> dict[str, Any]:
+    """A range of so many local targets that are all there."""
+    with section:
+        result = lv.backfill(Made, at=lv.span(0, size - 1))
+    if not result or result.already != size:
+        raise SystemExit(f"the backfill ended with {result!r:.2000}")
+    return {}
+
+
+def backfill_newest(size: int, section: Section) -> dict[str, Any]:
+    """A range of so many tasks that are all missing, the newest first, eight at once at most."""
+    shape.prepare(size)
+    with section:
+        result = lv.backfill(Leaf, at=lv.span(0, size - 1), newest_first=True, max_parallel=8)
+    if not result:
+        raise SystemExit(f"the backfill ended with {result!r:.2000}")
+    shape.must_be_done(size)
+    return {}
+
+
 _store = MemoryStore(remote=True)
 
 

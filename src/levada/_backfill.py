@@ -92,5 +92,8 @@ def preview_of(plan: Plan, wanted: Partitions) -> Preview:
     if wanted.newest_first:
         missing.reverse()
     to_do = sum(plan.states[index] in ("to do", "group") for index in missing)
+    if at >= 0 and plan.states[at] == "faulty":  # the range could not be walked to its end
+        found = plan.discovery.complete_by_family().get(wanted.of, 0)
+        return Preview(total, found, to_do, total - found - to_do, None, None)
     ends = [repr_of(plan.task(index)) for index in (missing[0], missing[-1])] if missing else [None, None]
     return Preview(total, total - len(missing), to_do, len(missing) - to_do, *ends)

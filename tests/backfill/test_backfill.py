@@ -16,6 +16,7 @@ import pytest
 
 import levada as lv
 from levada._plan.shaping import LIMIT, Shape, limit_of
+from levada.cli import backfill
 from levada.errors import ParameterError, RunError
 from tests.backfill.conftest import FLOW, most_at_once, ran
 from tests.cli.conftest import Call
@@ -175,6 +176,35 @@ def test_a_range_is_a_task_like_any_other(shop: Path, call: Call) -> None:
     assert (said.code, "no task Dya was imported" in said.err) == (4, True), said.err
 
 
+def test_a_preview_of_a_range_that_cannot_be_walked_counts_nothing_as_there(shop: Path, call: Call) -> None:
+    (shop / "odd.py").write_text(ODD)
+    said = call("backfill", "odd.py", "Odd", "--n", "1..5", "--preview")
+    assert said.code == 4
+    assert "  complete         0" in said.out
+    assert "The plan has 1 fault; 0 partitions to do" in said.out
+    assert "no threes" in said.err
+
+
+ODD = """
+import levada as lv
+
+class Odd(lv.Task):
+    n: int
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.n == 3:
+            raise ValueError("no threes")
+    def output(self):
+        return lv.LocalTarget(f"odd-{self.n}")
+    def run(self): ...
+"""
+
+
+def test_the_page_names_every_option_of_its_own() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backfill.md").read_text()
+    assert [option.name for option in backfill.OPTIONS[:3] if f"| `{option.name}" not in page] == []
+
+
 # -- in code -------------------------------------------------------------------------------------
 
 
@@ -190,6 +220,23 @@ def test_a_program_backfills_as_the_command_does(flow: Any, shop: Path) -> None:
     again = lv.backfill(lv.partitions(flow.Day, day=WEEK, shop="n"), workers=1)
     assert (again.done, again.already) == (4, 5)
     assert lv.run(lv.partitions(flow.Day, day=WEEK, shop="n")).already == 7
+
+
+def test_a_task_may_require_a_range(flow: Any, shop: Path) -> None:
+    class Month(lv.Task):
+        month = lv.MonthParameter()
+
+        def requires(self) -> Any:
+            return lv.partitions(flow.Day, day=lv.span(self.month, self.month.replace(day=28)))
+
+        def output(self) -> lv.LocalTarget:
+            return lv.LocalTarget(f"month-{self.month:%Y-%m}")
+
+        def run(self) -> None:
+            self.output().write_text(str(len(list(self.requires().requires()))))
+
+    assert lv.run(Month(date(2013, 2, 1))).done_by_family == {"Raw": 28, "Day": 28, "Month": 1}
+    assert (shop / "month-2013-02").read_text() == "28"
 
 
 def test_options_of_a_run_that_are_no_parameters_are_options(flow: Any, shop: Path) -> None:

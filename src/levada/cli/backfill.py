@@ -79,7 +79,7 @@ def preview(wanted: Partitions, request: Request) -> int:
     if request.parsed.flag("json"):
         print(json_text({"range": wanted.title(), **found._asdict(), "missing": found.missing, "families": _families(plan, wanted)}))
         return plan.exit_code
-    for line in told(wanted, found, _families(plan, wanted)):
+    for line in told(wanted, found, _families(plan, wanted), len(plan.faults)):
         print(escape(line))
     print_faults(plan)
     return plan.exit_code
@@ -89,7 +89,7 @@ def _families(plan: Plan, wanted: Partitions) -> list[dict[str, Any]]:
     return [row._asdict() for row in plan.rows() if row.family != wanted.family]
 
 
-def told(wanted: Partitions, found: Preview, families: list[dict[str, Any]]) -> list[str]:
+def told(wanted: Partitions, found: Preview, families: list[dict[str, Any]], faults: int) -> list[str]:
     """The lines of a preview."""
     rows: list[tuple[str, object]] = [("partitions", found.partitions), ("complete", found.complete), ("missing", found.missing)]
     if found.blocked:
@@ -103,15 +103,17 @@ def told(wanted: Partitions, found: Preview, families: list[dict[str, Any]]) -> 
     for row in others:
         parts = [f"{row[name]:,} {word}" for name, word in _WORDS if row[name]]
         lines.append(f"  and {row['family']}: {', '.join(parts)}")
-    return [*lines, _verdict(found)]
+    return [*lines, _verdict(found, faults)]
 
 
 _WORDS = (("to_do", "to do"), ("missing", "missing, made by others"), ("blocked", "blocked"), ("faulty", "faulty"))
 
 
-def _verdict(found: Preview) -> str:
+def _verdict(found: Preview, faults: int) -> str:
     if not found.missing:
         return "Nothing to do."
+    if faults:
+        return f"The plan has {count(faults, 'fault')}; {count(found.to_do, 'partition')} to do that do not depend on them."
     if not found.to_do:
         return "Nothing can be done now: all that is missing waits for others."
     return f"{count(found.to_do, 'partition')} to do."
