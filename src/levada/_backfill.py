@@ -6,9 +6,9 @@ killed is resumed by the same call: what it made is complete by then.
 
 from __future__ import annotations
 
-from inspect import signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ._model.values import NamedTuple
 from ._plan.shaping import Shape
 from ._run import RunResult, run
 from .errors import RunError
@@ -18,7 +18,9 @@ from .task import info_of, repr_of
 if TYPE_CHECKING:
     from ._plan.plan import Plan
 
-OPTIONS = frozenset(signature(run).parameters) - {"tasks", "shape"}
+_code = run.__code__
+OPTIONS = frozenset(_code.co_varnames[: _code.co_argcount + _code.co_kwonlyargcount]) - {"tasks", "shape"}
+"""Names of what ``levada.run`` takes."""
 
 
 def backfill(of: Any, /, *, newest_first: bool = False, max_parallel: int | None = None, **given: Any) -> RunResult:

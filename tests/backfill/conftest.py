@@ -49,7 +49,7 @@ class Day(lv.Task):
         note(f"+{self.day}-{self.shop}")
         if os.path.exists(os.path.join(HERE, f"bad-{self.day}")):
             raise ValueError("a bad day")
-        time.sleep(self.pause)
+        time.sleep(0.1 if os.path.exists(os.path.join(HERE, "slow")) else self.pause)
         self.output().write_text("x")
         note(f"-{self.day}-{self.shop}")
 

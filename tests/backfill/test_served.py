@@ -97,3 +97,16 @@ def test_a_killed_backfill_is_resumed_by_another(served: Served) -> None:
     assert len(days(served.folder)) == 31
     third = ended(backfill(served, "--day", MONTH))
     assert "nothing to do" in third.stderr
+
+
+def test_a_limit_counts_for_resident_workers_too(served: Served) -> None:
+    (served.folder / "slow").touch()  # assistants build no task from parameters that do not count, as --pause
+    resident = served.start("worker", "--scheduler", served.url, "--app", "flow", "--workers", "4", "--executor", "threads")
+    assert soon(lambda: json.loads(served.run("workers", "--scheduler", served.url, "--json").stdout), 20, 0.2)
+    run = ended(backfill(served, "-m", "flow", "--day", MONTH, "--max-parallel", "3", "--json"))
+    told = json.loads(run.stdout)
+    assert run.returncode == 0, run.stderr
+    assert (told["done"] + told["elsewhere"], told["elsewhere"] > 0) == (62, True)
+    resident.terminate()
+    resident.communicate()
+    assert 2 <= most_at_once(ran(served.folder)) <= 3
