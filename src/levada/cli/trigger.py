@@ -438,9 +438,25 @@ def _read_event(file: str) -> dict[str, Any]:
         raise UsageError(f"--event: {file} cannot be read: {cause.strerror}") from cause
     except ValueError as cause:
         raise UsageError(f"--event: {file} is no JSON: {one_line(str(cause))}") from cause
-    if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
-        raise UsageError(f"--event: {file} holds no event", hint='Expected a JSON object such as {"event": "changed", "bucket": "in"}.')
-    return fields
+    if isinstance(fields, dict) and isinstance(fields.get("event"), str):
+        return {**fields, **(fields["fields"] if isinstance(fields.get("fields"), dict) else {})}
+    return _notice(file, text)
+
+
+def _notice(file: str, text: str) -> dict[str, Any]:
+    """The first of what a store would post (docs/goals.md)."""
+    from .._wire.notices import read_notice
+    from .._wire.problems import Refusal
+
+    try:
+        notices = read_notice(text.encode(), {})
+    except Refusal as no:
+        hint = 'Expected {"event": "changed", "bucket": "in"}, or what a store posts.'
+        raise UsageError(f"--event: {file} holds no event: {no.message}", hint=hint) from no
+    if not notices:
+        raise UsageError(f"--event: {file} tells of nothing")
+    one = notices[0]
+    return {**dict(one.fields), "event": one.name, "id": one.id, "name": one.name, "url": one.urls[0] if one.urls else ""}
 
 
 def _end(when: Any, text: str, parsed: Parsed) -> Mapping[str, Mapping[str, object]] | None:

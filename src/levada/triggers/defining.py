@@ -264,6 +264,10 @@ def trigger(
             paused=paused,
         )
         made = trigger_from_json(trigger_to_json(made), where)
+        if isinstance(when, Arrival):
+            from ..targets.patterns import read_pattern
+
+            read_pattern(when.pattern)
         if isinstance(when, SCHEDULES):
             from .calendars import calendar_of
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..._model.templates import fire_facts, parse
-from ..._model.triggers import SCHEDULES, After, Trigger, zone_name
+from ..._model.triggers import SCHEDULES, After, Arrival, Trigger, zone_name
+from ...targets.patterns import read_pattern
 from ..schedule import Schedule
 from .goals import DONE, Goal
 
@@ -24,7 +25,9 @@ BACKWARDS = (3600.0, 86_400.0, 8 * 86_400.0, 64 * 86_400.0, 512 * 86_400.0)
 
 
 def schedule_of(trigger: Trigger) -> Schedule | None:
-    """The fire times of a trigger; None for one without. Raises ConfigError."""
+    """The fire times of a trigger; None for one without. Raises ConfigError for what cannot be watched or fires never."""
+    if isinstance(trigger.when, Arrival):
+        read_pattern(trigger.when.pattern)
     return Schedule(trigger) if isinstance(trigger.when, SCHEDULES) else None
 
 
