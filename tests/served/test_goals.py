@@ -16,7 +16,7 @@ import pytest
 from tests.faults.command import ended, soon
 from tests.served.conftest import Served
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 WANTED = '''
 import datetime, time
@@ -249,3 +249,14 @@ def test_a_range_is_a_goal(house: Served) -> None:
     key = goal(house, "Sum", "--day", "2013-01-05..2013-01-08", "--newest-first", "--max-parallel", "2")["goal"]
     assert becomes(house, key, "done", 40)
     assert sorted(ran(house, "sum")) == [f"sum-2013-01-0{day}" for day in range(5, 9)]
+
+
+def test_a_secret_is_no_part_of_a_goal(house: Served) -> None:
+    with open(house.folder / "wanted.py", "a") as file:
+        file.write("\n\nclass Vault(lv.Task):\n    password: str = lv.param(secret=True)\n    def run(self):\n        pass\n")
+    unknown = goal(house, "Vault", "--password", "hush")["goal"]
+    resident(house)
+    assert becomes(house, unknown, "failed")
+    assert "password is secret" in house.run("goal", "show", unknown, "--scheduler", house.url).stdout
+    refused = house.run("goal", "add", "Vault", "--password", "hush", "--scheduler", house.url)
+    assert (refused.returncode, "there is no parameter 'password'" in refused.stderr) == (2, True)

@@ -88,7 +88,12 @@ def _wanted(order: Mapping[str, Any]) -> tuple[list[Any], Any]:
         from ..ranges import partitions
 
         return [partitions(family, newest_first=options.get("newest_first") == "yes", **params)], settings
-    known = {name for name, _ in family.parameters()}
+    known = {name for name, parameter in family.parameters() if not parameter.secret}
+    if secret := [name for name, parameter in family.parameters() if parameter.secret and name in params]:
+        from ..errors import ParameterError
+
+        hint = "A goal is kept as plain text. Set it where the worker runs: in a file or the environment."
+        raise ParameterError(f"{family.family}: {secret[0]} is secret, and no part of a goal", hint=hint)
     strange = [name for name in params if name not in known]
     if strange:
         from ..errors import ParameterError
@@ -210,7 +215,8 @@ def _described(named: list[str]) -> dict[str, Any]:
         module = cls.__module__
         if module in modules or module.startswith(inside):
             kinds = kinds_of(cls)
-            params = [[each, kind, has] for each, (kind, has) in kinds.items()]
+            secret = {each for each, parameter in cls.parameters() if parameter.secret}  # never part of a goal, which is plain text
+            params = [[each, kind, has] for each, (kind, has) in kinds.items() if each not in secret]
             families.append([name, module, params, owners_of(cls)])
     triggers = [trigger_to_json(trigger) for trigger in triggers_of(modules)]
     all_modules = sorted({*modules, *(str(trigger["module"]) for trigger in triggers if trigger.get("module"))})

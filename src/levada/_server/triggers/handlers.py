@@ -321,6 +321,8 @@ def _define(book: Book, asked: w.Offer, wall: float) -> dict[str, str]:
         name = str(spec.get("name", ""))
         try:
             trigger = trigger_from_json(spec, f"trigger {name}")
+            if trigger.module not in asked.modules:
+                raise ConfigError(f"module {trigger.module} is none of those that the worker offers", hint="Name it: --app MODULE.")
             named.add(trigger.name)
             _fits(book, trigger.family, trigger.params, trigger)
             before = book.triggers.get(trigger.name)
