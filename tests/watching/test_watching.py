@@ -387,12 +387,28 @@ def test_what_cannot_be_watched_is_told_and_the_rest_is_watched(watch: Watch, tm
     assert watch.watching.troubles() == {}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read all")
-def test_a_folder_that_may_not_be_read_is_a_trouble(watch: Watch, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir(mode=0)
-    watch.want(f"{tmp_path}/in/{{x}}.csv", pattern=True)
-    assert watch.look() == []
-    assert "ermission" in watch.watching.troubles()[f"{tmp_path}/in"]
+def test_a_trouble_is_a_line_of_text_whatever_the_store_said(watch: Watch, counting: Counting) -> None:
+    counting.away = "two\nlines \udcff\x00" + "and more" * 1000
+    watch.watching.want([Wanted("count://b/a\udcff/x"), Wanted("/data/\0/x")])
+    watch.look()
+    said = list(watch.watching.troubles().items())
+    assert len(said) == 2
+    for text in (text for pair in said for text in pair):
+        assert text.encode().decode().isprintable()
+        assert len(text) <= 1000
+
+
+def test_a_folder_that_may_not_be_read_is_a_trouble(watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> object:  # root may read all, so it is played
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        watch.want(f"{tmp_path}/{{x}}.csv", pattern=True)
+        assert watch.look() == []
+    assert "Permission denied" in watch.watching.troubles()[str(tmp_path)]
+    write(tmp_path / "1.csv")
+    assert len(watch.look_until(5)) == 1
 
 
 def test_an_absent_folder_and_a_file_in_its_place_are_no_trouble(watch: Watch, tmp_path: Path) -> None:

@@ -111,6 +111,15 @@ def joined(one: Groups, other: Groups) -> Groups | None:
     return tuple(known.items())
 
 
+def as_line(text: str) -> str:
+    """A text as one line that any wire takes: no control characters, no half characters, at most 1,000 of them.
+
+    >>> as_line("no\\nroute")
+    'no route'
+    """
+    return _CONTROL.sub(" ", text[:1000]).encode(errors="replace").decode()
+
+
 def _translate(text: str) -> tuple[str, tuple[str, ...], str | None]:
     """A regular expression for one part, the names of its groups, and what it is where it has no wildcard.
 

@@ -25,7 +25,7 @@ from levada.errors import ConfigError, TargetError
 from .arrivals import Branch, Found, Key, Place, Seen, Wanted, ends
 from .lanes import Lanes, Question
 from .notifying import Anchor, Mounts, Notifier, identity_of, is_text
-from .patterns import read_pattern
+from .patterns import as_line, read_pattern
 from .stores import split_url
 
 __all__ = ["Seen", "Wanted", "Watching"]
@@ -228,13 +228,16 @@ class Watching:
         self._wake.set()
 
     def troubles(self) -> Mapping[str, str]:
-        """Places that could not be asked when they were asked last, and wishes that cannot be watched, with the reason."""
+        """Places that could not be asked when they were asked last, and wishes that cannot be watched, with the reason.
+
+        Each is a line of text, whatever a store said.
+        """
         found = dict(self._wrong)
         found.update((url, f"more than {FOLDERS:,} folders fit; the others are not looked at") for url in self._full)
         found.update((self._places[key].url, text) for key, text in self._troubles.items())
         if self._notifier is not None and self._notifier.trouble:
             found[NOTIFICATIONS] = self._notifier.trouble
-        return found
+        return {as_line(place): as_line(text) for place, text in found.items()}
 
     def close(self) -> None:
         """Forget all. Threads end as soon as what they asked is answered."""
