@@ -411,6 +411,46 @@ def test_a_folder_that_may_not_be_read_is_a_trouble(watch: Watch, tmp_path: Path
     assert len(watch.look_until(5)) == 1
 
 
+def test_exact_targets_are_asked_for_one_by_one_where_listing_is_forbidden(
+    watch: Watch, counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    counting.add("/in/a")
+    names = [f"{tmp_path}/{number}" for number in range(40)]
+    write(names[7])
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(counting, "list", refuse)
+    watch.want("count://b/in/a", "count://b/in/b", *names)
+    assert urls(watch.look()) == [names[7], "count://b/in/a"]
+    assert watch.watching.troubles() == {}
+
+
+def test_one_name_that_cannot_be_looked_at_spoils_no_other(
+    watch: Watch, counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def stat(path: str, **more: object) -> os.stat_result:
+        if str(path).endswith("/locked.csv"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, **more)  # type: ignore[arg-type]
+
+    write(tmp_path / "1.csv")
+    write(tmp_path / "locked.csv")
+    watch.watching.want([Wanted(f"{tmp_path}/{{x}}.csv", True), Wanted(f"{tmp_path}/1.csv"), Wanted(f"{tmp_path}/\0")])
+    assert len(watch.look()) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        assert watch.look_until(40) == []
+        assert "Permission" in watch.watching.troubles()[str(tmp_path)]
+        write(tmp_path / "2.csv")
+        assert urls(watch.look_until(40)) == [f"{tmp_path}/2.csv"]
+    assert watch.look_until(40) == [], "what could not be looked at had not gone"
+    assert watch.watching.troubles() == {}
+
+
 def test_an_absent_folder_and_a_file_in_its_place_are_no_trouble(watch: Watch, tmp_path: Path) -> None:
     write(tmp_path / "file")
     watch.watching.want([Wanted(f"{tmp_path}/none/{{x}}.csv", True), Wanted(f"{tmp_path}/file/x"), Wanted(f"{tmp_path}/file/{{x}}", True)])

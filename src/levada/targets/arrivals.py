@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from levada._model.values import NamedTuple
@@ -79,10 +80,14 @@ class Sight(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An answer: the names that matter. asked: those that it holds for, None for all. identity: of a local folder."""
+    """An answer: the names that matter. asked: those that it holds for, None for all.
+
+    unknown: names of which it could not be told, and why. identity: of a local folder.
+    """
 
     seen: dict[str, Sight]
     asked: Collection[str] | None = None
+    unknown: Mapping[str, str] = {}
     identity: tuple[int, int] | None = None
     seconds: float = 0.0
 
@@ -205,15 +210,23 @@ class Place:
             if not self.branches and (len(self.names) <= ONE_BY_ONE or sys.platform != "linux"):
                 return self._each_on_disk(folder)._replace(identity=identity)  # elsewhere names may be folded
             found = self._list_disk(folder)
-            return (self._each_on_disk(folder) if found is None else Found(found))._replace(identity=identity)
+            return (self._each_on_disk(folder) if found is None else found)._replace(identity=identity)
         except OSError as cause:
             if cause.errno in _ABSENT:
                 return Found({})
             raise TargetUnreachable(self.url, cause) from cause
 
-    def _list_disk(self, folder: str) -> dict[str, Sight] | None:
-        """Names that matter, of one listing; None where asking one by one is better."""
-        names, told, seen, count = self.names, self.told, dict[str, Sight](), 0
+    def _list_disk(self, folder: str) -> Found | None:
+        """One listing; None where asking one by one is better: few names in a large folder, or one that may be passed through only."""
+        try:
+            return self._listed(folder)
+        except PermissionError:
+            if self.branches:
+                raise
+            return None
+
+    def _listed(self, folder: str) -> Found | None:
+        names, told, seen, unknown, count = self.names, self.told, dict[str, Sight](), dict[str, str](), 0
         bound = MOST_ENTRIES if self.branches else self._bound()
         probe = ""
         with os.scandir(folder or ".") as entries:
@@ -227,26 +240,31 @@ class Place:
                 if name in names and not fits and name in told and not entry.is_symlink():
                     seen[name] = Sight(False)
                 elif fits or name in names:
-                    sight = _look(f"{folder}{'' if not folder or folder.endswith('/') else '/'}{name}")
-                    if sight is not None:
-                        seen[name] = sight
+                    _look_into(_join(folder, name), name, seen, unknown)
         if probe and not self.branches and len(seen) < len(names) and _same(folder, probe, probe.swapcase()):
             return None  # a file system that takes other spellings for the same name
-        return seen
+        return Found(seen, unknown=unknown)
 
     def _each_on_disk(self, folder: str) -> Found:
         seen: dict[str, Sight] = {}
+        unknown: dict[str, str] = {}
         for name in list(self.names):
-            sight = _look(f"{folder}{'' if not folder or folder.endswith('/') else '/'}{name}")
-            if sight is not None:
-                seen[name] = sight
-        return Found(seen)
+            _look_into(_join(folder, name), name, seen, unknown)
+        return Found(seen, unknown=unknown)
 
     def _ask_store(self, store: Store, path: str) -> Found:
         if not store.promise.listing and self.branches:
             raise TargetError(f"{self.url}: {store!r} does not list what is in it", hint="Name the targets one by one.")
         if not self.branches and (len(self.names) <= ONE_BY_ONE_FAR or not store.promise.listing):
             return self._each_in_store(store, path)
+        try:
+            return self._list_store(store, path)
+        except FROM_USERS:
+            if self.branches:
+                raise
+            return self._each_in_store(store, path)  # listing may be forbidden where questions are not
+
+    def _list_store(self, store: Store, path: str) -> Found:
         seen: dict[str, Sight] = {}
         bound = MOST_ENTRIES if self.branches else self._bound()
         for count, entry in enumerate(store.list(path), 1):
@@ -262,17 +280,22 @@ class Place:
 
     def _each_in_store(self, store: Store, path: str, names: Collection[str] | None = None) -> Found:
         """Ask for each name, those first that were not told yet; only as many as there is time for."""
-        until, seen, asked = time.monotonic() + AT_A_TIME, dict[str, Sight](), set[str]()
+        until, seen, asked, unknown = time.monotonic() + AT_A_TIME, dict[str, Sight](), set[str](), dict[str, str]()
         about = getattr(store, "info", None)
         for name in list(self.names) if names is None else names:
             if time.monotonic() > until and asked:
-                return Found(seen, asked)
-            where = f"{path}{'' if not path or path.endswith('/') else '/'}{name}"
-            if store.exists(where):
-                entry = about(where) if about is not None and name not in self.told else None
-                seen[name] = Sight(False) if entry is None else _sight(entry)
+                return Found(seen, asked, unknown)
             asked.add(name)
-        return Found(seen)
+            where = _join(path, name)
+            try:
+                if store.exists(where):
+                    entry = about(where) if about is not None and name not in self.told else None
+                    seen[name] = Sight(False) if entry is None else _sight(entry)
+            except TargetUnreachable:
+                raise
+            except (TargetError, ValueError) as cause:  # a name that the store does not take
+                unknown[name] = told(cause)
+        return Found(seen, unknown=unknown)
 
     def _bound(self) -> int:
         return max(LISTED_AT_LEAST, LISTED_PER_NAME * len(self.names))
@@ -304,8 +327,10 @@ class Place:
         return taken._replace(recheck=min(recheck, default=None))
 
     def _take_names(self, found: Found, seen: list[Seen]) -> None:
-        for name in [name for name in self.told if name not in found.seen and (found.asked is None or name in found.asked)]:
-            del self.told[name]
+        gone = [name for name in self.told if name not in found.seen and name not in found.unknown]
+        for name in gone:
+            if found.asked is None or name in found.asked:
+                del self.told[name]
         if not self.names:
             return
         for name, sight in found.seen.items():
@@ -318,7 +343,7 @@ class Place:
 
     def _take_folders(self, branch: Branch, found: Found, taken: Taken) -> None:
         kids = self.kids.setdefault(branch, {})
-        for name in [name for name in kids if name not in found.seen]:
+        for name in [name for name in kids if name not in found.seen and name not in found.unknown]:
             taken.gone.append(kids.pop(name))
         for name, sight in found.seen.items():
             if not sight.is_folder or name in kids:
@@ -335,7 +360,7 @@ class Place:
 
     def _take_files(self, branch: Branch, found: Found, seen: list[Seen], now: float, recheck: list[float]) -> None:
         marks = self.marks.setdefault(branch, {})
-        for name in [name for name in marks if name not in found.seen]:
+        for name in [name for name in marks if name not in found.seen and name not in found.unknown]:
             del marks[name]
         for waiting in [waiting for waiting in self.resting if waiting[0] is branch and waiting[1] not in found.seen]:
             del self.resting[waiting]
@@ -366,15 +391,15 @@ def _join(folder: str, name: str) -> str:
     return f"{folder}{'' if not folder or folder.endswith('/') else '/'}{name}"
 
 
-def _look(path: str) -> Sight | None:
-    """A local path, symbolic links followed; None where nothing is."""
+def _look_into(path: str, name: str, seen: dict[str, Sight], unknown: dict[str, str]) -> None:
+    """Look at a local path, symbolic links followed; nothing is noted where nothing is."""
     try:
         about = os.stat(path)
-    except OSError as cause:
-        if cause.errno in _ABSENT:
-            return None
-        raise
-    return Sight(about.st_mode & 0o170000 == 0o040000, f"{about.st_mtime_ns}-{about.st_size}", False)
+    except (OSError, ValueError) as cause:
+        if not isinstance(cause, OSError) or cause.errno not in _ABSENT:
+            unknown[name] = told(cause)
+        return
+    seen[name] = Sight(stat.S_ISDIR(about.st_mode), f"{about.st_mtime_ns}-{about.st_size}", False)
 
 
 def _same(folder: str, name: str, other: str) -> bool:

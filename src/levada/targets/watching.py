@@ -322,7 +322,10 @@ class Watching:
         self._drop_branches(taken.gone)
         for key, branch in taken.born:
             self._walk(key, branch)
-        self._troubles.pop(place.key, None)
+        if found.unknown:
+            self._troubles[place.key] = next(f"{name}: {why}" for name, why in found.unknown.items())
+        else:
+            self._troubles.pop(place.key, None)
         if found.identity != place.identity and place.on_disk is not None:
             place.identity, self._moved = found.identity, True
         place.failures, place.asked_at, place.rest = 0, self._now, RESTS * found.seconds
