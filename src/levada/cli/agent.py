@@ -35,6 +35,7 @@ OPTIONS = (
     Option("--goals", "N", "goals that are unfolded at once, each in a process of its own (default 4)", setting=("run", "goals")),
     Option("--workers", "N", "slots of each of these processes (default 1)", short="-w", setting=("run", "workers")),
     Option("--executor", "NAME", "inline (default with one slot), threads, or processes (default with more)", setting=("run", "executor")),
+    Option("--poll", "SECONDS", "at most so long between two looks for data that goals wait for (default 30)", setting=("run", "poll")),
     Option("--until-eof", "", "end when standard input does: with the worker that started it"),
     Option("--log-level", "LEVEL", "debug, info, warning (default) or error", setting=("run", "log_level")),
     Option("--log-json", "", "log lines as JSON"),
@@ -82,7 +83,13 @@ def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> in
         "workers": settings.get("run", "workers", 1),
         "executor": settings.get("run", "executor"),
     }
-    setup = Setup(modules, os.path.join(folder, "goals"), order, cast(int, settings.get("run", "goals", GOALS)))
+    setup = Setup(
+        modules,
+        os.path.join(folder, "goals"),
+        order,
+        cast(int, settings.get("run", "goals", GOALS)),
+        cast("float | None", settings.get("run", "poll")),
+    )
     agent = Agent(link_of(addresses, folder), setup)
     _listen(agent)
     if parsed.flag("until_eof"):

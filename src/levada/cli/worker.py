@@ -27,6 +27,7 @@ OPTIONS = (
     Option("--workers", "N", "slots: so many tasks at once (default 1)", short="-w", setting=("run", "workers")),
     Option("--executor", "NAME", "inline (default with one slot), threads, or processes (default with more)", setting=("run", "executor")),
     Option("--goals", "N", "goals unfolded at once, each in a process of its own (default 4); 0: none here", setting=("run", "goals")),
+    Option("--poll", "SECONDS", "at most so long between two looks for data that goals wait for (default 30)", setting=("run", "poll")),
     Option("--grace", "SECONDS", "how long running tasks may go on after SIGINT or SIGTERM (default 30)", setting=("run", "grace")),
     CUT_OFF,
     Option("--patience", "SECONDS", "end when the server was away for so long (default: never)", setting=("run", "patience")),
@@ -110,7 +111,7 @@ def _of_agent(parsed: Parsed, settings: Settings, scheduler: str) -> list[str]:
     named = parsed.texts("app") or list(cast("tuple[str, ...]", settings.get("levada", "modules", ())))
     words = [word for name in named for word in ("--app", name)]
     words += ["--scheduler", scheduler]
-    for name in ("goals", "executor", "log_level"):
+    for name in ("goals", "executor", "poll", "log_level"):
         if (value := settings.get("run", name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for option in ("state", "config"):

@@ -138,6 +138,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "executor": Key(_one_of("inline", "threads", "processes"), "where tasks run"),
         "attempts": Key(_whole(1), "attempts of a task in all, for tasks that do not say it themselves"),
         "goals": Key(_whole(0), "goals that a resident worker unfolds at once; 0: none"),
+        "poll": Key(_seconds, "seconds at most between two looks for data that a resident worker's goals wait for"),
         "grace": Key(_seconds, "seconds that running tasks are given when the run is stopped"),
         "cut_off": Key(_one_of("freeze", "continue", "stop"), "what becomes of an attempt whose lease may have lapsed"),
         "patience": Key(_seconds, "seconds without an answer of the server, and with nothing that runs, until a run ends"),

@@ -42,12 +42,16 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """How an agent is to work. room: goals at once. order: what each unfolding is told besides its goal."""
+    """How an agent is to work. room: goals at once. order: what each unfolding is told besides its goal.
+
+    poll: seconds at most between two looks at a place; None: as each wish says.
+    """
 
     modules: list[str]
     folder: str  # for what goals print
     order: dict[str, Any]
     room: int = 4
+    poll: float | None = None
 
 
 class Line:
@@ -79,7 +83,7 @@ class Agent:
         self._arrived: list[Seen] = []
         self._stop = threading.Event()
         self._joined = threading.Event()
-        self._watcher = Watcher(lambda seen: self._news.put(("seen", seen)))
+        self._watcher = Watcher(lambda seen: self._news.put(("seen", seen)), setup.poll)
         self._files: dict[str, float] = {}  # of the code, with their times
         self._offered = False
         self._failures = 0
@@ -291,15 +295,16 @@ def _time_of(path: str) -> float:
 
 
 class Watcher:
-    """What is to be watched, and the thread that does. tell: called with what was seen."""
+    """What is to be watched, and the thread that does. tell: called with what was seen. poll: see `Setup`."""
 
-    def __init__(self, tell: Callable[[list[Seen]], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[list[Seen]], None], poll: float | None = None) -> None:
+        self._tell, self._poll = tell, poll
         self._watching = Watching()
         self._lock = threading.Lock()
         self._wanted: dict[tuple[str, bool], Wanted] = {}
         self._nudged: list[str] = []
         self._changed = False
+        self._dropped: set[Wanted] = set()  # to be forgotten first, also where it is wanted again by now: what is there is told anew
         self._troubles: Mapping[str, str] = {}
 
     def heed(self, entries: Sequence[w.Watched]) -> None:
@@ -307,10 +312,14 @@ class Watcher:
         with self._lock:
             for entry in entries:
                 if entry.act == "+":
-                    self._wanted[entry.url, entry.pattern] = Wanted(entry.url, entry.pattern, max(1.0, entry.interval))
+                    interval = entry.interval if self._poll is None else min(self._poll, entry.interval)
+                    self._wanted[entry.url, entry.pattern] = Wanted(entry.url, entry.pattern, max(1.0, interval))
                     self._changed = True
                 elif entry.act == "-":
-                    self._changed = self._wanted.pop((entry.url, entry.pattern), None) is not None or self._changed
+                    gone = self._wanted.pop((entry.url, entry.pattern), None)
+                    if gone is not None:
+                        self._dropped.add(gone)
+                        self._changed = True
                 else:
                     self._nudged.append(entry.url)
         self._watching.wake()
@@ -318,6 +327,7 @@ class Watcher:
     def forget(self) -> None:
         """The server begins anew to tell what is to be watched."""
         with self._lock:
+            self._dropped.update(self._wanted.values())
             self._wanted, self._changed = {}, True
 
     def troubles(self) -> dict[str, str]:
@@ -330,8 +340,11 @@ class Watcher:
             with self._lock:
                 wanted = list(self._wanted.values()) if self._changed else None
                 nudged, self._nudged, self._changed = self._nudged, [], False
+                dropped, self._dropped = self._dropped, set()
             try:
                 if wanted is not None:
+                    if not dropped.isdisjoint(wanted):
+                        self._watching.want(one for one in wanted if one not in dropped)
                     self._watching.want(wanted)
                 if nudged:
                     self._watching.nudge(nudged)
