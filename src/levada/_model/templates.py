@@ -316,9 +316,10 @@ def check(
         _check_kind(name, template, kinds[name][0], known, where)
     missing = [name for name, (_, has_default) in kinds.items() if name not in given and not has_default]
     if missing:
+        example = _example(missing[0], kinds[missing[0]][0].rstrip("?"), known)
         raise ConfigError(
             f"{where}: {' and '.join(missing)} {'has' if len(missing) == 1 else 'have'} no default and no value here",
-            hint=f"Say what it is to be at each fire, as in {_example(missing[0], kinds[missing[0]][0].rstrip('?'), known)}.",
+            hint=f"Say what it is to be{' at each fire' if known else ''}, as in {example}.",
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..._model.spelling import did_you_mean
 from ..._wire.problems import Refusal
 from .goals import CANCELLED, FAILED, Goal
 
@@ -79,6 +80,11 @@ class Agents:
     def offers(self, family: str) -> bool:
         """Whether somebody unfolds goals of that family."""
         return bool(self._offers.get(family))
+
+    def unoffered(self, family: str) -> str:
+        """What is said where nobody does."""
+        near = did_you_mean(family, self.families())
+        return f"no worker offers {family}: {f'{near} Else ' if near else ''}start `levada worker --app MODULE` with its module"
 
     def families(self) -> Mapping[str, str]:
         """Every family that is offered, with its module."""

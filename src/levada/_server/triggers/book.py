@@ -31,7 +31,6 @@ WATCHED_AGAIN = 3600.0  # the same where all that is missing is watched: in case
 SETTLE = 0.2  # seconds between an arrival and the unfolding: others may come with it
 MOST_TRIES = 5  # unfoldings in a row that ended without a result
 AGAIN = 10.0  # seconds until the next of those
-OFFERED = "no worker offers {family}: start `levada worker --app MODULE` with the module that defines it"
 
 
 class Kept:
@@ -482,7 +481,7 @@ class Book:
         """What a live goal waits for."""
         if goal.state == WANTED:
             if not self.agents.offers(goal.family):
-                return OFFERED.format(family=goal.family)
+                return self.agents.unoffered(goal.family)
             if not self._is_its_turn(goal):
                 return "waits for the goal of the same trigger before it"
             return goal.reason or "waits for a worker with room"

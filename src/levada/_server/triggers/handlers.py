@@ -59,11 +59,9 @@ def _shown(book: Book, kept: Kept) -> w.TriggerShown:
 
 def _problem(book: Book, kept: Kept) -> str:
     """What would keep it from having an effect."""
-    from .book import OFFERED
-
     trigger = kept.trigger
     if not book.agents.offers(trigger.family):
-        return OFFERED.format(family=trigger.family)
+        return book.agents.unoffered(trigger.family)
     try:
         _fits(book, trigger.family, trigger.params, trigger)
     except ConfigError as fault:
@@ -87,7 +85,7 @@ def _put(desk: Desk, call: Call) -> Done:
     asked, book = cast("w.PutTrigger", call.request), desk.host.book
     try:
         trigger = trigger_from_json({**asked.spec, "name": asked.name}, f"trigger {asked.name}")
-        _fits(book, trigger.family, trigger.params, trigger)
+        _fits(book, trigger.family, trigger.params, trigger, where=f"trigger {asked.name}")
     except ConfigError as fault:
         raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
     before = book.triggers.get(asked.name)
@@ -232,7 +230,7 @@ def _cancel(desk: Desk, call: Call) -> Done:
     goal = _found(desk, asked.goal)
     before = goal.state
     book.cancel(goal, asked.reason or f"cancelled by {call.identity.token}", desk.wall)
-    return Changed(_epoch(desk), before, "cancelling" if goal.wish else goal.state)
+    return Changed(_epoch(desk), before, "cancelling" if goal.wish and goal.state == RUNNING else goal.state)
 
 
 def _again(desk: Desk, call: Call) -> Done:
@@ -272,11 +270,14 @@ def _notices(desk: Desk, call: Call) -> Done:
 
 
 def _happened(desk: Desk, event: str, number: str, urls: Sequence[str], fields: Mapping[str, str]) -> list[str]:
-    """Look where it says that something is, and let triggers of the event fire; their names. Raises Refusal."""
+    """Look where it says that something is, and let triggers of the event fire; their names.
+
+    Raises Refusal where no trigger could use it, and one that waits for it found it unfit: then nothing was fired.
+    """
     book = desk.host.book
     for url in urls:
         book.agents.nudge(url)
-    fired: list[str] = []
+    fired, unfit = list[str](), list[tuple[str, ConfigError]]()
     facts = {**fields, "name": event, "id": number, "url": urls[0] if urls else ""}
     for kept in book.on_event(event):
         when = kept.trigger.when
@@ -288,11 +289,14 @@ def _happened(desk: Desk, event: str, number: str, urls: Sequence[str], fields: 
         except ConfigError as fault:
             kept.skipped += 1
             book.touched(kept)
-            raise Refusal(
-                "malformed", f"trigger {kept.trigger.name}: {fault.message}", hint="Post the field, or change the trigger."
-            ) from fault
+            unfit.append((kept.trigger.name, fault))
+            continue
         if goal is not None:
             fired.append(kept.trigger.name)
+    if unfit and not fired:
+        name, first = unfit[0]
+        raise Refusal("malformed", f"trigger {name}: {first.message}", hint="Post the field, or change the trigger.") from first
+    book.faults += [f"trigger {name}: event {event} {number}: {each.message}" for name, each in unfit]
     return fired
 
 
