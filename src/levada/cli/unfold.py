@@ -106,6 +106,7 @@ def _run(tasks: list[Any], order: Mapping[str, Any], settings: Any) -> dict[str,
     from .._run import run
     from .logs import set_up
     from .summary import summary
+    from .worker import Watch
 
     set_up(str(settings.get("run", "log_level", "warning")), as_json=False)
     shape, finish = _shaped(tasks, order.get("options", {}))
@@ -120,11 +121,12 @@ def _run(tasks: list[Any], order: Mapping[str, Any], settings: Any) -> dict[str,
         scheduler=str(order.get("scheduler", "")),
         cut_off=settings.get("run", "cut_off"),
         patience=settings.get("run", "patience"),
+        observer=Watch(),
     )
     finish(result)
     print("\n".join(summary(result, "levada log")), file=sys.stderr, flush=True)
     urls, more = _missing(result.missing_tasks, result.missing)
-    names = ("done", "already", "elsewhere", "failed", "blocked", "missing", "faulty", "cancelled")
+    names = ("done", "already", "elsewhere") + (() if result else ("failed", "blocked", "missing", "faulty", "cancelled"))
     counts = {name: int(getattr(result, name)) for name in names if getattr(result, name)}
     paper = {"exit": result.exit_code, "reason": _reason(result), "missing": urls, "missing_more": more, "counts": counts}
     if result.exit_code == exit_codes.FAILED and result.paused:
@@ -146,15 +148,16 @@ def _shaped(tasks: list[Any], options: Mapping[str, str]) -> tuple[Any, Callable
 def _reason(result: Any) -> str:
     """How a run ended, in a line or a few."""
     if result:
-        return f"complete: {result.done} made, {result.already} there, {result.elsewhere} made elsewhere"
+        counts = ((result.done, "made"), (result.elsewhere, "made by other workers"), (result.already, "there before"))
+        return f"complete: {', '.join(f'{count:,} {how}' for count, how in counts if count) or 'nothing to do'}"
     lines = [
         f"{failure.task}: {failure.error.strip().splitlines()[-1] if failure.error.strip() else failure.exit}"
         for failure in result.failures[:3]
     ]
     lines += [str(fault) for fault in result.faults[:3]]
-    lines += [f"missing: {name}" for name in result.external[:3]]
-    if result.missing > 3:
-        lines.append(f"and {result.missing - 3} more")
+    if result.missing:
+        more = f" and {result.missing - 3:,} more" if result.missing > 3 else ""
+        lines.append(f"{result.missing:,} missing: {', '.join(result.external[:3])}{more}")
     return "\n".join(lines or [result.status])[:SAID]
 
 

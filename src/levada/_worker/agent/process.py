@@ -247,7 +247,7 @@ class Agent:
         except OSError as cause:
             self._unsaid[goal.goal] = Outcome("again", f"no process could be started: {cause}", pause=5.0)
             return
-        log.info("unfolding %s(%s)", goal.family, ", ".join(f"{name}={text}" for name, text in goal.params.items()))
+        log.info("unfolding %s (levada goal show %s)", self._running[goal.goal].name, goal.goal)
 
     def _look_at_processes(self) -> None:
         for key, one in list(self._running.items()):
@@ -255,7 +255,8 @@ class Agent:
             if outcome is not None:
                 del self._running[key]
                 self._unsaid[key] = outcome
-                log.info("goal %s: %s %s", key, outcome.state, outcome.reason)
+                level = logging.WARNING if outcome.state in ("failed", "again") else logging.INFO
+                log.log(level, "%s: %s: %s (levada goal show %s)", one.name, outcome.state, outcome.reason, key)
 
     # -- what is told
 

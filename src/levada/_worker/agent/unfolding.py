@@ -42,6 +42,7 @@ class Unfolding:
 
     def __init__(self, goal: str, order: Mapping[str, Any], folder: str) -> None:
         self.goal = goal
+        self.name = f"{order['family']}({', '.join(f'{name}={text}' for name, text in order['params'].items())})"
         os.makedirs(folder, 0o700, exist_ok=True)
         self._paper = os.path.join(folder, f"{goal}.json")
         self.log = os.path.join(folder, f"{goal}.log")
