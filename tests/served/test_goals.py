@@ -175,7 +175,7 @@ def test_a_goal_that_fails_says_why_and_can_be_asked_for_again(house: Served) ->
     assert "ValueError: no flights today" in shown or "failed 1 of 1 times" in shown  # as its own process made it, or the resident one
     assert "failed" in house.run("goal", "log", key, "--scheduler", house.url).stdout
     again = house.run("goal", "again", key, "--scheduler", house.url, "--json")
-    assert json.loads(again.stdout)["made"]
+    assert json.loads(again.stdout)["new"]
     wrong = house.run("goal", "add", "Sum", "--dya", "2013-01-10", "--scheduler", house.url)
     assert (wrong.returncode, "Did you mean day?" in wrong.stderr) == (2, True)
     mute = house.run("goal", "add", "Nobody", "--scheduler", house.url)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from .._model import exit_codes
-from ..errors import UsageError
+from ..errors import ConfigError, Refused, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed, Scanner
 from .tasks import CONFIG, SCHEDULER, Request, override, settings_for, state_of
@@ -94,7 +94,11 @@ def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> in
     _listen(agent)
     if parsed.flag("until_eof"):
         _end_with_stdin(agent)
-    agent.run()
+    try:
+        agent.run()
+    except Refused as no:
+        hint = "Agents need one of the role worker: `levada token create --role worker`."
+        raise ConfigError(f"{addresses}: the token is not accepted: {no.message}", hint=hint) from no
     return exit_codes.OK
 
 

@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "priority": ("operate", "change the priority of a task, and of what it needs"),
     "audit": ("watch", "who changed what at a server, newest first"),
     "jobs": ("jobs", "jobs that tasks handed to other systems: how they stand, their logs; cancel or forget one"),
-    "trigger": ("trigger", "triggers that modules define: when they fire, and what a fire would make"),
+    "trigger": ("trigger", "triggers of modules or of a server: when they fire, what a fire makes; add, pause, remove, fire them"),
     "server": ("server", "serve many workers: the central scheduler"),
     "worker": ("worker", "a resident worker: runs what others want, of the modules that it is told"),
     "event": ("event", "tell a server that something has happened: triggers of that event fire"),

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._model import exit_codes
-from ..errors import UsageError
+from ..errors import ServerUnreachable, UsageError
 from .app import DEBUG, HELP
-from .options import Option, Parsed, Scanner, plain, split
+from .options import Option, Parsed, Scanner, plain, seconds, some, split
 from .remote import JSON, KEY_LENGTH, SERVER, Remote, need_server, part
 from .text import duration, escape, one_line, say, table
 
@@ -21,13 +21,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--status", "STATE", f"list: only those that are {', '.join(STATES[:-1])} or {STATES[-1]}"),
     Option("--trigger", "NAME", "list: only those of a trigger"),
     Option("--family", "FAMILY", "list: only those of a family"),
-    Option("--limit", "N", "list: so many (default 50)", read=int),
-    Option("--deadline", "SECONDS", "add: so long after now it is told of, if it has not ended", read=float),
+    Option("--limit", "N", "list: so many (default 50)", read=some),
+    Option("--deadline", "SECONDS", "add: so long after now it is told of, if it has not ended", read=seconds),
     Option("--fail", "", "add: at its deadline it has failed, too"),
     Option("--newest-first", "", "add: of a range, begin with the last partitions"),
-    Option("--max-parallel", "N", "add: of a range, at most so many partitions at once", read=int),
+    Option("--max-parallel", "N", "add: of a range, at most so many partitions at once", read=some),
     Option("--cause", "TEXT", "add: one goal is made for each cause, however often it is added"),
-    Option("--wait", "", "add: wait until it has ended; the exit code tells how"),
+    Option("--wait", "", "add: wait until it has ended; the exit code is 0 where it is done, else 1"),
     Option("--reason", "TEXT", "why, for the audit trail"),
     JSON,
     *SERVER,
@@ -36,6 +36,7 @@ OPTIONS: tuple[Option, ...] = (
 )
 HINT = "Write `levada goal add FAMILY --parameter VALUE`, or `levada goal list`, `show GOAL`, `log GOAL`, `cancel GOAL`, `again GOAL`."
 LOOK = 0.5  # seconds between two looks of --wait
+PATIENCE = 600.0  # seconds that --wait goes on while the server is away
 CANDIDATES = 1_000
 
 
@@ -50,8 +51,12 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         sys.stdout.write(command_help(command, OPTIONS))
         return exit_codes.OK
     words = parsed.words
-    if not words or words[0] not in _VERBS or (params and words[0] != "add"):
-        raise UsageError(f"levada goal: got {' '.join(words) or 'nothing'!r}", hint=HINT)
+    if not words:
+        raise UsageError("levada goal: what is to be done?", hint=HINT)
+    if words[0] not in _VERBS:
+        from .._model.spelling import did_you_mean
+
+        raise UsageError(f"levada goal has no {words[0]!r}", hint=did_you_mean(words[0], _VERBS) or HINT)
     remote = need_server(parsed, environ)
     try:
         return _VERBS[words[0]](remote, parsed, params, words[1:], environ)
@@ -95,11 +100,9 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
             "on_deadline": "fail" if parsed.flag("fail") else "alert", "cause": parsed.text("cause"), "reason": parsed.text("reason"),
         },
     )  # fmt: skip
-    goal = remote.get(f"/v1/goals/{answer['goal']}")
-    if parsed.flag("wait"):
-        goal = _ended(remote, answer["goal"])
+    goal = _ended(remote, answer["goal"]) if parsed.flag("wait") else remote.get(f"/v1/goals/{answer['goal']}")
     if parsed.flag("json"):
-        print(json.dumps({**answer, **goal}, indent=2))
+        print(json.dumps(with_answer(goal, answer), indent=2))
     else:
         made = "" if answer["made"] else " (it was wanted before, for this cause)"
         print(f"goal {goal['number']}: {name_of(goal)}: {goal['state']}{made}")
@@ -107,24 +110,47 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
             say(f"  {one_line(goal.get('reason', ''))}")
     if not parsed.flag("wait"):
         return exit_codes.OK
-    return {"done": exit_codes.OK, "cancelled": exit_codes.TERMINATED}.get(goal["state"], exit_codes.FAILED)
+    return exit_codes.OK if goal["state"] == "done" else exit_codes.FAILED
+
+
+def with_answer(goal: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A goal that was wanted just now. new: whether it was made by that; offered: whether a worker offers its family."""
+    return {**goal, "new": answer["made"], "offered": answer["offered"]}
 
 
 def _ended(remote: Remote, key: str) -> Any:
+    """A goal when it has ended; what it waits for meanwhile is said, once for each state."""
+    told, away_since = "", 0.0
     while True:
-        goal = remote.get(f"/v1/goals/{key}")
+        try:
+            goal = remote.get(f"/v1/goals/{key}")
+            away_since = 0.0
+        except ServerUnreachable as fault:
+            if not away_since:
+                say(f"levada: {fault.message}; waiting goes on")
+                away_since = time.monotonic()
+            elif time.monotonic() - away_since > PATIENCE:
+                raise
+            time.sleep(LOOK)
+            continue
         if goal.get("ended"):
             return goal
+        if (state := f"goal {goal['number']}: {goal['state']}: {one_line(goal.get('reason', ''))}") != told:
+            say(f"levada: {state}")
+            told = state
         time.sleep(LOOK)
 
 
 def _list(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
+    if words:
+        raise UsageError(f"levada goal list takes no {words[0]!r}", hint="See `levada goal show GOAL`, or --status, --family, --trigger.")
     state = parsed.text("status")
     if state is not None and state not in STATES:
         raise UsageError(f"--status: got {state!r}, expected one of {', '.join(STATES)}")
-    most = int(str(parsed.values.get("limit") or 50))
+    most = int(str(parsed.values.get("limit", 50)))
     query = {"live": parsed.flag("live") or None, "state": state, "trigger": parsed.text("trigger"), "family": parsed.text("family")}
-    rows = list(remote.pages("/v1/goals", "goals", most, **query))
+    rows = list(remote.pages("/v1/goals", "goals", most + 1, **query))
+    rows, more = rows[:most], len(rows) > most
     if parsed.flag("json"):
         print(json.dumps(rows, indent=2))
         return exit_codes.OK
@@ -143,11 +169,13 @@ def _list(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequenc
             row["state"],
             f"{duration(max(0.0, now - row['since']))} ago",
             name_of(row),
-            one_line(row.get("reason", ""), 80),
+            one_line(row.get("reason", ""), 100),
         )
         for row in rows
     ]
     print("\n".join(table(lines, head)))
+    if more:
+        print(f"There are more: --limit N shows more than {most:,}; --live, --status, --family and --trigger choose among them.")
     return exit_codes.OK
 
 
@@ -217,6 +245,9 @@ def _log(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
     path = os.path.join(folder, "goals", f"{goal['goal']}.log")
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
+            if parsed.flag("json"):
+                print(json.dumps({"goal": goal["goal"], "path": path, "text": file.read()}, indent=2))
+                return exit_codes.OK
             for line in file:
                 print(escape(line.rstrip("\n")))
     except FileNotFoundError:
@@ -231,11 +262,12 @@ def _cancel(remote: Remote, parsed: Parsed, params: dict[str, str], words: Seque
     for word in words:
         goal = find(remote, word)
         answer = remote.send(f"/v1/goals/{goal['goal']}/cancel", {"reason": parsed.text("reason")})
-        print(
-            json.dumps({"goal": goal["goal"], **answer})
-            if parsed.flag("json")
-            else f"goal {goal['number']}: {answer['before']} -> {answer['after']}"
-        )
+        if parsed.flag("json"):
+            print(json.dumps({"goal": goal["goal"], **answer}))
+        elif answer["before"] == answer["after"]:
+            print(f"goal {goal['number']}: is {answer['after']}, nothing was changed")
+        else:
+            print(f"goal {goal['number']}: {answer['after']} (was {answer['before']})")
     return exit_codes.OK
 
 
@@ -244,7 +276,7 @@ def _again(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequen
     answer = remote.send(f"/v1/goals/{goal['goal']}/again", {"reason": parsed.text("reason")})
     new = remote.get(f"/v1/goals/{answer['goal']}")
     said = f"goal {new['number']}: {name_of(new)}: {new['state']}" + ("" if answer["made"] else " (looked at again)")
-    print(json.dumps({**answer, **new}, indent=2) if parsed.flag("json") else said)
+    print(json.dumps(with_answer(new, answer), indent=2) if parsed.flag("json") else said)
     return exit_codes.OK
 
 

@@ -36,7 +36,9 @@ USAGE = {
     "audit": "[OPTIONS]",
     "tasks": "[OPTIONS]",
     "jobs": "[log|cancel|forget JOB] [OPTIONS]",
-    "trigger": "[list] | show NAME | next [N] [NAME] | test [NAME] [OPTIONS]",
+    "trigger": "[list] | show NAME | next [N] [NAME] | test [NAME] | add NAME FAMILY | pause|resume|remove|fire NAME [OPTIONS]",
+    "event": "NAME [OPTIONS]",
+    "goal": "add FAMILY [--parameter VALUE ...] | list | show|log|again GOAL | cancel GOAL ... [OPTIONS]",
     "token": "create|list|revoke ID [OPTIONS]",
     "backup": "create|restore FILE [OPTIONS]",
     "config": "explain|path [OPTIONS] [FAMILY]",
@@ -45,6 +47,14 @@ USAGE = {
 
 
 ACTIONS = {
+    "goal": (
+        ("add FAMILY", "want it, with parameters as `levada run` takes them; one that is a range (FIRST..LAST) makes a goal of a backfill"),
+        ("list", "goals, the newest first: how each stands, and why"),
+        ("show GOAL", "all about one, named by its number or the start of its key"),
+        ("log GOAL", "what its process printed, on the machine of its worker"),
+        ("again GOAL", "want the same anew; one that is parked is looked at now"),
+        ("cancel GOAL ...", "end it: its process is stopped"),
+    ),
     "jobs": (
         ("log JOB", "what it has said so far"),
         ("cancel JOB", "have it ended; the next attempt of its task fails with that, or sees that it had ended well"),

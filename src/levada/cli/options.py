@@ -40,6 +40,21 @@ class Option:
         self.short, self.many, self.setting, self.read = short, many, setting, read
 
 
+def seconds(text: str) -> float:
+    """Reads a duration. Raises ValueError where it is none: "nan", "inf", and what is below 0."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def some(text: str) -> int:
+    """Reads a number of things, 1 or more. Raises ValueError."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
 class Parsed:
     """What a command line said so far: words (positional), option values by plain name, and the rest."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from .._model import exit_codes
 from ..errors import UsageError
 from .app import DEBUG, HELP
-from .options import Option, Parsed
+from .options import Option, Parsed, seconds
 from .remote import JSON, SERVER, Remote, find_server, need_server, part, understood
 from .text import escape, json_text, say, table
 
@@ -20,21 +20,21 @@ REASON = Option("--reason", "TEXT", "why, for the audit trail")
 CHANGES: tuple[Option, ...] = (
     PARAM,
     Option("--cron", "LINE", "add: at the times of a cron line, on the clocks of --zone"),
-    Option("--every", "SECONDS", "add: each so many seconds", read=float),
+    Option("--every", "SECONDS", "add: each so many seconds", read=seconds),
     Option("--rule", "TEXT", "add: at the times of a recurrence rule (RFC 5545), on the clocks of --zone"),
     Option("--arrival", "PATTERN", "add: for each target that fits: s3://in/{day}.csv"),
     Option("--on-event", "NAME", "add: at each event of that name"),
     Option("--where", "FIELD=TEXT", "add: only where the event's field is that; may be repeated", many=True),
     Option("--after", "WHAT", "add: when trigger:NAME, a family or Family(day=...) has ended; may be repeated", many=True),
     Option("--any-of", "", "add: after any of several, not all"),
-    Option("--interval", "SECONDS", "add: between two looks for an arrival (default 30)", read=float),
+    Option("--interval", "SECONDS", "add: between two looks for an arrival (default 30)", read=seconds),
     Option("--start", "MOMENT", "add: it fires from then on"),
     Option("--end", "MOMENT", "add: it fires until then"),
-    Option("--jitter", "SECONDS", "add: a fire waits for up to so long", read=float),
+    Option("--jitter", "SECONDS", "add: a fire waits for up to so long", read=seconds),
     Option("--overlap", "POLICY", "add: skip, queue_one, queue_all, cancel_old or allow"),
     Option("--missed", "POLICY", "add: skip, last, each or merge"),
     Option("--rate", "N/SECONDS", "add: at most so many fires in so long"),
-    Option("--deadline", "SECONDS", "add: a goal that has not ended by then is told of", read=float),
+    Option("--deadline", "SECONDS", "add: a goal that has not ended by then is told of", read=seconds),
     Option("--on-deadline", "WHAT", "add: alert, or fail"),
     Option("--spec", "FILE", "add: the whole trigger as JSON, as `levada trigger show --json` prints it"),
     REASON,
@@ -169,12 +169,12 @@ def _when(parsed: Parsed) -> dict[str, Any]:
         "rule": lambda text: {"text": text.replace("\\n", "\n"), "zone": zone},
         "arrival": lambda pattern: {
             "pattern": pattern,
-            **({"interval": parsed.values["interval"]} if parsed.values.get("interval") else {}),
+            **({"interval": parsed.values["interval"]} if parsed.values.get("interval") is not None else {}),
         },
         "on_event": lambda name: {"name": name, "where": pairs(parsed, "where")},
         "after": lambda of: {"of": list(of), "any_of": parsed.flag("any_of")},
     }
-    given = [name for name in made if parsed.values.get(name)]
+    given = [name for name in made if parsed.values.get(name) is not None]
     if len(given) != 1:
         said = " and ".join(f"--{name.replace('_', '-')}" for name in given) or "nothing that says when"
         raise UsageError(f"levada trigger add: got {said}", hint="Give one of --cron, --every, --rule, --arrival, --on-event, --after.")
@@ -237,7 +237,7 @@ def remove(parsed: Parsed, environ: Mapping[str, str]) -> int:
 def fire(parsed: Parsed, environ: Mapping[str, str]) -> int:
     """Let it fire now, or as if it were another moment."""
     from .._model.triggers import instant, zone_of
-    from .goal import name_of
+    from .goal import name_of, with_answer
     from .trigger import zone_of_trigger
 
     name = _name(parsed, "fire")
@@ -252,7 +252,7 @@ def fire(parsed: Parsed, environ: Mapping[str, str]) -> int:
         goal = remote.get(f"/v1/goals/{answer['goal']}")
     finally:
         remote.close()
-    print(json_text({**answer, **goal}) if parsed.flag("json") else f"goal {goal['number']}: {name_of(goal)}: {goal['state']}")
+    print(json_text(with_answer(goal, answer)) if parsed.flag("json") else f"goal {goal['number']}: {name_of(goal)}: {goal['state']}")
     if not answer["offered"]:
         say(f"  {escape(goal.get('reason', ''))}")
     return exit_codes.OK
