@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from levada._wire.notices import read_notice
 from tests.faults.command import Command, soon
 from tests.served.conftest import free_port
 
@@ -93,10 +92,8 @@ class House(Command):
         return str(self.levada("goal", "show", key)["state"])
 
     def notify(self, body: bytes) -> None:
-        """Hand on what a store posted: here by what it names, one event a notice."""
-        for notice in read_notice(body, {}):
-            event = {"event": "s3", "id": notice.id, "urls": list(notice.urls)}
-            self._post("/v1/events", json.dumps(event).encode())
+        """Post what a store would."""
+        self._post("/v1/notices", body)
 
     def _post(self, path: str, body: bytes) -> None:
         token = (self.state / "admin.token").read_text().strip()
