@@ -112,10 +112,16 @@ def test_the_result_is_json_on_request(flows: Path, call: Call) -> None:
 
 
 def test_quiet_still_tells_what_went_wrong(flows: Path, call: Call) -> None:
-    said = call("run", "-q", "flows.py", "Delays", "--day", "2013-01-06")
+    said = call("run", "-q", "flows.py", "Broken", "--attempts", "1")
 
-    assert said.code == 3
-    assert "waiting for data" in said.err
+    assert said.code == 1
+    assert "ValueError: no flights today" in said.err
+
+
+def test_quiet_says_nothing_of_data_that_has_not_come_yet(flows: Path, call: Call) -> None:
+    """Cron would mail it each minute."""
+    assert call("run", "-q", "flows.py", "Delays", "--day", "2013-01-06") == (3, "", "")
+    assert "waiting for data" in call("run", "flows.py", "Delays", "--day", "2013-01-06").err
 
 
 def test_options_are_stronger_than_the_configuration(flows: Path, call: Call) -> None:

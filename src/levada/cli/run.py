@@ -28,7 +28,12 @@ OPTIONS = (
     ),
     Option("--pdb", "", "on a failure stop in the debugger, at the failing line"),
     Option("--json", "", "print the result as JSON on stdout"),
-    Option("--quiet", "", "print nothing unless something goes wrong (for crontabs)", short="-q"),
+    Option(
+        "--quiet",
+        "",
+        "print nothing unless something goes wrong (for crontabs); data that others have not brought yet is nothing wrong",
+        short="-q",
+    ),
     Option("--no-console", "", "no progress while running, only the summary"),
     Option("--log-level", "LEVEL", "debug, info, warning (default) or error", setting=("run", "log_level")),
     Option("--log-json", "", "log lines as JSON"),
@@ -66,7 +71,7 @@ def carry_out(
         console.close()
     if request.parsed.flag("json"):
         _print_json(result)
-    if result.exit_code != exit_codes.OK or not request.parsed.flag("quiet"):
+    if result.exit_code not in (exit_codes.OK, exit_codes.WAITING) or not request.parsed.flag("quiet"):
         from .summary import summary
         from .text import say
 
