@@ -167,4 +167,4 @@ class Watch:
         """It was asked to stop."""
         from .text import count, say
 
-        say(f"levada: stopping: {count(running, 'attempt')} may finish first; once more to cancel")
+        say(f"levada: stopping: {count(running, 'attempt')} may finish first; once more to cancel" if running else "levada: stopping")
