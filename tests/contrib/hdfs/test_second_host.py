@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.chaos.nets import can_cut
 from tests.contrib.ports import free_port
 from tests.faults.command import ROOT, ended
 from tests.served.conftest import Served
+from tests.served.second_host import Hosts, second_host
 
 from .cluster import Cluster
 from .conftest import hadoop
@@ -30,32 +30,10 @@ pytestmark = [
 ]
 
 
-class Hosts(NamedTuple):
-    """This machine as another one reaches it, and the words before a command that is to run there."""
-
-    address: str
-    second: tuple[str, ...]
-
-
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
-    """A network namespace that a cable joins to this machine."""
-    mark, third = f"lv{os.getpid()}", os.getpid() % 250
-    space, cable = f"{mark}two", f"{mark}c"
-    try:
-        for words in (
-            f"netns add {space}",
-            f"link add name {cable} type veth peer name eth0 netns {space}",
-            f"address add 10.78.{third}.1/24 dev {cable}",
-            f"link set {cable} up",
-            f"-n {space} address add 10.78.{third}.2/24 dev eth0",
-            f"-n {space} link set lo up",
-            f"-n {space} link set eth0 up",
-        ):
-            subprocess.run(["ip", *words.split()], check=True, capture_output=True)
-        yield Hosts(f"10.78.{third}.1", ("ip", "netns", "exec", space))
-    finally:
-        subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)  # and the cable with it
+    with second_host() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
