@@ -95,6 +95,13 @@ def test_a_unix_socket_is_for_its_owner_alone(host: FakeHost, tmp_path: Path) ->
     assert not os.path.exists(path)
 
 
+def test_a_socket_is_told_by_its_whole_path(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of other folders look for it there."""
+    monkeypatch.chdir(tmp_path)
+    with serving(host, Settings(binds=(Bind("", path="levada.sock"),))) as web:
+        assert list(web.addresses) == [f"unix:{tmp_path}/levada.sock"]
+
+
 def test_the_socket_of_a_dead_server_is_replaced_and_that_of_a_living_one_is_not(host: FakeHost, tmp_path: Path) -> None:
     path = str(tmp_path / "levada.sock")
     with socket.socket(socket.AF_UNIX) as dead:

@@ -270,6 +270,6 @@ def tls_context(tls: Tls | None) -> ssl.SSLContext | None:
 def _address_of(sock: socket.socket, scheme: str) -> str:
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
-        return f"unix:{name}"
+        return f"unix:{os.path.abspath(name)}"  # clients have other folders
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return f"{scheme}://{host}:{name[1]}"
