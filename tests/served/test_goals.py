@@ -168,7 +168,7 @@ def test_a_goal_is_unfolded_with_the_code_as_it_stands(house: Served) -> None:
 
 
 def test_a_goal_that_fails_says_why_and_can_be_asked_for_again(house: Served) -> None:
-    resident(house, "--goals", "2")
+    worker = resident(house, "--goals", "2")
     key = goal(house, "Unlucky")["goal"]
     assert becomes(house, key, "failed", 60), house.run("goal", "show", key, "--scheduler", house.url).stdout
     shown = house.run("goal", "show", key, "--scheduler", house.url).stdout
@@ -180,6 +180,8 @@ def test_a_goal_that_fails_says_why_and_can_be_asked_for_again(house: Served) ->
     assert (wrong.returncode, "Did you mean day?" in wrong.stderr) == (2, True)
     mute = house.run("goal", "add", "Nobody", "--scheduler", house.url)
     assert "levada worker --app" in mute.stderr
+    worker.terminate()
+    assert "Unlucky(): failed: Unlucky()" in ended(worker).stderr
 
 
 def test_a_cancelled_goal_ends_its_process(house: Served) -> None:

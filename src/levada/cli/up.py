@@ -168,7 +168,9 @@ class Household:
         say(f"levada: up; runs find it by LEVADA_SCHEDULER={addresses[0]}, with the state folder {self._folder}")
         if web is not None:
             say(f"levada: in a browser, once, within {answer['seconds'] / 60:.0f} minutes: {web}{answer['path']}")
-        if not self._modules():
+        if self._modules():
+            say("levada: want something by `levada goal add FAMILY --parameter VALUE`; `levada goal list` tells how it stands")
+        else:
             say("levada: no worker runs here: name modules by --app MODULE, or start `levada worker --app MODULE`; runs bring their own")
 
     # -- the end
