@@ -36,17 +36,22 @@ class House(Command):
     """A server and a worker with its agent. place: where the dumps come to be, and the counts."""
 
     def __init__(self, folder: Path, place: str, **environ: str) -> None:
+        folder.mkdir(exist_ok=True)
         super().__init__(folder, DUMPS=place, **environ)
         self.place = place
         self.state.mkdir(mode=0o700)
         shutil.copy(HERE / "dumps.py", folder / "dumps.py")
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.notices = 0  # that were posted until all was made
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def open(self, *options: str) -> None:
-        """Start all, and wait until the worker's families are known. options: of the worker."""
+    def serve(self) -> None:
+        """Start the server."""
         self._begin("server", "--bind", self.url.removeprefix("http://"))
         assert soon(lambda: (self.state / "server.json").exists() and self.run("status", "--scheduler", self.url).returncode == 0, 30, 0.2)
+
+    def staff(self, *options: str) -> None:
+        """Start the worker. options: of it."""
         self._begin("worker", "--app", "dumps", "--scheduler", self.url, *options)
         assert soon(self.agents, 30, 0.1)
 
@@ -61,9 +66,22 @@ class House(Command):
     def agents(self) -> list[int]:
         return [pid for pid in self.alive() if "agent" in psutil.Process(pid).cmdline()]
 
+    def home_of_a_store(self, home: Path) -> Path:
+        """A home folder in which SeaweedFS finds whom to tell what happens in its buckets, and with which token."""
+        made = self.run("token", "create", "--role", "operator", "--label", "store", "--json", "--scheduler", self.url)
+        assert made.returncode == 0, made.stderr
+        (home / ".seaweedfs").mkdir(parents=True)
+        lines = {"endpoint": f"{self.url}/v1/notices", "bearer_token": json.loads(made.stdout)["token"]}
+        text = "".join(f'{name} = "{value}"\n' for name, value in lines.items())
+        (home / ".seaweedfs" / "notification.toml").write_text(
+            f'[notification.webhook]\nenabled = true\npath_prefixes = ["/buckets"]\n{text}'
+        )
+        return home
+
     def close(self) -> None:
         """End the worker as one would, then the server; what is left is killed."""
-        for process in reversed(self._started):
+        started, self._started = self._started, []
+        for process in reversed(started):
             process.terminate()
             try:
                 process.wait(40)
@@ -81,6 +99,12 @@ class House(Command):
         done = self.run(*words, "--scheduler", self.url, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def posted(self) -> int:
+        """Times that somebody posted notices, by the audit trail."""
+        done = self.run("audit", "--json", "--limit", "1000", "--scheduler", self.url)
+        assert done.returncode == 0, done.stderr
+        return sum(json.loads(line)["action"] == "notices" for line in done.stdout.splitlines())
 
     def want_all(self) -> str:
         """Want ``RunAll`` once, and see it parked."""
