@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_there_is_a_trigger_for_everything_that_happens(server: Manned, call: Ca
     said = call("trigger", "add", "one", "Report", "--param", "day=2024-01-31", *words.split())
     assert (said.code, said.out) == (0, "one: added\n"), said.err
     assert when in call("trigger", "list").out
+
+
+def test_a_pattern_of_this_folder_is_told_as_a_whole_path(server: Manned, call: Call, here: Path) -> None:
+    """The worker that watches it has another folder, and no shell that knows ``~``."""
+    for given, told in (
+        ("in/{day}.csv", f"{here}/in/{{day}}.csv"),
+        ("~/{day}.csv", f"{here}/home/{{day}}.csv"),
+        ("/in/{day}", "/in/{day}"),
+    ):
+        call("trigger", "add", "one", "Report", "--arrival", given, "--param", "day={path.day}")
+        assert f"arrival of {told} " in call("trigger", "list").out
 
 
 def test_a_trigger_is_moved_as_json(server: Manned, call: Call, here: Path) -> None:
@@ -241,3 +253,4 @@ def test_an_agent_whose_token_is_refused_ends_as_a_worker_does(
     monkeypatch.setenv("LEVADA_TOKEN", "lvd_" + "x" * 43)
     told = call("agent", "--app", "shop", "--state", "state")
     assert (told.code, "the token is not accepted" in told.err, "--role worker" in told.err) == (2, True, True), told.err
+    assert not [thread for thread in threading.enumerate() if thread.name == "levada-watch"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -168,7 +169,7 @@ def _when(parsed: Parsed) -> dict[str, Any]:
         "every": lambda seconds: {"seconds": seconds, "zone": zone or "UTC"},
         "rule": lambda text: {"text": text.replace("\\n", "\n"), "zone": zone},
         "arrival": lambda pattern: {
-            "pattern": pattern,
+            "pattern": _whole(pattern),
             **({"interval": parsed.values["interval"]} if parsed.values.get("interval") is not None else {}),
         },
         "on_event": lambda name: {"name": name, "where": pairs(parsed, "where")},
@@ -182,6 +183,13 @@ def _when(parsed: Parsed) -> dict[str, Any]:
     if name in ("cron", "rule") and zone is None:
         raise UsageError(f"--{name} needs --zone: on whose clocks?", hint="As in --zone Europe/Lisbon, or --zone UTC.")
     return {"kind": {"on_event": "event"}.get(name, name), **made[name](parsed.values[name])}
+
+
+def _whole(pattern: str) -> str:
+    """A pattern as it means the same in every folder: workers have others."""
+    if "://" in pattern or pattern.startswith("/"):
+        return pattern
+    return os.path.join(os.getcwd(), os.path.expanduser(pattern))
 
 
 def pairs(parsed: Parsed, option: str) -> dict[str, str]:

@@ -106,6 +106,9 @@ class Agent:
             while not self._stop.is_set():
                 self._turn()
         finally:
+            self.stop()  # also where the server does not let us in
+            self._watcher.wake()
+            threads[1].join(1.0)
             self._end()
 
     def _turn(self) -> None:
@@ -325,6 +328,10 @@ class Watcher:
                     self._nudged.append(entry.url)
         self._watching.wake()
 
+    def wake(self) -> None:
+        """Let ``run`` look at once whether it is to stop."""
+        self._watching.wake()
+
     def forget(self) -> None:
         """The server begins anew to tell what is to be watched."""
         with self._lock:
@@ -350,13 +357,17 @@ class Watcher:
                 if nudged:
                     self._watching.nudge(nudged)
                 seen = self._watching.look(time.monotonic())
-                self._troubles = self._watching.troubles()
+                before, self._troubles = self._troubles, self._watching.troubles()
+                for place in self._troubles.keys() - before.keys():
+                    log.warning("%s: %s", place, self._troubles[place])
             except Exception:
                 log.exception("looking for arrivals failed")
                 stop.wait(1.0)
                 continue
             if seen:
                 self._tell(seen)
+            if stop.is_set():  # and woken, perhaps before this look
+                return
             self._watching.wait(min(30.0, max(0.0, self._watching.next_look() - time.monotonic())))
 
     def close(self) -> None:
