@@ -13,7 +13,7 @@ from levada._wire import triggers as t
 from tests.faults.command import soon
 
 from .conftest import Call
-from .manned import Manned, manned
+from .manned import AGENT, Manned, manned
 
 ADD = ("goal", "add", "Report", "--day", "2024-01-31")
 
@@ -48,6 +48,15 @@ def test_a_goal_is_added_listed_and_shown(server: Manned, call: Call) -> None:
     for word in (key, key[:5], "1"):
         assert json.loads(call("goal", "show", word, "--json").out)["goal"] == key
     assert server.trail()[-1].reason == "quarterly figures"
+
+
+def test_a_place_that_cannot_be_asked_is_said_where_a_goal_waits_for_it(server: Manned, call: Call) -> None:
+    call(*ADD)
+    server.ends("parked", "1 missing: A", missing=["s3://in/drop/a"])
+    server.ask(t.Take(AGENT, 0, troubles={"s3://in/drop": "access denied", "s3://other": "no such bucket"}))
+    assert call("goal", "list").out.rstrip().endswith("1 missing: A (s3://in/drop: access denied)")
+    server.ask(t.Take(AGENT, 0))
+    assert call("goal", "list").out.rstrip().endswith("1 missing: A")
 
 
 def test_json_is_for_programs_everywhere(server: Manned, call: Call) -> None:

@@ -262,6 +262,7 @@ def test_without_the_library_folders_are_asked_by_the_clock(tmp_path: Path, monk
     assert watching.look(0) == []
     by_rename(tmp_path / "1.csv")
     assert len(watching.look(31)) == 1
+    assert "pip install 'levada[watch]'" in watching.troubles()[NOTIFICATIONS]
 
 
 def test_threads_end_with_the_watching(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def test_a_server_that_begins_anew_is_told_anew(told: Told, tmp_path: Path) -> N
     assert soon(lambda: len(told.seen) == 2, 10, 0.01)
 
 
+def test_a_place_that_cannot_be_asked_is_a_warning_once(told: Told, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told.heed("+", "nowhere://bucket/a")
+    assert soon(told.watcher.troubles, 10, 0.01)
+    told.heed("+", f"{tmp_path}/b")
+    (tmp_path / "b").touch()
+    assert soon(lambda: told.seen, 10, 0.01)
+    said = [record.getMessage() for record in caplog.records if record.name == "levada.agent"]
+    assert len([line for line in said if line.startswith("nowhere://bucket/a: ")]) == 1, said
+
+
 @pytest.mark.parametrize(("poll", "wished", "interval"), [(None, 30.0, 30.0), (2.0, 30.0, 2.0), (60.0, 30.0, 30.0), (0.0, 5.0, 1.0)])
 def test_poll_bounds_the_interval_of_every_wish(tmp_path: Path, poll: float | None, wished: float, interval: float) -> None:
     watcher = Watcher(lambda seen: None, poll)

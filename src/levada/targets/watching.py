@@ -66,8 +66,10 @@ class Watching:
         self._now = -math.inf
         self._mounts = Mounts()
         self._notifier = Notifier(self._notified) if notify else None
-        if self._notifier is not None and not self._notifier.is_there:
+        self._lacks_library = self._notifier is not None and not self._notifier.is_there
+        if self._lacks_library:
             self._notifier = None
+        self._is_missed = False  # a local folder is watched that the library would tell of
         self._anchors: dict[str, dict[Key, str]] = {}  # watched folder -> places, with the name that leads there ("": it is the place)
         self._anchor_of: dict[Key, Anchor] = {}
         self._moved = False  # what is to be watched may have changed
@@ -149,6 +151,7 @@ class Watching:
             return
         folder = os.path.abspath(local(path) if path else ".")
         place.lane = self._mounts.silent(folder)
+        self._is_missed = self._is_missed or (place.lane is None and self._lacks_library)
         if place.lane is None and self._notifier is not None and is_text(folder):
             place.on_disk = folder
 
@@ -237,6 +240,8 @@ class Watching:
         found.update((self._places[key].url, text) for key, text in self._troubles.items())
         if self._notifier is not None and self._notifier.trouble:
             found[NOTIFICATIONS] = self._notifier.trouble
+        if self._is_missed:
+            found[NOTIFICATIONS] = "local folders are asked by the clock alone; with `pip install 'levada[watch]'` the kernel tells of them"
         return {as_line(place): as_line(text) for place, text in found.items()}
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_AGENTS = 10_000
 FORGOTTEN = 3.0  # leases of silence after which an agent is forgotten
+LOOKED = 20  # places of a goal whose troubles are told
 TOLD = 2_000  # entries of the list in one answer
 
 ADD, DROP, NUDGE = "+", "-", "!"
@@ -85,6 +86,17 @@ class Agents:
         """What is said where nobody does."""
         near = did_you_mean(family, self.families())
         return f"no worker offers {family}: {f'{near} Else ' if near else ''}start `levada worker --app MODULE` with its module"
+
+    def trouble_of(self, goal: Goal) -> str:
+        """Why a place that a goal waits for cannot be asked now; "" where it can, as far as its first places go."""
+        for url, pattern in goal.missing[:LOOKED]:
+            watch = self.watches.get((url, pattern))
+            agent = self.known.get(watch.agent) if watch is not None else None
+            if agent is not None:
+                for place, text in agent.troubles.items():
+                    if url.startswith(place):
+                        return f"{place}: {text}"
+        return ""
 
     def families(self) -> Mapping[str, str]:
         """Every family that is offered, with its module."""

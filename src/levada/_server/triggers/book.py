@@ -485,4 +485,5 @@ class Book:
             if not self._is_its_turn(goal):
                 return "waits for the goal of the same trigger before it"
             return goal.reason or "waits for a worker with room"
-        return goal.reason
+        trouble = self.agents.trouble_of(goal) if goal.state == PARKED else ""
+        return f"{goal.reason} ({trouble})" if trouble else goal.reason
