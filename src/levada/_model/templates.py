@@ -66,14 +66,17 @@ class Template(NamedTuple):
         only = self.parts[0] if len(self.parts) == 1 else None
         return only if isinstance(only, Expression) else None
 
-    def fill(self, facts: Mapping[str, Mapping[str, object]]) -> str:
-        """The text for these facts. Raises ConfigError where one is missing, or cannot be counted on from.
+    def fill(self, facts: Mapping[str, Mapping[str, object]], most: int = 16 << 20) -> str:
+        """The text for these facts. Raises ConfigError where one is missing, cannot be counted on from, or it has more characters.
 
         >>> facts = {"fire": fire_facts(1704088800.0, "Asia/Tokyo", None)}
         >>> parse("{fire.day - 1}").fill(facts), parse("raw/{fire.hour}.csv").fill(facts)
         ('2023-12-31', 'raw/2024-01-01T15.csv')
         """
-        return "".join(part if isinstance(part, str) else _value(part, facts) for part in self.parts)
+        texts = [part if isinstance(part, str) else _value(part, facts) for part in self.parts]
+        if sum(map(len, texts)) > most:
+            raise ConfigError(f"{str(self)[:80]!r} is filled in with more than {most:,} characters")
+        return "".join(texts)
 
     def __str__(self) -> str:
         return "".join(quote(part) if isinstance(part, str) else str(part) for part in self.parts)

@@ -429,7 +429,11 @@ class Host:
                 del self._takes[name]
                 desk.reply(call, Refusal("unknown-session", "the agent is not known any more"))
                 continue
-            answer = answered(desk, agent, asked)
+            answer: TakeAnswer | Refusal | None
+            try:
+                answer = answered(desk, agent, asked)
+            except Refusal as no:
+                answer = no
             if answer is None and now >= deadline:
                 answer = TakeAnswer([], [], [], [], self.brain.state.epoch)
             if answer is not None:
@@ -486,6 +490,7 @@ class Host:
         if lag:
             self._make_sure()
         desk, self._carried = self._carried or self._desk(), None
+        self.book.see(desk.wall)
         for lane in (Lane.URGENT, Lane.WORK):
             calls = self._mailbox.take(lane, DRAIN)
             for call in calls:

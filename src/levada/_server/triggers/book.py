@@ -12,16 +12,18 @@ import heapq
 import json
 import os
 from binascii import unhexlify
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from ..._model.triggers import After, Arrival, Event, Trigger, trigger_from_json, trigger_to_json
 from ..._store.ports import GoalRow, TriggerRow
 from ..._wire.problems import Refusal
-from ...errors import ConfigError
+from ...errors import ConfigError, StoreError
 from . import firing
 from .agents import Agent, Agents
 from .goals import CANCELLED, DONE, FAILED, LIVE, MOST_MISSING, PARKED, RUNNING, WANTED, Goal, goal_of, key_of
+from .spans import Spans
 
 MOST_LIVE = 10_000  # goals of one trigger that have not ended; more are made when some have
 MOST_TRIGGERS = 100_000
@@ -31,29 +33,53 @@ WATCHED_AGAIN = 3600.0  # the same where all that is missing is watched: in case
 SETTLE = 0.2  # seconds between an arrival and the unfolding: others may come with it
 MOST_TRIES = 5  # unfoldings in a row that ended without a result
 AGAIN = 10.0  # seconds until the next of those
+SEARCHED = 2_000  # names among which one is sought that is meant
+ROOM = 5.0  # seconds after which a fire for which there was no room is tried again
+BROKEN = 600.0  # seconds after which a trigger whose fire time could not be worked out is looked at again
+LEAP = 1.0  # seconds; a clock that is set back by less does nothing to moments
 
 
 class Kept:
-    """A trigger with how far it has come. version: rises with each change, so that what was planned before is void."""
+    """A trigger with how far it has come. version: another one with each plan, so that what was planned before is void."""
 
-    __slots__ = ("fired", "fires", "last", "last_goal", "recent", "schedule", "seen", "skipped", "trigger", "version")
+    __slots__ = (
+        "fired", "fires", "last", "last_goal", "lived", "recent", "schedule", "seen", "skipped", "slot_at", "spec", "trigger", "version",
+    )  # fmt: skip
 
     def __init__(self, trigger: Trigger, last: float) -> None:
-        self.trigger = trigger
+        self.say(trigger)
         self.schedule = firing.schedule_of(trigger)
         self.last = last  # fire times up to here are decided
         self.fires = self.skipped = 0
         self.fired = 0.0  # the newest fire time that made a goal
         self.last_goal = ""
+        self.lived: Spans = []  # fire times that were decided one by one: they are not decided again where a clock is set back
         self.recent: list[float] = []  # moments of fires, as far back as the rate limit looks
+        self.slot_at = 0.0  # when the newest of those was given
         self.seen: list[str] = []  # of an ``After`` that waits for several: which have ended
         self.version = 0
+
+    def say(self, trigger: Trigger) -> None:
+        """It says this from now on."""
+        self.trigger = trigger
+        self.spec = ""  # as JSON, made when it is written
+
+    def set_back(self, wall: float) -> bool:
+        """The clock shows an earlier time than it did. Fire times that come again and were lived through fire no more."""
+        found = False
+        if self.last > wall:
+            self.last, found = wall, True
+        if self.slot_at > wall:
+            lag = self.slot_at - wall
+            self.recent, self.slot_at, found = [at - lag for at in self.recent], wall, True
+        return found
 
     def row(self) -> TriggerRow:
         """As the store keeps it."""
         state = {"last": self.last, "fires": self.fires, "skipped": self.skipped, "fired": self.fired, "last_goal": self.last_goal}
-        state.update({"recent": self.recent, "seen": self.seen})
-        return TriggerRow(self.trigger.name, json.dumps(trigger_to_json(self.trigger)), json.dumps(state))
+        state.update({"recent": self.recent, "slot_at": self.slot_at, "seen": self.seen, "lived": self.lived})
+        self.spec = self.spec or json.dumps(trigger_to_json(self.trigger))
+        return TriggerRow(self.trigger.name, self.spec, json.dumps(state))
 
 
 def kept_of(row: TriggerRow) -> Kept:
@@ -61,7 +87,7 @@ def kept_of(row: TriggerRow) -> Kept:
     state: dict[str, Any] = json.loads(row.state)
     kept = Kept(trigger_from_json(json.loads(row.spec), row.name), state["last"])
     kept.fires, kept.skipped, kept.fired, kept.last_goal = state["fires"], state["skipped"], state["fired"], state["last_goal"]
-    kept.recent, kept.seen = state["recent"], state["seen"]
+    kept.recent, kept.slot_at, kept.seen, kept.lived = state["recent"], state.get("slot_at", 0.0), state["seen"], state.get("lived", [])
     return kept
 
 
@@ -97,16 +123,17 @@ class Book:
         self.told: list[Told] = []
         self.stirred = False  # an agent that waits may have something to do
         self.turned = 0.0  # wall time of the last turn
-        self._last = 0
-        self._queues: dict[str, dict[str, Goal]] = {}  # wanted goals by family, oldest first
+        self._last = self._version = 0
+        self._queues: dict[str, dict[str, Goal]] = {}  # by family: goals that may be unfolded now
         self._due: list[tuple[float, str, int, float]] = []  # moment, trigger, version, fire time
         self._moments: list[tuple[float, str]] = []  # when a goal must be looked at: deadline, retry, not_before
         self._after: dict[str, set[str]] = {}  # triggers by what they come after
         self._events: dict[str, set[str]] = {}  # triggers by the name of their event
-        self.families_after: frozenset[str] = frozenset()  # families whose tasks some trigger comes after
+        self.families_after: dict[str, dict[str, None]] = {}  # the same by family of the task, names alone
         self._dirty_triggers: set[str] = set()
         self._gone: list[str] = []
         self._dirty: dict[int, Goal] = {}
+        self._keys: set[str] = set()  # of goals that were made since ``rows``
 
     # -- coming and going
 
@@ -121,10 +148,14 @@ class Book:
                 faults.append(f"trigger {row.name}: {fault}")
                 continue
             self.triggers[row.name] = kept
+            if kept.set_back(wall):
+                self._touch(kept)
             self._index(kept)
-            self._plan(kept, wall)
+            self._try(self._plan, kept)
         for each in goals:
             goal = goal_of(each)
+            if goal.set_back(wall, LEAP):
+                self.touch(goal)
             self._hold(goal)
             goal.leased_until = now + self.lease
             if goal.state == WANTED:
@@ -141,6 +172,7 @@ class Book:
         triggers = [self.triggers[name].row() for name in sorted(self._dirty_triggers) if name in self.triggers]
         rows = Rows(triggers, self._gone, [self._dirty[number].row() for number in sorted(self._dirty)])
         self._dirty, self._dirty_triggers, self._gone = {}, set(), []
+        self._keys.clear()
         return rows
 
     def wake_at(self) -> float:
@@ -149,29 +181,64 @@ class Book:
 
     def turn(self, wall: float, now: float) -> None:
         """Let time pass: what is due fires, deadlines pass, agents that were not heard lose what they had."""
-        if wall < self.turned - 1.0:
-            self._set_back(wall)
+        self.see(wall)
         self.turned = wall
-        while self._due and self._due[0][0] <= wall:
-            _, name, version, _ = heapq.heappop(self._due)
+        for name, version, _ in _come(self._due, wall):  # what comes of these is for the next turn
             kept = self.triggers.get(name)
             if kept is not None and kept.version == version:
-                firing.fire_due(self, kept, wall)
-                self._plan(kept, wall)
-        while self._moments and self._moments[0][0] <= wall:
-            _, key = heapq.heappop(self._moments)
+                self._try(self._fire, kept)
+        for (key,) in _come(self._moments, wall):
             goal = self.live.get(key)
             if goal is not None:
                 self._look_at(goal, wall)
         self.agents.turn(now, wall)
+        self._tidy()
+
+    def _fire(self, kept: Kept) -> None:
+        more = firing.fire_due(self, kept, self.turned)
+        self._plan(kept, not_before=self.turned if more is firing.More.NOW else self.turned + ROOM if more is firing.More.LATER else 0.0)
+
+    def _try(self, act: Callable[[Kept], None], kept: Kept) -> None:
+        """A trigger that cannot be computed with takes nothing else with it."""
+        try:
+            act(kept)
+        except StoreError:
+            raise
+        except Exception as fault:
+            self.faults.append(f"trigger {kept.trigger.name}: {getattr(fault, 'message', '') or repr(fault):.500}")
+            kept.version = self._version = self._version + 1
+            heapq.heappush(self._due, (self.turned + BROKEN, kept.trigger.name, kept.version, 0.0))
+
+    def see(self, wall: float) -> None:
+        """This is the time, before anything is asked at that time."""
+        if wall < self.turned - LEAP:
+            self._set_back(wall)
+            self.turned = wall
 
     def _set_back(self, wall: float) -> None:
-        """Somebody set the clock back: fire times that come again find their goals made, and the others must not be lost."""
+        """Somebody set the clock back: fire times that were lived through are done, the others must not be lost.
+
+        And who waits for a moment waits no longer than was meant.
+        """
         for kept in self.triggers.values():
-            if kept.schedule is not None and kept.last > wall:
-                kept.last = wall
+            if kept.set_back(wall):
                 self._touch(kept)
-                self._plan(kept, wall)
+            self._try(self._plan, kept)
+        self._moments = []
+        for goal in self.live.values():
+            if goal.set_back(wall, LEAP):
+                self.touch(goal)
+            self._plan_goal(goal)
+
+    def _tidy(self) -> None:
+        """Moments of what is not there any more are let go of before they come."""
+        if len(self._due) > 2 * len(self.triggers) + 1_000:
+            self._due = [one for one in self._due if (kept := self.triggers.get(one[1])) is not None and kept.version == one[2]]
+            heapq.heapify(self._due)
+        if len(self._moments) > 4 * len(self.live) + 1_000:
+            self._moments = []
+            for goal in self.live.values():
+                self._plan_goal(goal)
 
     # -- triggers
 
@@ -187,15 +254,22 @@ class Book:
         except ConfigError as fault:
             raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
         if before is not None:
-            self._unindex(before)
             if before.trigger.when == trigger.when:  # what was decided stays decided
-                kept.last, kept.recent, kept.seen = before.last, before.recent, before.seen
+                kept.last, kept.recent, kept.seen, kept.slot_at = before.last, before.recent, before.seen, before.slot_at
+                kept.lived = before.lived
+                if before.trigger.paused:  # what passed meanwhile was missed on purpose
+                    kept.last = max(kept.last, wall)
             kept.fires, kept.skipped, kept.fired, kept.last_goal = before.fires, before.skipped, before.fired, before.last_goal
-            kept.version = before.version + 1
+        try:
+            self._plan(kept)
+        except ConfigError as fault:
+            raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
+        if before is not None:
+            self._unindex(before)
         self.triggers[trigger.name] = kept
         self._index(kept)
-        self._plan(kept, wall)
         self._touch(kept)
+        self._requeue(trigger.name)
         return "added" if before is None else "changed"
 
     def remove(self, name: str) -> None:
@@ -205,19 +279,19 @@ class Book:
         del self.triggers[name]
         self._dirty_triggers.discard(name)
         self._gone.append(name)
+        self._requeue(name)
 
     def pause(self, name: str, paused: bool, wall: float) -> bool:
         """Whether it was paused before. Fire times that pass meanwhile are missed on purpose: none is made up for."""
         kept = self.kept(name)
         before = kept.trigger.paused
         if before != paused:
-            kept.trigger = kept.trigger._replace(paused=paused)
-            kept.version += 1
+            self._unindex(kept)
+            kept.say(kept.trigger._replace(paused=paused))
             kept.last = max(kept.last, wall)
             self._touch(kept)
-            self._unindex(kept)
             self._index(kept)
-            self._plan(kept, wall)
+            self._plan(kept)
         return before
 
     def kept(self, name: str) -> Kept:
@@ -226,9 +300,8 @@ class Book:
         if found is None:
             from ..._model.spelling import did_you_mean
 
-            raise Refusal(
-                "not-found", f"there is no trigger {name}", hint=did_you_mean(name, self.triggers) or "`levada trigger list` lists them."
-            )
+            near = did_you_mean(name, self.triggers) if len(self.triggers) <= SEARCHED else None
+            raise Refusal("not-found", f"there is no trigger {name}", hint=near or "`levada trigger list` lists them.")
         return found
 
     def next_of(self, kept: Kept) -> float | None:
@@ -242,12 +315,14 @@ class Book:
         """It came a step further."""
         self._touch(kept)
 
-    def _plan(self, kept: Kept, wall: float) -> None:
+    def _plan(self, kept: Kept, not_before: float = 0.0) -> None:
+        """Say when it fires next; what was said before is void."""
+        kept.version = self._version = self._version + 1
         if kept.schedule is None or kept.trigger.paused:
             return
         fire = kept.schedule.after(kept.last)
         if fire is not None:
-            heapq.heappush(self._due, (kept.schedule.due(fire), kept.trigger.name, kept.version, fire))
+            heapq.heappush(self._due, (max(kept.schedule.due(fire), not_before), kept.trigger.name, kept.version, fire))
 
     def _index(self, kept: Kept) -> None:
         trigger, when = kept.trigger, kept.trigger.when
@@ -258,21 +333,24 @@ class Book:
         elif isinstance(when, After):
             for one in when.of:
                 self._after.setdefault(one, set()).add(trigger.name)
-            self._note_families()
+                if not one.startswith("trigger:"):
+                    self.families_after.setdefault(one.partition("(")[0], {})[one] = None
         elif isinstance(when, Arrival):
             self.agents.watch(trigger.family, when.pattern, pattern=True, who=f"trigger:{trigger.name}", interval=when.interval)
 
-    def _note_families(self) -> None:
-        self._after = {one: names for one, names in self._after.items() if names}
-        self.families_after = frozenset(one.partition("(")[0] for one in self._after if not one.startswith("trigger:"))
-
     def _unindex(self, kept: Kept) -> None:
         name, when = kept.trigger.name, kept.trigger.when
-        for index in (self._events, self._after):
-            for names in index.values():
-                names.discard(name)
-        self._note_families()
-        if isinstance(when, Arrival):
+        if isinstance(when, Event):
+            _discard(self._events, when.name, name)
+        elif isinstance(when, After):
+            for one in when.of:
+                if _discard(self._after, one, name) and not one.startswith("trigger:"):
+                    family = one.partition("(")[0]
+                    named = self.families_after.get(family, {})
+                    named.pop(one, None)
+                    if not named:
+                        self.families_after.pop(family, None)
+        elif isinstance(when, Arrival):
             self.agents.unwatch(when.pattern, pattern=True, who=f"trigger:{name}")
 
     def after(self, ended: str) -> list[Kept]:
@@ -281,7 +359,7 @@ class Book:
 
     def names_after(self, family: str) -> list[str]:
         """What triggers come after, of a family: its name, or tasks of it."""
-        return [one for one, names in self._after.items() if names and one.partition("(")[0] == family]
+        return list(self.families_after.get(family, ()))
 
     def on_event(self, name: str) -> list[Kept]:
         """Triggers of an event."""
@@ -306,7 +384,7 @@ class Book:
     ) -> Goal | None:
         """A new goal; None where its cause has had one. Without a cause it is a wish of its own. Raises Refusal when there are too many."""
         key = key_of(trigger, cause) if cause else os.urandom(16).hex()
-        if cause and (key in self.live or self._find([unhexlify(key)])):
+        if cause and self.had(key):
             return None
         if len(self.live) >= MOST_GOALS:
             raise Refusal("busy", f"{MOST_GOALS:,} goals have not ended, no more are taken", retry_after=60.0)
@@ -316,11 +394,16 @@ class Book:
         goal.options = dict(options or {})
         if deadline is not None:
             goal.deadline, goal.on_deadline = wall + deadline, on_deadline
+        self._keys.add(key)
         self._hold(goal)
         self._queue(goal)
         self._plan_goal(goal)
         self.touch(goal)
         return goal
+
+    def had(self, key: str) -> bool:
+        """Whether there is a goal of that key, or was one that is remembered."""
+        return key in self.live or key in self._keys or bool(self._find([unhexlify(key)]))
 
     def _move(self, goal: Goal, state: str, reason: str, wall: float) -> None:
         goal.move(state, reason, wall)
@@ -333,7 +416,15 @@ class Book:
         self.live[goal.key] = goal
         if goal.trigger:
             self.of_trigger.setdefault(goal.trigger, {})[goal.key] = goal
-        for url, pattern in goal.missing:
+        self._watch(goal)
+
+    def _watch(self, goal: Goal) -> None:
+        """Have watched what it misses, as far as there is room; for the rest it is looked at again."""
+        for place, (url, pattern) in enumerate(goal.missing):
+            if not self.agents.has_room(url):
+                goal.missing_more += len(goal.missing) - place
+                del goal.missing[place:]
+                break
             self.agents.watch(goal.family, url, pattern=pattern, who=goal.key, agent=goal.agent)
 
     def touch(self, goal: Goal) -> None:
@@ -341,8 +432,17 @@ class Book:
         self._dirty[goal.number] = goal
 
     def _queue(self, goal: Goal) -> None:
-        self._queues.setdefault(goal.family, {})[goal.key] = goal
-        self.stirred = True
+        """Offer it to agents; not before its moment, which offers it then, nor before the one of the same trigger whose turn it is."""
+        if goal.not_before <= self.turned and self._is_its_turn(goal):
+            self._queues.setdefault(goal.family, {})[goal.key] = goal
+            self.stirred = True
+
+    def _requeue(self, trigger: str) -> None:
+        """How goals of a trigger go beside each other may have changed."""
+        for goal in self.live_of(trigger).values():
+            if goal.state == WANTED:
+                self._unqueue(goal)
+                self._queue(goal)
 
     def _unqueue(self, goal: Goal) -> None:
         queue = self._queues.get(goal.family, {})
@@ -354,18 +454,16 @@ class Book:
             if moment:
                 heapq.heappush(self._moments, (moment, goal.key))
 
-    def live_of(self, trigger: str) -> Mapping[str, Goal]:
+    def live_of(self, trigger: str) -> dict[str, Goal]:
         """Goals of a trigger that have not ended, oldest first."""
         return self.of_trigger.get(trigger, {})
 
     # -- goals: taken, reported, ended
 
-    def queued(self, families: Iterable[str]) -> Iterable[Goal]:
-        """Wanted goals of these families that may be unfolded now, oldest first within a family."""
-        for family in families:
-            for goal in list(self._queues.get(family, {}).values()):
-                if goal.not_before <= self.turned and self._is_its_turn(goal):
-                    yield goal
+    def queued(self, families: Collection[str], most: int) -> list[Goal]:
+        """Goals of these families that may be unfolded now: the oldest, at most so many."""
+        waiting = [queue.values() for family, queue in self._queues.items() if family in families]
+        return list(islice(heapq.merge(*waiting, key=lambda goal: goal.number), most))
 
     def _is_its_turn(self, goal: Goal) -> bool:
         """Goals of one trigger are unfolded one after the other, where its policy says so."""
@@ -402,8 +500,7 @@ class Book:
         """It waits for data that others make."""
         goal.missing, goal.missing_more = list(missing[:MOST_MISSING]), more + max(0, len(missing) - MOST_MISSING)
         goal.tries = 0
-        for url, pattern in goal.missing:
-            self.agents.watch(goal.family, url, pattern=pattern, who=goal.key, agent=goal.agent)
+        self._watch(goal)
         least, most = LOOK_AGAIN
         waited = max(0.0, wall - goal.made)
         goal.look_at = wall + (min(most, max(least, waited / 10)) if goal.missing_more or not goal.missing else WATCHED_AGAIN)
@@ -443,6 +540,8 @@ class Book:
             rest.pop(goal.key, None)
             if not rest:
                 self.of_trigger.pop(goal.trigger, None)
+            elif (after := next(iter(rest.values()))).state == WANTED:  # its turn now
+                self._queue(after)
         self.stirred = True
         if goal.trigger or goal.alarmed:
             self.told.append(Told("ended", goal))
@@ -475,7 +574,8 @@ class Book:
         if goal.state == PARKED and goal.look_at and goal.look_at <= wall:
             self._wanted_again(goal, "looked at again", wall)
         if goal.state == WANTED and goal.not_before <= wall:
-            self.stirred = True
+            goal.not_before = 0.0  # that moment has come, also where a clock is set back a little
+            self._queue(goal)
 
     def why(self, goal: Goal) -> str:
         """What a live goal waits for."""
@@ -485,5 +585,25 @@ class Book:
             if not self._is_its_turn(goal):
                 return "waits for the goal of the same trigger before it"
             return goal.reason or "waits for a worker with room"
-        trouble = self.agents.trouble_of(goal) if goal.state == PARKED else ""
-        return f"{goal.reason} ({trouble})" if trouble else goal.reason
+        if goal.state != PARKED:
+            return goal.reason
+        reason = goal.reason or f"waits for data: {len(goal.missing) + goal.missing_more:,} places are empty"
+        trouble = self.agents.trouble_of(goal)
+        return f"{reason} ({trouble})" if trouble else reason
+
+
+def _come(heap: list[Any], wall: float) -> list[Any]:
+    """Take off what has come by now: each without its moment."""
+    found = []
+    while heap and heap[0][0] <= wall:
+        found.append(heapq.heappop(heap)[1:])
+    return found
+
+
+def _discard(index: dict[str, set[str]], key: str, name: str) -> bool:
+    """Whether nobody is left there."""
+    names = index.get(key, set())
+    names.discard(name)
+    if not names:
+        index.pop(key, None)
+    return not names

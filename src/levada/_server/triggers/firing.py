@@ -6,20 +6,28 @@ bounded: a thousand goals a turn and trigger, ten thousand that have not ended; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ..._model.templates import fire_facts, parse
 from ..._model.triggers import SCHEDULES, After, Arrival, Trigger, zone_name
+from ..._wire.problems import Refusal
+from ...errors import ConfigError
 from ...targets.patterns import read_pattern
 from ..schedule import Schedule
-from .goals import DONE, Goal
+from . import spans
+from .goals import DONE, WANTED, Goal, key_of
 
 if TYPE_CHECKING:
     from .book import Book, Kept
 
 FRESH = 60.0  # seconds by which a fire may be late and is not called missed
 TURN = 1_000  # fires of a trigger in one turn
+LOOKED = 10_000  # fire times that one turn looks at, to tell those that were missed
+INSTANT = 1e-3  # seconds; no two fire times are so near
+MOST_TEXT = 256 << 10  # characters of a goal's parameters
 BACKWARDS = (3600.0, 86_400.0, 8 * 86_400.0, 64 * 86_400.0, 512 * 86_400.0)
 """Seconds back from now in which the newest fire time is sought: a minute's schedule is not walked through from a year ago."""
 
@@ -31,77 +39,129 @@ def schedule_of(trigger: Trigger) -> Schedule | None:
     return Schedule(trigger) if isinstance(trigger.when, SCHEDULES) else None
 
 
-def fire_due(book: Book, kept: Kept, wall: float) -> None:
-    """Make the goals of all fire times that have come."""
+class More(Enum):
+    """Whether fire times that have come were left: none, for the next turn, or until there is room."""
+
+    NO = 0
+    NOW = 1
+    LATER = 2
+
+
+def fire_due(book: Book, kept: Kept, wall: float) -> More:
+    """Make the goals of fire times that have come, in their order; those that are late by more than FRESH were missed.
+
+    With jitter one may wait for the one before it, though never for longer than the jitter is.
+    """
     schedule, trigger = kept.schedule, kept.trigger
     first = schedule.after(kept.last) if schedule is not None else None
     if schedule is None or first is None or schedule.due(first) > wall:
-        return
-    second = schedule.after(first)
-    alone = second is None or schedule.due(second) > wall
-    late = wall - schedule.due(first) > FRESH
-    if alone and (not late or trigger.missed != "skip"):
-        _fire_at(book, kept, first, wall)
-    elif alone:
-        kept.skipped += 1
-        kept.last = first
-    elif trigger.missed == "each":
-        _each(book, kept, schedule, wall)
-        return
-    else:
-        newest = _newest(schedule, kept.last, wall) or first
+        return More.NO
+    if trigger.missed == "each":
+        return _each(book, kept, _until_not_due(schedule, kept.last, wall, TURN), wall)
+    begin = max(kept.last, wall - FRESH - trigger.jitter)
+    late: list[float] = []
+    fresh: list[float] = []
+    latest = begin
+    for fire in _until_not_due(schedule, begin, wall, LOOKED):
+        latest = max(latest, schedule.due(fire))
+        (fresh if wall - latest <= FRESH else late).append(fire)
+    missed = late[-1] if late else (_newest(schedule, kept.last, begin) or first) if first <= begin else None
+    if missed is not None:
         if trigger.missed == "merge":
-            _merged(book, kept, first, newest, wall)
-        elif trigger.missed == "last" or wall - schedule.due(newest) <= FRESH:
-            _fire_at(book, kept, newest, wall)
-        else:
-            kept.skipped += 1
-        kept.last = newest
-    book.touched(kept)
+            return _merged(book, kept, fresh[-1] if fresh else missed, wall)
+        if trigger.missed == "last" and not fresh:
+            return _each(book, kept, [missed], wall, since=missed - INSTANT)
+        kept.skipped += 1
+        kept.last = missed
+        book.touched(kept)
+    return _each(book, kept, fresh[:TURN], wall) if fresh else More.NO
 
 
-def _each(book: Book, kept: Kept, schedule: Schedule, wall: float) -> None:
-    for fire in schedule.between(kept.last, wall, TURN):
-        if schedule.due(fire) > wall or not has_room(book, kept):
-            break
-        _fire_at(book, kept, fire, wall)
-    book.touched(kept)
+def _until_not_due(schedule: Schedule, after: float, wall: float, most: int) -> list[float]:
+    """Fire times later than ``after`` up to the first that is not due."""
+    return list(takewhile(lambda fire: schedule.due(fire) <= wall, schedule.between(after, wall, most)))
+
+
+def _each(book: Book, kept: Kept, fires: Sequence[float], wall: float, since: float | None = None) -> More:
+    """Decide fire times one by one. since: there is none between it and the first of them; None: since the last that was decided."""
+    for fire in fires:
+        try:
+            _fire_at(book, kept, fire, wall)
+        except Refusal:  # there is no room
+            return More.LATER
+        spans.add(kept.lived, kept.last if since is None else since, fire)
+        kept.last, since = max(kept.last, fire), None
+        book.touched(kept)
+    return More.NOW if len(fires) == TURN else More.NO
 
 
 def has_room(book: Book, kept: Kept) -> bool:
     """Whether another goal of the trigger may be made now."""
-    from .book import MOST_LIVE
+    from .book import MOST_GOALS, MOST_LIVE
 
-    return len(book.live_of(kept.trigger.name)) < MOST_LIVE
+    return len(book.live_of(kept.trigger.name)) < MOST_LIVE and len(book.live) < MOST_GOALS
 
 
-def _newest(schedule: Schedule, last: float, wall: float) -> float | None:
-    """The newest fire time in (last, wall] that is due."""
+def _newest(schedule: Schedule, last: float, until: float) -> float | None:
+    """The newest fire time in (last, until]."""
     for back in (*BACKWARDS, None):
-        begin = last if back is None else max(last, wall - back)
-        found = [fire for fire in schedule.between(begin, wall, 100_000) if schedule.due(fire) <= wall]
+        begin = last if back is None else max(last, until - back)
+        found = schedule.between(begin, until, 100_000)
+        while len(found) == 100_000 and (more := schedule.between(found[-1], until, 100_000)):
+            found = more
         if found or begin == last:
             return found[-1] if found else None
     return None
 
 
 def _fire_at(book: Book, kept: Kept, fire: float, wall: float) -> None:
-    kept.last = max(kept.last, fire)
-    previous = kept.fired or None
-    facts = {"fire": fire_facts(fire, zone_name(kept.trigger.when), previous)}
-    if make(book, kept, f"{fire:.3f}", facts, wall, f"fire time {iso(fire)}", moment=fire) is not None:
-        kept.fired = fire
+    """Raises Refusal where there is no room."""
+    if spans.holds(kept.lived, fire):
+        return  # the clock was set back
+    try:
+        facts = {"fire": fire_facts(fire, zone_name(kept.trigger.when), _previous(kept, fire))}
+        if make(book, kept, f"{fire:.3f}", facts, wall, f"fire time {iso(fire)}", moment=fire) is not None:
+            kept.fired = fire
+    except ConfigError as fault:
+        _spoiled(book, kept, f"fire time {iso(fire)}: {fault.message}")
 
 
-def _merged(book: Book, kept: Kept, first: float, newest: float, wall: float) -> None:
+def _previous(kept: Kept, fire: float) -> float | None:
+    return kept.fired if 0.0 < kept.fired < fire else None
+
+
+def _spoiled(book: Book, kept: Kept, why: str) -> None:
+    """A fire has no goal, for its parameters cannot be filled in."""
+    kept.skipped += 1
+    book.touched(kept)
+    book.faults.append(f"trigger {kept.trigger.name}: {why}")
+
+
+def _merged(book: Book, kept: Kept, newest: float, wall: float) -> More:
     """One goal over all: parameters that differ between the first and the last become a range."""
-    zone = zone_name(kept.trigger.when)
-    of_first, of_newest = (filled(kept.trigger, {"fire": fire_facts(at, zone, kept.fired or None)}) for at in (first, newest))
-    params = {name: text if of_first[name] == text else f"{of_first[name]}..{text}" for name, text in of_newest.items()}
-    ranged = any(of_first[name] != text for name, text in of_newest.items())
+    came = kept.schedule.between(kept.last, newest, LOOKED) if kept.schedule else []
+    undecided = [fire for fire in (*came, newest) if not spans.holds(kept.lived, fire)]
+    if not undecided:  # the clock was set back
+        kept.last = newest
+        book.touched(kept)
+        return More.NO
+    first, newest = undecided[0], undecided[-1]
+    zone, trigger = zone_name(kept.trigger.when), kept.trigger
     said = f"fire times {iso(first)} to {iso(newest)}"
-    if make(book, kept, f"{first:.3f}..{newest:.3f}", None, wall, said, params=params, ranged=ranged, moment=newest) is not None:
-        kept.fired = newest
+    try:
+        of_first, of_newest = (filled(trigger, {"fire": fire_facts(at, zone, _previous(kept, first))}) for at in (first, newest))
+        params = {name: text if of_first[name] == text else f"{of_first[name]}..{text}" for name, text in of_newest.items()}
+        ranged = any(of_first[name] != text for name, text in of_newest.items())
+        if make(book, kept, f"{first:.3f}..{newest:.3f}", None, wall, said, params=params, ranged=ranged, moment=newest) is not None:
+            kept.fired = newest
+    except ConfigError as fault:
+        _spoiled(book, kept, f"{said}: {fault.message}")
+    except Refusal:
+        return More.LATER
+    spans.add(kept.lived, kept.last, newest)
+    kept.last = newest
+    book.touched(kept)
+    return More.NO
 
 
 def fire_after(book: Book, goal: Goal, wall: float) -> None:
@@ -131,12 +191,22 @@ def fire_ended(book: Book, name: str, outcome: str, cause: str, facts: Mapping[s
             if set(kept.seen) != set(when.of):
                 continue
             kept.seen = []
-        make(book, kept, f"after {name} {cause}", {"ended": facts}, wall, f"{name} is {outcome}")
+        try:
+            make(book, kept, f"after {name} {cause}", {"ended": facts}, wall, f"{name} is {outcome}")
+        except (ConfigError, Refusal) as fault:
+            _spoiled(book, kept, f"{name} is {outcome}: {fault.message}")
 
 
 def filled(trigger: Trigger, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Parameters of a fire. Raises ConfigError for a template that asks for what there is not."""
-    return {name: parse(text).fill(facts) for name, text in trigger.params}
+    """Parameters of a fire. Raises ConfigError for a template that asks for what there is not, and for texts without measure."""
+    room = MOST_TEXT
+    params: dict[str, str] = {}
+    for name, text in trigger.params:
+        params[name] = parse(text).fill(facts, room)
+        room -= len(name) + len(params[name])
+        if room < 0:
+            raise ConfigError(f"the parameters have more than {MOST_TEXT:,} characters")
+    return params
 
 
 def make(
@@ -152,16 +222,29 @@ def make(
     by: str = "",
     moment: float | None = None,
 ) -> Goal | None:
-    """The goal of a fire, under the trigger's policies; None where the policy, or an earlier fire for the same cause, says no."""
+    """The goal of a fire, under the trigger's policies; None where the policy, or an earlier fire for the same cause, says no.
+
+    Raises ConfigError where its parameters cannot be filled in, Refusal where there is no room for it now; then nothing has changed.
+    """
     trigger = kept.trigger
+    if cause and book.had(key_of(trigger.name, cause)):
+        return None
+    if params is None:
+        params = filled(trigger, facts or {})
     live = book.live_of(trigger.name)
-    if live and not _may_overlap(book, kept, live, wall):
+    if (trigger.overlap == "skip" and live) or (trigger.overlap == "queue_one" and len(live) > 1):
         kept.skipped += 1
         book.touched(kept)
         return None
+    if not has_room(book, kept):
+        raise Refusal("busy", f"trigger {trigger.name}: too many goals have not ended, no more are taken", retry_after=60.0)
+    slot = _slot(kept, wall, live.values() if trigger.overlap == "cancel_old" else ())
+    if trigger.overlap == "cancel_old":
+        for old in list(live.values()):
+            book.cancel(old, "the next fire of its trigger took its place", wall)
     goal = book.want(
         trigger.family,
-        filled(trigger, facts or {}) if params is None else params,
+        params,
         wall,
         by=by or f"trigger {trigger.name}, {said}",
         trigger=trigger.name,
@@ -169,7 +252,7 @@ def make(
         module=trigger.module,
         deadline=None if trigger.deadline is None else max(0.0, trigger.deadline + ((moment or wall) - wall)),
         on_deadline=trigger.on_deadline,
-        not_before=_slot(kept, wall),
+        not_before=slot,
         options={"range": "yes"} if ranged else None,
     )
     if goal is not None:
@@ -179,24 +262,18 @@ def make(
     return goal
 
 
-def _may_overlap(book: Book, kept: Kept, live: Mapping[str, Goal], wall: float) -> bool:
-    overlap = kept.trigger.overlap
-    if overlap == "skip" or (overlap == "queue_one" and len(live) > 1):
-        return False
-    if overlap == "cancel_old":
-        for goal in list(live.values()):
-            book.cancel(goal, "the next fire of its trigger took its place", wall)
-    return has_room(book, kept)
-
-
-def _slot(kept: Kept, wall: float) -> float:
-    """When the rate limit lets it begin; 0: now."""
+def _slot(kept: Kept, wall: float, replaced: Iterable[Goal]) -> float:
+    """When the rate limit lets it begin; 0: now. replaced: goals whose place it takes, also that which one of them had here."""
     most, per = kept.trigger.most, kept.trigger.per
     if not most:
         return 0.0
+    waiting = [old.not_before for old in replaced if old.state == WANTED and old.not_before > wall]
+    if waiting:
+        kept.recent = [at for at in kept.recent if at <= min(waiting)]
+        return min(waiting)
     kept.recent = [at for at in kept.recent if at > wall - per]
     begin = wall if len(kept.recent) < most else max(wall, kept.recent[-most] + per)
-    kept.recent = [*kept.recent, begin][-most:]
+    kept.recent, kept.slot_at = [*kept.recent, begin][-most:], wall
     return begin if begin > wall else 0.0
 
 

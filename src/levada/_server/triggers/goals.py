@@ -83,6 +83,17 @@ class Goal:
             self.since = wall
         self.state, self.reason = state, reason
 
+    def set_back(self, wall: float, leap: float) -> bool:
+        """The clock shows an earlier time than it did: what is to come is so much earlier, too."""
+        lag = self.since - wall
+        if lag <= leap:
+            return False
+        self.since = wall
+        self.deadline -= lag if self.deadline else 0.0
+        self.look_at -= lag if self.look_at else 0.0
+        self.not_before -= lag if self.not_before else 0.0
+        return True
+
     def row(self) -> GoalRow:
         """As the store keeps it."""
         data = {name: value for name in _KEPT if (value := getattr(self, name)) not in ("", 0, 0.0, False, None, [], {})}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from ..._model import templates
-from ..._model.triggers import Arrival, Event, fields_of, trigger_from_json, trigger_to_json, zone_name
+from ..._model.triggers import Arrival, Event, Trigger, fields_of, trigger_from_json, trigger_to_json, zone_name
 from ..._wire import triggers as w
 from ..._wire.kinds import Answer
+from ..._wire.limits import NAME
 from ..._wire.operators import Changed
 from ..._wire.problems import Refusal
 from ...errors import ConfigError
 from . import firing
-from .agents import Agent
+from .agents import TRIGGER, Agent
 from .goals import CANCELLED, DONE, FAILED, LIVE, PARKED, RUNNING, STATES, Goal, goal_of
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from .book import Book, Kept
 
 Done = Answer | bytes | None
+SPEC = 64 << 10  # characters of a trigger, as JSON
 SHOWN = 100  # URLs of a parked goal that are shown
 
 # -- triggers ----------------------------------------------------------------------------------
@@ -81,10 +85,21 @@ def _fits(book: Book, family: str, params: Iterable[tuple[str, str]], trigger: A
         templates.check(params, kinds, fields_of(trigger.when) if trigger is not None else {}, where)
 
 
+def _read(spec: Mapping[str, Any], name: str) -> Trigger:
+    """The trigger of what was sent. Raises ConfigError."""
+    try:
+        size = len(json.dumps(spec))
+    except RecursionError:
+        raise ConfigError(f"trigger {name} is nested too deep") from None
+    if size > SPEC:
+        raise ConfigError(f"trigger {name} has {size:,} characters; expected {SPEC:,} at most")
+    return trigger_from_json(spec, f"trigger {name}")
+
+
 def _put(desk: Desk, call: Call) -> Done:
     asked, book = cast("w.PutTrigger", call.request), desk.host.book
     try:
-        trigger = trigger_from_json({**asked.spec, "name": asked.name}, f"trigger {asked.name}")
+        trigger = _read({**asked.spec, "name": asked.name}, asked.name)
         _fits(book, trigger.family, trigger.params, trigger, where=f"trigger {asked.name}")
     except ConfigError as fault:
         raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
@@ -150,15 +165,16 @@ def _goals(desk: Desk, call: Call) -> Done:
     before = _number(asked.after)
     if asked.live or asked.state in LIVE:
         end = before or float("inf")
-        fits = [
+        of = book.live if asked.trigger is None else book.live_of(asked.trigger)  # by number
+        fits = (
             goal
-            for goal in reversed(book.live.values())
+            for goal in reversed(of.values())
             if goal.number < end and asked.trigger in (None, goal.trigger) and asked.family in (None, goal.family)
             and asked.state in (None, goal.state)
-        ]  # fmt: skip
-        fits.sort(key=lambda goal: -goal.number)
-        page = fits[: asked.limit]
-        return w.GoalsAnswer([_goal_shown(book, goal) for goal in page], str(page[-1].number) if len(fits) > asked.limit else None)
+        )  # fmt: skip
+        page = list(islice(fits, asked.limit + 1))
+        more = str(page[asked.limit - 1].number) if len(page) > asked.limit else None
+        return w.GoalsAnswer([_goal_shown(book, goal) for goal in page[: asked.limit]], more)
     found = desk.host.store.goals(trigger=asked.trigger, family=asked.family, state=asked.state, before=before, limit=asked.limit)
     shown = [_goal_shown(book, book.live.get(row.key.hex()) or goal_of(row)) for row in found.rows]
     return w.GoalsAnswer(shown, None if found.next is None else str(found.next))
@@ -265,6 +281,8 @@ def _notices(desk: Desk, call: Call) -> Done:
         try:
             fired += _happened(desk, notice.name, notice.id, notice.urls, notice.fields)
         except Refusal as no:
+            if no.code == "busy":  # its sender can tell of it again
+                raise
             book.faults.append(f"{notice.name} {notice.id}: {no.message}")
     return w.NoticesAnswer(fired, _epoch(desk), asked.greeting)
 
@@ -309,6 +327,7 @@ def _offer(desk: Desk, call: Call) -> Done:
     agent = book.agents.join(asked.agent, call.identity.token, now)
     agent.host, agent.pid, agent.name = asked.host, asked.pid, f"{asked.host} pid {asked.pid}"
     agent.modules = tuple(asked.modules)
+    book.agents.may_offer(agent, sum(_size(family) for family in asked.families) + sum(map(len, asked.modules)))
     for family in asked.families:
         book.owners[family.family] = family.owners
         book.kinds[family.family] = {name: (kind, has_default) for name, kind, has_default in family.params}
@@ -317,17 +336,22 @@ def _offer(desk: Desk, call: Call) -> Done:
     return w.OfferAnswer(book.lease, problems, _epoch(desk))
 
 
+def _size(family: w.Family) -> int:
+    return len(family.family) + len(family.module) + len(family.owners) + sum(len(name) + len(kind) for name, kind, _ in family.params)
+
+
 def _define(book: Book, asked: w.Offer, wall: float) -> dict[str, str]:
     """Take the triggers of an agent's code; those of the same modules that the code does not have any more go."""
     problems: dict[str, str] = {}
     named: set[str] = set()
     for spec in asked.triggers:
-        name = str(spec.get("name", ""))
+        name = name if isinstance(name := spec.get("name"), str) else ""
+        name = name[:NAME]
+        named.add(name)  # one that is faulty now stays as it was
         try:
-            trigger = trigger_from_json(spec, f"trigger {name}")
+            trigger = _read(spec, name)
             if trigger.module not in asked.modules:
                 raise ConfigError(f"module {trigger.module} is none of those that the worker offers", hint="Name it: --app MODULE.")
-            named.add(trigger.name)
             _fits(book, trigger.family, trigger.params, trigger)
             before = book.triggers.get(trigger.name)
             if before is not None and before.trigger.module not in (None, trigger.module) and before.trigger.module in asked.modules:
@@ -365,17 +389,14 @@ def answered(desk: Desk, agent: Agent, asked: w.Take) -> w.TakeAnswer | None:
             lost.append(key)
         else:
             goal.leased_until = now + book.lease
-    cancel = [key for key in asked.held if key in agent.wishes and key not in lost]
-    agent.wishes.intersection_update(asked.held)
+    watches = [w.Watched(*entry) for entry in book.agents.told(agent, asked.since)]
+    cancel = book.agents.to_end(agent, [key for key in asked.held if key not in lost], now) if agent.wishes else []
     taken: list[w.Taken] = []
     if asked.room and not host.brain.state.paused:
-        for goal in book.queued(agent.families):
+        for goal in book.queued(agent.families, asked.room):
             book.grant(goal, agent, desk.wall, now)
             module = goal.module if goal.module in agent.modules else agent.families[goal.family]
             taken.append(w.Taken(goal.key, goal.family, module or "", goal.params, goal.options, goal.by))
-            if len(taken) == asked.room:
-                break
-    watches = [w.Watched(*entry) for entry in book.agents.told(agent, asked.since)]
     if not (taken or lost or cancel or watches):
         return None
     return w.TakeAnswer(taken, lost, cancel, watches, _epoch(desk))
@@ -388,7 +409,7 @@ def _report(desk: Desk, call: Call) -> Done:
     goal = book.live.get(asked.goal)
     if goal is None or goal.state != RUNNING or goal.agent != agent.id:
         return w.ReportGoalAnswer(False, _epoch(desk))
-    agent.wishes.discard(goal.key)
+    agent.wishes.pop(goal.key, None)
     goal.counts = dict(asked.counts)
     wall = desk.wall
     if asked.state == DONE:
@@ -416,8 +437,8 @@ def _arrivals(desk: Desk, call: Call) -> Done:
     for seen in asked.seen:
         watch = book.agents.watches.get((seen.watched, seen.pattern))
         if watch is not None:
-            book.arrived([who for who in watch.who if not who.startswith("trigger:")], seen.url, desk.wall)
-            waiting = [who for who in watch.who if who.startswith("trigger:")]
+            book.arrived([who for who in watch.who if not who.startswith(TRIGGER)], seen.url, desk.wall)
+            waiting = [who for who in watch.who if who.startswith(TRIGGER)]
             if not all(_fire_arrived(book, who, seen, desk.wall) for who in waiting):  # told again later: what fired now fires no more
                 break
         taken += 1
@@ -429,8 +450,6 @@ def _fire_arrived(book: Book, who: str, seen: w.Arrived, wall: float) -> bool:
     kept = book.triggers.get(who.partition(":")[2])
     if kept is None:
         return True
-    if not firing.has_room(book, kept):
-        return False
     facts = {**seen.groups, "url": seen.url, "name": seen.url.rpartition("/")[2]}
     try:
         firing.make(book, kept, f"{seen.url}\n{seen.etag}", {"path": facts}, wall, f"{seen.url} arrived")
@@ -438,6 +457,8 @@ def _fire_arrived(book: Book, who: str, seen: w.Arrived, wall: float) -> bool:
         kept.skipped += 1
         book.touched(kept)
         book.faults.append(f"trigger {kept.trigger.name}: {seen.url}: {fault.message}")
+    except Refusal:
+        return False
     return True
 
 
