@@ -22,6 +22,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .._model.triggers import Cron, Every, Rule, When, instant, zone_of
@@ -334,6 +335,8 @@ START = r"(?im)^DTSTART(?:;TZID=([^:;\s]+))?:(\d{8}T\d{6})(Z?)$"
 RULES = r"(?im)^(?:RRULE:)?(FREQ=[^\n]*|[^\n:]*;FREQ=[^\n]*)$"
 UNITS = {"DAILY": DAY, "WEEKLY": 7 * DAY, "HOURLY": timedelta(hours=1), "MINUTELY": MINUTE, "SECONDLY": timedelta(seconds=1)}
 MOST = 256  # wall times kept
+STEPS = 50_000  # times of a rule that are gone through to find one; with COUNT from DTSTART on
+DAYS = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY")  # what names days
 
 
 class Recurrence(_Walls):
@@ -357,7 +360,13 @@ class Recurrence(_Walls):
         self.known: list[datetime] = []
         self.coming: Iterator[datetime] | None = None
         self._parsed(self.start)
-        if next(self.walls(self.start), None) is None:
+        for line in found:
+            self._has_times(dict(part.upper().split("=", 1) for part in line.split(";") if "=" in part))
+        try:
+            first = next(self.walls(self.start), None)
+        except ValueError as fault:  # it sees that only then
+            raise self._wrong("a rule that names times", f"dateutil says: {fault}") from fault
+        if first is None:
             raise ConfigError(f"{where}: {rule.text!r} never fires", hint="Does UNTIL lie before DTSTART, or is there no such day?")
 
     def _read(self, rule: Rule) -> tuple[str, datetime]:
@@ -395,6 +404,26 @@ class Recurrence(_Walls):
         except (ValueError, TypeError, KeyError, AttributeError) as fault:
             raise self._wrong("a rule of RFC 5545, as in RRULE:FREQ=MONTHLY;BYDAY=-1FR", f"dateutil says: {fault}") from fault
 
+    def _has_times(self, parts: dict[str, str]) -> None:
+        """Whether there is a time that a rule by the day or shorter names: dateutil seeks it in each hour or second of 8,000 years.
+
+        Its days are sought in the 400 years after which the calendar comes again.
+        """
+        if "BYSETPOS" in parts and parts.get("FREQ") in UNITS and parts["FREQ"] != "WEEKLY":
+            day = [len(parts[name].split(",")) if name in parts else 1 for name in ("BYHOUR", "BYMINUTE", "BYSECOND")]
+            if parts["FREQ"] != "DAILY" or all(abs(int(one)) > prod(day) for one in re.findall(r"\d+", parts["BYSETPOS"])):
+                raise self._wrong("BYSETPOS that chooses among several times of a day, a week, a month or a year")
+        named = {name: parts[name] for name in DAYS if name in parts}
+        if not named or parts.get("FREQ") not in UNITS:
+            return
+        if "BYDAY" in named:
+            named["BYDAY"] = ",".join(re.findall("[A-Z]{2}", named["BYDAY"]))
+        from dateutil.rrule import rrulestr
+
+        rule = rrulestr(f"DTSTART:95990101T000000\nRRULE:FREQ=YEARLY;{';'.join(f'{name}={text}' for name, text in named.items())}")
+        if next(iter(rule), None) is None:
+            raise ConfigError(f"{self.where}: {self.written!r} never fires: there is no such day")
+
     def walls(self, start: datetime) -> Iterator[datetime]:
         """Wall times of the rule, from ``start`` on, each once."""
         at = self._reach(start)
@@ -421,10 +450,15 @@ class Recurrence(_Walls):
             begin += (start - begin) // self.period * self.period
         self.coming = iter(self._parsed(begin))
         self.known = []
-        for wall in self.coming:
+        for step, wall in enumerate(self.coming):
             if wall >= start:
                 self.known.append(wall)
                 break
+            if step == STEPS:
+                raise ConfigError(
+                    f"{self.where}: the rule is {self.written!r}, with more than {STEPS:,} times between DTSTART and {start}",
+                    hint="Leave COUNT out, or write UNTIL in its place; or let DTSTART be later.",
+                )
         else:
             self.coming = None
         return 0
