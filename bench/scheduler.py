@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from . import growth, programs, servers, table
+from . import growth, programs, servers, table, triggers
 from .client import Client, keys_of, percentile
 from .load import Crew, Figures, Shape, Step, crew, load, luigi_crew
 from .measure import Broken
@@ -190,6 +190,18 @@ class Rows:
             time.sleep(seconds)
             return server.rss(), (server.cpu() - cpu) / seconds
 
+    # -- triggers
+
+    def triggers(self) -> Iterator[Line]:
+        """Schedules that fire and places that are watched."""
+        took = triggers.measured(IDLE[self.mode] * 6, *SAFE)
+        self._note("triggers", triggers.SCHEDULES, **took._asdict())
+        places = triggers.GOALS * triggers.PLACES
+        yield (f"{triggers.SCHEDULES:,} schedules, {places:,} watched places", f"{took.share:.1%} of a core", "-", "-", "goal <= 10 %")
+        yield ("  of it with no arrivals", f"{took.quiet:.1%}", "-", "-", f"({took.fires:,} goals made, {took.arrivals:,} arrivals told)")
+        yield ("  memory; start with all that", f"{_mib(took.rss)}, {table.seconds(took.start)}", "-", "-", "")
+        yield ("  defining the schedules, in one message", table.seconds(took.defined), "-", "-", "")
+
     # -- reading under load
 
     def reading(self) -> Iterator[Line]:
@@ -333,6 +345,7 @@ ROWS: dict[str, Callable[[Rows], Iterator[Line]]] = {
     "register": Rows.register,
     "server_memory": Rows.server_memory,
     "idle": Rows.idle,
+    "triggers": Rows.triggers,
     "reading": Rows.reading,
     "programs": Rows.programs,
     "catch_up": Rows.catch_up,
