@@ -382,3 +382,31 @@ def test_notices_of_stores_nudge_who_watches_and_fire_their_triggers(levada: Lev
     assert levada.ask(t.Notices([told, t.NoticeItem("2", "landed", [], {"day": "2024-01-02"})])).fired == ["on-notice"]
     assert levada.ask(t.Notices([t.NoticeItem("2", "landed", [], {"day": "2024-01-02"}), t.NoticeItem("3", "landed", [], {})])).fired == []
     assert [(row[1], row[2]) for row in levada.take(0).watches] == [("+", "s3://in/a"), ("!", "s3://in/a")]
+
+
+def test_what_comes_after_several_comes_for_each_set_of_parameters_that_all_of_them_have_made(levada: Levada) -> None:
+    levada.put("both", "Sum", {"day": "{ended.day}"}, {"kind": "after", "of": ["P", "Q"]})
+    levada.offer("Sum")
+    levada.add({1: [], 2: []}, "P", params=lambda number: json.dumps({"day": f"2024-01-0{number}"}))
+    levada.add({11: [], 13: [], 12: []}, "Q", params=lambda number: json.dumps({"day": f"2024-01-0{number - 10}"}))
+    levada.claim(5)
+    levada.done(1, 2, 13)
+    assert levada.goals(family="Sum") == []
+    levada.again()
+    levada.offer("Sum")
+    levada.done(12)
+    levada.done(11)
+    assert [goal.params["day"] for goal in levada.goals(family="Sum")] == ["2024-01-01", "2024-01-02"]
+
+
+def test_what_an_agent_watched_that_hung_up_is_watched_by_another_at_once(levada: Levada) -> None:
+    levada.put(when={"kind": "arrival", "pattern": "s3://in/{day}.csv"}, params={"day": "{path.day}"})
+    levada.offer("Report")
+    assert len(levada.take(0).watches) == 1
+    levada.begin(t.Take(AGENT, 1, since=1, wait=30.0))
+    levada.pass_time()
+    next(iter(levada.host._takes.values()))[0].gone = True
+    levada.at(levada.wall.at + 1)
+    levada.offer("Report", agent=OTHER)
+    assert [row[1] for row in levada.take(0, agent=OTHER).watches] == ["+"]
+    assert [row[1] for row in levada.take(0, since=1).watches] == ["-"]  # it is back, and hears it

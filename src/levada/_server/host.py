@@ -427,8 +427,11 @@ class Host:
             agent, asked = book.agents.known.get(name), call.request
             if agent is None or not isinstance(asked, Take) or call.gone:
                 del self._takes[name]
+                if agent is not None and call.gone:
+                    book.agents.hung_up(agent)
                 desk.reply(call, Refusal("unknown-session", "the agent is not known any more"))
                 continue
+            agent.seen = now
             answer: TakeAnswer | Refusal | None
             try:
                 answer = answered(desk, agent, asked)

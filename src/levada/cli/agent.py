@@ -67,6 +67,7 @@ def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> in
     from .._run import state_of as folder_of
     from .._served import link_of
     from .._worker.agent.process import Agent, Setup
+    from .._worker.agent.writers import prepare
     from .logs import set_up
     from .worker import addresses_of
 
@@ -90,6 +91,7 @@ def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> in
         cast(int, settings.get("run", "goals", GOALS)),
         cast("float | None", settings.get("run", "poll")),
     )
+    prepare()
     agent = Agent(link_of(addresses, folder), setup)
     _listen(agent)
     if parsed.flag("until_eof"):

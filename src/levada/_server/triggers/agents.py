@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .book import Book
 
 MOST_AGENTS = 10_000
-FORGOTTEN = 3.0  # leases of silence after which an agent is forgotten
+FORGOTTEN = 1.0  # leases of silence after which an agent is forgotten; a question that is held is no silence
 LOOKED = 20  # places of a goal whose troubles are told
 TOLD = 2_000  # entries of the list in one answer
 UNHEARD = 10_000  # entries that an agent has not confirmed, beside those of all places
@@ -59,7 +59,7 @@ class Agent:
     """One of them. log: what it is to watch, as changes that it has not confirmed."""
 
     __slots__ = (
-        "families", "heard", "host", "id", "log", "modules", "name", "nudged", "pid", "seen", "seq", "size", "told", "token", "troubles",
+        "families", "heard", "host", "id", "is_away", "log", "modules", "name", "nudged", "pid", "seen", "seq", "size", "told", "token", "troubles",
         "wishes",
     )  # fmt: skip
 
@@ -71,6 +71,7 @@ class Agent:
         self.families: dict[str, str] = {}  # and the module of each
         self.size = 0  # characters of what it offers
         self.seen = 0.0
+        self.is_away = False  # it hung up, and was not heard since
         self.seq = self.told = self.heard = 0  # numbers of entries: the newest, the newest that was told, that was confirmed
         self.log: deque[Entry] = deque()
         self.nudged: set[str] = set()  # in the log
@@ -145,7 +146,15 @@ class Agents:
         if agent.token != token:
             raise Refusal("forbidden", "the agent belongs to another token")
         agent.seen = now
+        if agent.is_away:
+            agent.is_away = False
+            self._reassign([watch for watch in self.watches.values() if not watch.agent])
         return agent
+
+    def hung_up(self, agent: Agent) -> None:
+        """Its connection broke: what it watches is watched by others, until it is heard again. Its goals stay for their lease."""
+        agent.is_away = True
+        self._reassign([watch for watch in self.watches.values() if watch.agent == agent.id])
 
     def heard(self, id: str, token: str, now: float) -> Agent:
         """An agent that has joined. Raises Refusal ``unknown-session``: it is to say again what it offers."""
@@ -278,8 +287,9 @@ class Agents:
         """To who is wished, else to the first that offers a family which needs it."""
         families = dict.fromkeys(watch.who.values())
         chosen = self.known.get(wished)
-        if chosen is None or not any(family in chosen.families for family in families):
-            chosen = next((agent for family in families for agent in self._offers.get(family, {}).values()), None)
+        if chosen is None or chosen.is_away or not any(family in chosen.families for family in families):
+            offering = (agent for family in families for agent in self._offers.get(family, {}).values())
+            chosen = next((agent for agent in offering if not agent.is_away), None)
         watch.agent = chosen.id if chosen is not None else ""
         if chosen is not None:
             chosen.note(ADD, watch)
@@ -288,7 +298,7 @@ class Agents:
     def _reassign(self, watches: Iterable[Watch]) -> None:
         for watch in watches:
             agent = self.known.get(watch.agent)
-            if agent is not None and any(family in agent.families for family in watch.who.values()):
+            if agent is not None and not agent.is_away and any(family in agent.families for family in watch.who.values()):
                 continue
             if agent is not None:
                 agent.note(DROP, watch)

@@ -56,7 +56,7 @@ class Kept:
         self.lived: Spans = []  # fire times that were decided one by one: they are not decided again where a clock is set back
         self.recent: list[float] = []  # moments of fires, as far back as the rate limit looks
         self.slot_at = 0.0  # when the newest of those was given
-        self.seen: list[str] = []  # of an ``After`` that waits for several: which have ended
+        self.seen: dict[str, list[str]] = {}  # of an ``After`` that waits for several: which have ended, by the parameters they make
         self.version = 0
 
     def say(self, trigger: Trigger) -> None:
@@ -87,7 +87,12 @@ def kept_of(row: TriggerRow) -> Kept:
     state: dict[str, Any] = json.loads(row.state)
     kept = Kept(trigger_from_json(json.loads(row.spec), row.name), state["last"])
     kept.fires, kept.skipped, kept.fired, kept.last_goal = state["fires"], state["skipped"], state["fired"], state["last_goal"]
-    kept.recent, kept.slot_at, kept.seen, kept.lived = state["recent"], state.get("slot_at", 0.0), state["seen"], state.get("lived", [])
+    kept.recent, kept.slot_at, kept.seen, kept.lived = (
+        state["recent"],
+        state.get("slot_at", 0.0),
+        state["seen"] or {},
+        state.get("lived", []),
+    )
     return kept
 
 

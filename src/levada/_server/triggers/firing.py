@@ -6,6 +6,7 @@ bounded: a thousand goals a turn and trigger, ten thousand that have not ended; 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import takewhile
@@ -23,6 +24,7 @@ from .goals import DONE, WANTED, Goal, key_of
 if TYPE_CHECKING:
     from .book import Book, Kept
 
+MOST_PAIRS = 2_000  # sets of parameters for which some of several have ended, and the others are waited for
 FRESH = 60.0  # seconds by which a fire may be late and is not called missed
 TURN = 1_000  # fires of a trigger in one turn
 LOOKED = 10_000  # fire times that one turn looks at, to tell those that were missed
@@ -185,16 +187,29 @@ def fire_ended(book: Book, name: str, outcome: str, cause: str, facts: Mapping[s
         when = kept.trigger.when
         if not isinstance(when, After) or when.outcome not in (outcome, "ended"):
             continue
-        if not when.any_of and len(when.of) > 1:
-            kept.seen = sorted({*kept.seen, name})
-            book.touched(kept)
-            if set(kept.seen) != set(when.of):
-                continue
-            kept.seen = []
         try:
-            make(book, kept, f"after {name} {cause}", {"ended": facts}, wall, f"{name} is {outcome}")
+            params = filled(kept.trigger, {"ended": facts})
+            if when.any_of or len(when.of) == 1 or _are_all(book, kept, name, params, when.of):
+                make(book, kept, f"after {name} {cause}", None, wall, f"{name} is {outcome}", params=params)
         except (ConfigError, Refusal) as fault:
             _spoiled(book, kept, f"{name} is {outcome}: {fault.message}")
+
+
+def _are_all(book: Book, kept: Kept, name: str, params: Mapping[str, str], of: Sequence[str]) -> bool:
+    """Whether all have ended that make these parameters: of two daily tasks, those of one day belong together."""
+    pair = json.dumps(params, sort_keys=True)
+    ended = {*kept.seen.pop(pair, ()), name}
+    book.touched(kept)
+    if ended == set(of):
+        return True
+    kept.seen[pair] = sorted(ended)
+    while len(kept.seen) > MOST_PAIRS:
+        lost = next(iter(kept.seen))
+        del kept.seen[lost]
+        book.faults.append(
+            f"trigger {kept.trigger.name}: more than {MOST_PAIRS:,} wait for their others; {lost} is not waited for any more"
+        )
+    return False
 
 
 def filled(trigger: Trigger, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

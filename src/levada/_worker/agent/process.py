@@ -28,6 +28,7 @@ from ..._wire import triggers as w
 from ...errors import LevadaError, Refused, SchedulerError
 from ...targets.watching import Seen, Wanted, Watching
 from .unfolding import COMMAND, Outcome, Unfolding, sweep
+from .writers import is_being_written
 
 WAIT = 25.0  # seconds for which a question is held open
 FULL = 0.5  # the same while no further goal could be taken
@@ -37,6 +38,7 @@ OFFERING = 120.0  # seconds that the import of the modules may take
 BACKOFF = (0.5, 15.0)  # seconds between two questions to a server that is away: at first, at most
 ARRIVALS = 500  # that are told in one message
 SWEEP = 3600.0
+WRITTEN = 0.5  # seconds between two looks at files that are being written
 log = logging.getLogger("levada.agent")
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -310,6 +312,7 @@ class Watcher:
         self._changed = False
         self._dropped: set[Wanted] = set()  # to be forgotten first, also where it is wanted again by now: what is there is told anew
         self._troubles: Mapping[str, str] = {}
+        self._written: list[Seen] = []  # there, and open for writing still
 
     def heed(self, entries: Sequence[w.Watched]) -> None:
         """Take changes of what is to be watched."""
@@ -364,11 +367,23 @@ class Watcher:
                 log.exception("looking for arrivals failed")
                 stop.wait(1.0)
                 continue
+            seen = self._whole(seen)
             if seen:
                 self._tell(seen)
             if stop.is_set():  # and woken, perhaps before this look
                 return
-            self._watching.wait(min(30.0, max(0.0, self._watching.next_look() - time.monotonic())))
+            longest = WRITTEN if self._written else 30.0
+            self._watching.wait(min(longest, max(0.0, self._watching.next_look() - time.monotonic())))
+
+    def _whole(self, seen: list[Seen]) -> list[Seen]:
+        """Those that nobody writes any more; the others are told when their writers have closed them."""
+        if not seen and not self._written:
+            return seen
+        known = {(one.wanted, one.url): one for one in self._written}
+        known.update(((one.wanted, one.url), one) for one in seen)
+        self._written = [one for one in known.values() if is_being_written(one.url)]
+        late = set(self._written)
+        return [one for one in known.values() if one not in late]
 
     def close(self) -> None:
         """Let the file system's notifications go."""
