@@ -43,6 +43,8 @@ PATIENCE = 600.0  # seconds without an answer, and with nothing that runs, until
 OPENING = 30.0  # seconds for the first answer: somebody, or cron, waits
 SETTLE = 10.0  # seconds that the last reports may take
 GOODBYE = 5.0
+GOAL = ""
+"""Key of the goal that this process unfolds: what failed for an earlier goal is started over for this one. "": a run of its own."""
 LAST_WORDS = 3.0  # seconds that the rest of the logs may take
 log = logging.getLogger("levada")
 
@@ -71,7 +73,7 @@ class Connection:
         patience = options.patience if options.patience is not None else patience
         self.leases = Leases()
         self._closed = False
-        hello: dict[str, Any] = {"modules": list(modules)} if modules else {"goal": goal_of(wanted)}
+        hello: dict[str, Any] = {"modules": list(modules)} if modules else {"goal": GOAL or goal_of(wanted)}
         if options.limits:
             hello["limits"] = [Amount(name, total) for name, total in options.limits.items()]
         try:
@@ -349,8 +351,10 @@ def _is_paused(served: Served) -> bool:
         return False
 
 
-def assist(modules: Sequence[str], options: Options, beside: Callable[[], None] = lambda: None) -> int:
-    """Run tasks of these modules that others registered, until a signal comes; the exit code. beside: called now and then.
+def assist(modules: Sequence[str], options: Options, beside: Callable[[], bool] = lambda: False) -> int | None:
+    """Run tasks of these modules that others registered, until a signal comes; the exit code.
+
+    beside: called now and then; True when the code has changed: then this ends with None as soon as what runs has ended.
 
     Raises what opening a session raises; later the server may be away as long as it likes, unless ``patience`` says otherwise.
     """
@@ -358,9 +362,11 @@ def assist(modules: Sequence[str], options: Options, beside: Callable[[], None] 
         runner = _shift(modules, options, beside)
         if runner.signum is not None:
             return exit_codes.OK
+        if runner.renewed:
+            return None
 
 
-def _shift(modules: Sequence[str], options: Options, beside: Callable[[], None]) -> Resident:
+def _shift(modules: Sequence[str], options: Options, beside: Callable[[], bool]) -> Resident:
     """One session of an assistant. It ends by a signal, or when it knows of too many tasks."""
     connection = Connection(options, modules=modules, patience=math.inf, opening=math.inf)
     discovery = connection.discovery = Discovery([])
@@ -370,7 +376,8 @@ def _shift(modules: Sequence[str], options: Options, beside: Callable[[], None])
 
         def meanwhile() -> None:
             room.move_logs()
-            beside()
+            if beside() and not runner.renewed:
+                runner.renew()
 
         runner = connection.runner = Resident(
             connection.served,

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -262,3 +263,62 @@ def test_a_secret_is_no_part_of_a_goal(house: Served) -> None:
     assert "password is secret" in house.run("goal", "show", unknown, "--scheduler", house.url).stdout
     refused = house.run("goal", "add", "Vault", "--password", "hush", "--scheduler", house.url)
     assert (refused.returncode, "there is no parameter 'password'" in refused.stderr) == (2, True)
+
+
+def test_a_resident_worker_begins_anew_with_new_code_and_what_is_unfolded_goes_on(house: Served) -> None:
+    worker = resident(house)
+    key = goal(house, "Sum", "--day", "2030-01-02")["goal"]
+    assert becomes(house, key, "parked")
+    (agent,) = agents(house)
+    write(house, version="2")
+    with open(house.folder / "wanted.py", "a") as file:
+        file.write("\n\nclass Fresh(Sum):\n    def output(self):\n        return lv.LocalTarget(f'fresh/{self.day}.txt')\n")
+    assert soon(
+        lambda: "Fresh" in house.run("goal", "add", "Fresh", "--day", "x", "--scheduler", house.url).stderr, 30, 0.5
+    )  # it is known now
+    fresh = goal(house, "Fresh", "--day", "2013-01-10")["goal"]
+    assert becomes(house, fresh, "done", 40), house.run("goal", "show", fresh, "--scheduler", house.url).stdout
+    assert (house.folder / "fresh" / "2013-01-10.txt").read_text()[0] == "2"
+    assert agents(house) == [agent]
+    assert worker.poll() is None
+    drop(house, "2030-01-01")
+    drop(house, "2030-01-02")
+    assert becomes(house, key, "done")
+    assert (house.folder / "sums" / "2030-01-02.txt").read_text()[0] == "2"
+
+
+def test_goals_wait_while_the_code_cannot_be_imported(house: Served) -> None:
+    resident(house)
+    assert becomes(house, goal(house, "Sum", "--day", "2013-01-08")["goal"], "done")
+    good = (house.folder / "wanted.py").read_text()
+    (house.folder / "wanted.py").write_text(good + "\n\ndef broken(:\n")
+    key = goal(house, "Sum", "--day", "2013-01-10")["goal"]
+    shown = lambda: house.run("goal", "show", key, "--scheduler", house.url).stdout  # noqa: E731
+    assert soon(lambda: "cannot be imported" in shown(), 30, 0.3), shown()
+    assert states(house)[key] == "wanted"
+    (house.folder / "wanted.py").write_text(good)
+    again = goal(house, "Sum", "--day", "2013-01-12")["goal"]
+    assert becomes(house, again, "done", 40)
+
+
+def test_what_failed_for_one_goal_is_tried_anew_for_another(house: Served) -> None:
+    resident(house)
+    key = goal(house, "Unlucky")["goal"]
+    assert becomes(house, key, "failed", 60)
+    with open(house.folder / "wanted.py", "a") as file:
+        file.write("\n\nUnlucky.run = lambda self: self.output().write_text('x')\n")
+    assert soon(lambda: house.run("goal", "again", key, "--scheduler", house.url) and "done" in states(house).values(), 60, 2.0)
+
+
+def test_a_file_counts_when_its_writer_has_closed_it(house: Served) -> None:
+    drop(house, "2030-01-01")
+    resident(house)
+    key = goal(house, "Sum", "--day", "2030-01-02")["goal"]
+    assert becomes(house, key, "parked")
+    with open(house.folder / "drop" / "2030-01-02.txt", "w") as file:
+        for _ in range(4):
+            file.write("part ")
+            file.flush()
+            time.sleep(0.5)
+    assert becomes(house, key, "done")
+    assert "part part part part" in (house.folder / "sums" / "2030-01-02.txt").read_text()

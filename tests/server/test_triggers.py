@@ -404,7 +404,9 @@ def test_what_an_agent_watched_that_hung_up_is_watched_by_another_at_once(levada
     levada.offer("Report")
     assert len(levada.take(0).watches) == 1
     levada.begin(t.Take(AGENT, 1, since=1, wait=30.0))
-    levada.pass_time()
+    until = time.monotonic() + 5
+    while not levada.host._takes:
+        assert time.monotonic() < until
     next(iter(levada.host._takes.values()))[0].gone = True
     levada.at(levada.wall.at + 1)
     levada.offer("Report", agent=OTHER)

@@ -46,6 +46,7 @@ from .outbox import Outbox, Parcel
 from .session import BYE, REPORTS, TASKS, Flight, Link, Session
 from .translate import Described, Keys
 
+NOT_OURS = 5.0  # seconds until a task is granted again that this worker cannot build: another may, or it itself with newer code
 log = logging.getLogger("levada.client")
 
 LOOK = 0.1  # seconds that a call waits for an answer
@@ -420,7 +421,7 @@ class Served:
         rows = [row, *row.batch]
         if (unknown := [one.key for one in rows if self._keys.index(one.key) is None]) and not self._adopted(unknown):
             for one in rows:
-                self._return(one.key, one.epoch, one.number, 60.0, "its worker does not know the task")
+                self._return(one.key, one.epoch, one.number, NOT_OURS, "its worker does not know the task")
             return
         ours: list[tuple[Index, w.GrantRow]] = []
         for one in rows:

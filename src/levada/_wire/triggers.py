@@ -10,6 +10,8 @@ from .kinds import Answer, Item, Key, Label, Limit, Moment, Name, Reason, Reques
 from .limits import PAGE, WAIT
 from .operators import Changed
 
+CODE = "code"
+"""In place of a URL, in an agent's troubles: the code that it offers cannot be imported now."""
 Texts = Annotated[dict[Name, Text], Meta(max_length=1_000)]
 Url = Annotated[str, Meta(min_length=1, max_length=4_096)]
 
@@ -242,6 +244,7 @@ class OfferAnswer(Answer, frozen=True):
     lease: float
     problems: dict[str, str]
     epoch: int
+    changes: dict[str, str] = {}
 
 
 class Take(Request, frozen=True):
@@ -285,7 +288,7 @@ class TakeAnswer(Answer, frozen=True):
 
 
 class ReportGoal(Request, frozen=True):
-    """How an unfolding ended. state: done, failed, parked, again (nothing is known), cancelled."""
+    """How an unfolding ended. state: done, failed, parked, again (nothing is known), later (the code is broken)."""
 
     agent: Key
     goal: Key

@@ -402,12 +402,17 @@ class Resident(Together):
         super().__init__(*given, **options)
         self._modules = frozenset(modules)
         self._shift = shift
+        self.renewed = False
         self._refused: dict[Index, int] = {}
 
     @property
     def full(self) -> bool:
         """Whether it has taken as many tasks as it may in one session."""
         return len(self.discovery.tasks) >= self._shift
+
+    def renew(self) -> None:
+        """Take nothing more, and end as soon as what runs has ended: the code has changed."""
+        self.renewed, self._shift = True, 0
 
     def adopt(self, rows: Sequence[SpecRow]) -> list[TaskSpec | None]:
         """Build tasks that were granted; None for those that cannot be, or are of no module that is offered."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from .._model import exit_codes
@@ -96,6 +97,7 @@ def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> in
     _listen(agent)
     if parsed.flag("until_eof"):
         _end_with_stdin(agent)
+        agent.on_new_code = _tell_parent
     try:
         agent.run()
     except Refused as no:
@@ -112,6 +114,12 @@ def _listen(agent: Agent) -> None:
         signal.signal(number, on_signal)
 
 
+def _tell_parent() -> None:
+    """The worker beside us has imported the code before this one."""
+    with suppress(OSError):
+        os.write(1, b"new\n")
+
+
 def _end_with_stdin(agent: Agent) -> None:
     """Who started us holds the other end of our input for as long as it lives."""
     import threading
@@ -124,41 +132,90 @@ def _end_with_stdin(agent: Agent) -> None:
     threading.Thread(target=read, name="levada-parent", daemon=True).start()
 
 
+HANDED = "LEVADA_AGENT"
+"""Variable by which a worker that begins anew finds its agent: process id, and the ends of two pipes."""
+
+
 class Beside:
-    """The agent beside a worker: started again where it ended by itself, ended with the worker. Used by one thread."""
+    """The agent beside a worker: started again where it ended by itself, ended with the worker. Used by one thread.
+
+    A worker that begins anew, since the code has changed, keeps its agent, and what that unfolds goes on.
+    """
 
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
-        self._look_at = 0.0
-        self._began = 0.0
-        self.look()
+        self._pid = 0
+        self._life = self._said = -1  # our end of its input, which ends it; of its output, by which it tells of new code
+        self._look_at = self._began = 0.0
+        handed = os.environ.pop(HANDED, None)
+        if handed:
+            self._pid, self._life, self._said = map(int, handed.split(","))
+            for fd in (self._life, self._said):
+                os.set_inheritable(fd, False)
+            self._began = time.monotonic()
+        else:
+            self.look()
 
-    def look(self) -> None:
-        """Start it where it does not run; cheap, called again and again."""
+    def look(self) -> bool:
+        """Start it where it does not run; whether it told of new code. Cheap, called again and again."""
         now = time.monotonic()
         if now < self._look_at:
-            return
+            return False
         self._look_at = now + 1.0
-        if self._process is not None:
-            code = self._process.poll()
-            if code is None:
-                return
+        if self._pid:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid == 0:
+                return self._has_news()
             self._look_at = now + (1.0 if now - self._began > AGAIN else AGAIN)
-            log.error("the agent ended by itself (%d); it is started again", code)
+            log.error("the agent ended by itself (%d); it is started again", os.waitstatus_to_exitcode(status))
+            self._forget()
         self._began = now
+        self._start()
+        return False
+
+    def _start(self) -> None:
         words = [sys.executable, "-m", "levada", "agent", "--until-eof", *self._arguments]
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
+        inside, self._life = os.pipe()
+        self._said, outside = os.pipe()
+        os.set_blocking(self._said, False)
+        try:
+            process = subprocess.Popen(words, stdin=inside, stdout=outside, start_new_session=True)
+            process.returncode = 0  # we reap it ourselves
+            self._pid = process.pid
+        finally:
+            os.close(inside)
+            os.close(outside)
+
+    def _has_news(self) -> bool:
+        try:
+            return bool(os.read(self._said, 4096))
+        except BlockingIOError:
+            return False
+
+    def hand_over(self) -> None:
+        """Leave it to the program that takes this one's place in this process."""
+        if self._pid:
+            for fd in (self._life, self._said):
+                os.set_inheritable(fd, True)
+            os.environ[HANDED] = f"{self._pid},{self._life},{self._said}"
+
+    def _forget(self) -> None:
+        for fd in (self._life, self._said):
+            if fd >= 0:
+                os.close(fd)
+        self._pid, self._life, self._said = 0, -1, -1
 
     def end(self) -> None:
         """End it: what it unfolds goes back to the server."""
-        process, self._process = self._process, None
-        if process is None:
+        if not self._pid:
             return
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(ENDING)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        pid, until = self._pid, time.monotonic() + ENDING
+        os.close(self._life)
+        self._life = -1
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                break
+            time.sleep(0.02)
+        self._forget()

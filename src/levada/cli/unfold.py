@@ -51,8 +51,13 @@ def _die_with(parent: int) -> None:
 def _unfolded(order: Mapping[str, Any]) -> dict[str, Any]:
     """Make it complete; how it went."""
     try:
-        tasks, settings = _wanted(order)
-        return _run(tasks, order, settings)
+        settings = _settings(order)
+    except LevadaError as fault:  # somebody is changing the code, perhaps
+        from .app import report
+
+        return {"exit": report(fault), "reason": f"the code cannot be imported now: {fault}"[:SAID], "broken": True}
+    try:
+        return _run(_wanted(order, settings), order, settings)
     except LevadaError as fault:
         from .app import report
 
@@ -76,18 +81,17 @@ def _settings(order: Mapping[str, Any]) -> Any:
     return settings
 
 
-def _wanted(order: Mapping[str, Any]) -> tuple[list[Any], Any]:
+def _wanted(order: Mapping[str, Any], settings: Any) -> list[Any]:
     from ..config.settings import Value
     from .tasks import build, find
 
-    settings = _settings(order)
     family = find(str(order["family"]), list(order["modules"]))
     params: dict[str, str] = dict(order["params"])
     options: dict[str, str] = dict(order.get("options", {}))
     if options:
         from ..ranges import partitions
 
-        return [partitions(family, newest_first=options.get("newest_first") == "yes", **params)], settings
+        return [partitions(family, newest_first=options.get("newest_first") == "yes", **params)]
     known = {name for name, parameter in family.parameters() if not parameter.secret}
     if secret := [name for name, parameter in family.parameters() if parameter.secret and name in params]:
         from ..errors import ParameterError
@@ -99,16 +103,18 @@ def _wanted(order: Mapping[str, Any]) -> tuple[list[Any], Any]:
         from ..errors import ParameterError
 
         raise ParameterError(f"{family.family} has no parameter {', '.join(strange)}", hint=f"It has {', '.join(sorted(known)) or 'none'}.")
-    return [build(family, {name: Value(text, "the goal") for name, text in params.items()}, settings)], settings
+    return [build(family, {name: Value(text, "the goal") for name, text in params.items()}, settings)]
 
 
 def _run(tasks: list[Any], order: Mapping[str, Any], settings: Any) -> dict[str, Any]:
+    from .. import _served
     from .._run import run
     from .logs import set_up
     from .summary import summary
     from .worker import Watch
 
     set_up(str(settings.get("run", "log_level", "warning")), as_json=False)
+    _served.GOAL = os.environ.pop("LEVADA_GOAL", "")
     shape, finish = _shaped(tasks, order.get("options", {}))
     result = run(
         tasks,

@@ -57,7 +57,10 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         if option.setting is not None and plain(option.name) in parsed.values:
             settings.override(*option.setting, parsed.values[plain(option.name)], f"command line, {option.name}")
     modules = _import(parsed, settings)
-    return _assist(modules, parsed, settings, environ)
+    code = _assist(modules, parsed, settings, environ)
+    if code is None:
+        os.execv(sys.executable, [sys.executable, "-m", "levada", command, *arguments])  # noqa: S606 - ourselves, without a shell
+    return code
 
 
 def _import(parsed: Parsed, settings: Settings) -> list[str]:
@@ -78,7 +81,8 @@ def module_names(named: list[str]) -> list[str]:
     return [os.path.basename(name).removesuffix(".py") if name.endswith(".py") else name for name in named]
 
 
-def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> int:
+def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> int | None:
+    """The exit code; None when the code has changed, and this process is to begin anew with it."""
     from .._run import Options
     from .._served import assist
     from .agent import GOALS, Beside
@@ -100,10 +104,15 @@ def _assist(modules: list[str], parsed: Parsed, settings: Settings, environ: Map
     if settings.get("run", "goals", GOALS) == 0:
         return assist(modules, options)
     beside = Beside(_of_agent(parsed, settings, options.scheduler))
+    code: int | None = exit_codes.INTERNAL
     try:
-        return assist(modules, options, beside=beside.look)
+        code = assist(modules, options, beside=beside.look)
     finally:
-        beside.end()
+        if code is None:
+            beside.hand_over()
+        else:
+            beside.end()
+    return code
 
 
 def _of_agent(parsed: Parsed, settings: Settings, scheduler: str) -> list[str]:

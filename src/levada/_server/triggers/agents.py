@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..._model.spelling import did_you_mean
 from ..._wire.problems import Refusal
+from ..._wire.triggers import CODE
 from .goals import CANCELLED, FAILED, Goal
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Agent:
     """One of them. log: what it is to watch, as changes that it has not confirmed."""
 
     __slots__ = (
-        "families", "heard", "host", "id", "is_away", "log", "modules", "name", "nudged", "pid", "seen", "seq", "size", "told", "token", "troubles",
-        "wishes",
+        "families", "heard", "host", "id", "is_away", "log", "modules", "name", "nudged", "pid", "seen", "seq", "size", "told", "token",
+        "troubles", "wishes",
     )  # fmt: skip
 
     def __init__(self, id: str, token: str) -> None:
@@ -119,6 +120,11 @@ class Agents:
         """What is said where nobody does."""
         near = did_you_mean(family, self.families())
         return f"no worker offers {family}: {f'{near} Else ' if near else ''}start `levada worker --app MODULE` with its module"
+
+    def broken(self, family: str) -> str:
+        """Why the code of a family cannot be imported; "" where one agent at least has no such trouble."""
+        said = [agent.troubles.get(CODE, "") for agent in self._offers.get(family, {}).values()]
+        return said[0] if said and all(said) else ""
 
     def trouble_of(self, goal: Goal) -> str:
         """Why a place that a goal waits for cannot be asked now; "" where it can, as far as its first places go."""

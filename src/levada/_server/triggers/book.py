@@ -493,6 +493,10 @@ class Book:
             return
         self._wanted_again(goal, reason, wall, pause)
 
+    def later(self, goal: Goal, reason: str, wall: float, pause: float) -> None:
+        """It cannot be unfolded now, and that is not its fault."""
+        self._wanted_again(goal, reason, wall, pause)
+
     def _wanted_again(self, goal: Goal, reason: str, wall: float, pause: float = 0.0) -> None:
         self._unwatch(goal)
         goal.not_before = wall + pause if pause else 0.0

@@ -66,6 +66,8 @@ def _problem(book: Book, kept: Kept) -> str:
     trigger = kept.trigger
     if not book.agents.offers(trigger.family):
         return book.agents.unoffered(trigger.family)
+    if broken := book.agents.broken(trigger.family):
+        return broken
     try:
         _fits(book, trigger.family, trigger.params, trigger)
     except ConfigError as fault:
@@ -332,17 +334,21 @@ def _offer(desk: Desk, call: Call) -> Done:
         book.owners[family.family] = family.owners
         book.kinds[family.family] = {name: (kind, has_default) for name, kind, has_default in family.params}
     book.agents.offer(agent, {family.family: family.module for family in asked.families})
-    problems = _define(book, asked, desk.wall)
-    return w.OfferAnswer(book.lease, problems, _epoch(desk))
+    problems, changes = _define(book, asked, desk.wall)
+    return w.OfferAnswer(book.lease, problems, _epoch(desk), changes)
 
 
 def _size(family: w.Family) -> int:
     return len(family.family) + len(family.module) + len(family.owners) + sum(len(name) + len(kind) for name, kind, _ in family.params)
 
 
-def _define(book: Book, asked: w.Offer, wall: float) -> dict[str, str]:
-    """Take the triggers of an agent's code; those of the same modules that the code does not have any more go."""
+def _define(book: Book, asked: w.Offer, wall: float) -> tuple[dict[str, str], dict[str, str]]:
+    """Take the triggers of an agent's code; those of the same modules that the code does not have any more go.
+
+    Gives what is wrong, and what changed, by name.
+    """
     problems: dict[str, str] = {}
+    changes: dict[str, str] = {}
     named: set[str] = set()
     for spec in asked.triggers:
         name = name if isinstance(name := spec.get("name"), str) else ""
@@ -358,13 +364,14 @@ def _define(book: Book, asked: w.Offer, wall: float) -> dict[str, str]:
                 raise ConfigError(f"modules {before.trigger.module} and {trigger.module} both define trigger {name}")
             if before is not None:
                 trigger = trigger._replace(paused=before.trigger.paused)  # who paused it meant it
-            book.put(trigger, wall)
+            changes[name] = book.put(trigger, wall)
         except (ConfigError, Refusal) as fault:
             problems[name] = f"{fault.message} {fault.hint or ''}".rstrip()
     for kept in list(book.triggers.values()):
         if kept.trigger.module in asked.modules and kept.trigger.name not in named:
             book.remove(kept.trigger.name)
-    return problems
+            changes[kept.trigger.name] = "removed"
+    return problems, {name: what for name, what in changes.items() if what != "unchanged"}
 
 
 def _take(desk: Desk, call: Call) -> Done:
@@ -422,10 +429,12 @@ def _report(desk: Desk, call: Call) -> Done:
         book.end(goal, FAILED, asked.reason, wall)
     elif asked.state == PARKED:
         book.park(goal, [(url, False) for url in asked.missing], asked.missing_more, asked.reason, wall)
+    elif asked.state == "later":
+        book.later(goal, asked.reason, wall, asked.pause)
     elif asked.state == "again":
         book.back(goal, asked.reason, wall, pause=asked.pause)
     else:
-        raise Refusal("invalid-message", f"a goal does not end as {asked.state!r}", hint="done, failed, parked or again.")
+        raise Refusal("invalid-message", f"a goal does not end as {asked.state!r}", hint="done, failed, parked, again or later.")
     return w.ReportGoalAnswer(True, _epoch(desk))
 
 

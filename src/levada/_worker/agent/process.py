@@ -87,6 +87,8 @@ class Agent:
         self._joined = threading.Event()
         self._watcher = Watcher(lambda seen: self._news.put(("seen", seen)), setup.poll)
         self._files: dict[str, float] = {}  # of the code, with their times
+        self._broken = ""  # why the modules cannot be imported now
+        self.on_new_code: Callable[[], None] = lambda: None
         self._offered = False
         self._failures = 0
         self._not_before = self._code_at = self._sweep_at = 0.0
@@ -163,6 +165,8 @@ class Agent:
     def _offer_if_changed(self) -> None:
         if self._offered and not any(_time_of(path) != at for path, at in self._files.items()):
             return
+        before = self._files
+        self._files = {path: _time_of(path) for path in before}  # as they are looked at: what changes meanwhile is looked at again
         paper = self._described()
         if paper is None:
             return
@@ -177,6 +181,10 @@ class Agent:
         answer = self._line.ask("/v1/agents/offer", offer, w.OfferAnswer)
         for name, problem in answer.problems.items():
             log.error("trigger %s is not taken: %s", name, problem)
+        for name, what in answer.changes.items():
+            log.info("trigger %s: %s", name, what)
+        if before and self._offered:
+            self.on_new_code()
         self._offered = True
         self._joined.set()
 
@@ -189,12 +197,14 @@ class Agent:
             )
             paper: dict[str, Any] = msgspec.json.decode(done.stdout.rpartition(b"\n")[2] or b"{}")
         except (subprocess.TimeoutExpired, msgspec.DecodeError, OSError) as cause:
-            log.error("the modules %s cannot be looked at: %s", ", ".join(self._setup.modules), cause)
-            return None
-        if "families" not in paper:
-            log.error("the modules %s cannot be imported now: %s", ", ".join(self._setup.modules), paper.get("error", "see above"))
-            return None
-        return paper
+            paper = {"error": str(cause)}
+        broken = "" if "families" in paper else str(paper.get("error") or "see above")
+        if broken and broken != self._broken:
+            log.error("the modules %s cannot be imported now: %s", ", ".join(self._setup.modules), broken)
+        elif self._broken and not broken:
+            log.warning("the modules %s can be imported again", ", ".join(self._setup.modules))
+        self._broken = broken
+        return None if broken else paper
 
     # -- what is asked, in a thread of its own
 
@@ -207,7 +217,10 @@ class Agent:
             room = max(0, self._setup.room - len(self._running))
             wait = WAIT if room else FULL
             try:
-                ask = w.Take(self.id, room, held[:1000], since, wait, self._watcher.troubles())
+                troubles = self._watcher.troubles()
+                if self._broken:
+                    troubles[w.CODE] = f"the code cannot be imported now: {self._broken}"[:500].replace("\n", " ")
+                ask = w.Take(self.id, room, held[:1000], since, wait, troubles)
                 answer = self._asking.ask("/v1/agents/take", ask, w.TakeAnswer, wait)
             except Refused as no:
                 if no.code == "unknown-session":

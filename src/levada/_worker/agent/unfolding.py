@@ -21,6 +21,7 @@ from ..._model.values import NamedTuple
 
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL of a goal that is to end
 LATER = 30.0  # seconds until a goal is unfolded anew when something that it needs did not answer
+BROKEN = 60.0  # the same when the code cannot be imported
 KEPT = 7 * 86_400.0  # seconds for which what a goal printed is kept
 MOST_SAID = 4_000  # characters of a reason
 COMMAND = ("-m", "levada.cli.unfold")
@@ -29,7 +30,7 @@ COMMAND = ("-m", "levada.cli.unfold")
 class Outcome(NamedTuple):
     """How an unfolding ended, as the server is told."""
 
-    state: str  # done, failed, parked, again
+    state: str  # done, failed, parked, again; later: again, and it is not the goal's fault
     reason: str
     missing: tuple[str, ...] = ()
     missing_more: int = 0
@@ -102,6 +103,8 @@ def outcome_of(paper: Mapping[str, Any]) -> Outcome:
     """What a process wrote, as an outcome."""
     code, reason = int(paper["exit"]), str(paper.get("reason", ""))[:MOST_SAID]
     counts = {str(name): int(count) for name, count in paper.get("counts", {}).items()}
+    if paper.get("broken"):
+        return Outcome("later", reason, pause=BROKEN)
     if code == exit_codes.OK:
         return Outcome("done", reason, counts=counts)
     if code == exit_codes.WAITING:
