@@ -30,6 +30,7 @@ from levada._model.triggers import (
 from levada.errors import ConfigError
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=1, max_size=20)
 ZONES = st.sampled_from(["UTC", "Europe/Lisbon", "Australia/Lord_Howe", "Asia/Kathmandu"])
 SECONDS = st.floats(1, 1e9)
 WHENS = st.one_of(
@@ -43,10 +44,10 @@ WHENS = st.one_of(
 TRIGGERS = st.builds(
     Trigger,
     name=st.from_regex(r"[A-Za-z0-9._-]{1,200}", fullmatch=True),
-    family=WORDS,
+    family=NAMES,
     params=st.dictionaries(WORDS, WORDS.map(quote)).map(lambda pairs: tuple(pairs.items())),
     when=WHENS,
-    module=st.none() | WORDS,
+    module=st.none() | NAMES,
     jitter=SECONDS,
     start=st.sampled_from(["", "2024-01-01", "2024-01-01T00:00Z"]),
     end=st.sampled_from(["", "2030-01-01"]),

@@ -29,6 +29,10 @@ MISSED = ("skip", "last", "each", "merge")
 OUTCOMES = ("done", "failed", "ended")
 ON_DEADLINE = ("alert", "fail")
 LONGEST_NAME = 200
+LONGEST_WORD = 512  # of families and modules
+LONGEST_PATTERN = 4_096
+MOST_FIRES = 10_000  # that a rate may allow: each of them is remembered
+CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 NAME = r"[A-Za-z0-9._-]{1,200}"
 SIGNS = r"(?P<brace>\{\{|\}\})|\{(?P<group>[A-Za-z][A-Za-z0-9_]*)\}|(?P<stray>[{}])|(?P<wild>[*?])|(?P<text>[^{}*?]+)"
 ALWAYS = ("url", "name")  # what every arrival tells, besides the groups of its pattern
@@ -276,16 +280,16 @@ def trigger_from_json(values: object, where: str) -> Trigger:
     when = _when(read.given("when"), f"{where}: when")
     trigger = Trigger(
         name=name,
-        family=read.text("family"),
+        family=read.name("family"),
         params=read.pairs("params"),
         when=when,
-        module=read.text("module") if read.has("module") else None,
+        module=read.name("module") if read.has("module") else None,
         jitter=read.number("jitter", 0.0),
         start=read.text("start", ""),
         end=read.text("end", ""),
         overlap=read.choice("overlap", OVERLAP, overlap_of(when)),
         missed=read.choice("missed", MISSED, "last"),
-        most=read.count("most"),
+        most=read.count("most", MOST_FIRES),
         per=read.number("per", 0.0),
         deadline=read.number("deadline") if read.has("deadline") else None,
         on_deadline=read.choice("on_deadline", ON_DEADLINE, "alert"),
@@ -335,6 +339,8 @@ def _when(values: object, where: str) -> When:
 
 def _pattern(read: _Reader) -> str:
     pattern = read.text("pattern")
+    if len(pattern) > LONGEST_PATTERN:
+        read.wrong("pattern", f"at most {LONGEST_PATTERN:,} characters")
     if any(token["stray"] for token in re.finditer(SIGNS, pattern)):
         read.wrong("pattern", "a URL or a path, with groups such as {day}: letters, digits and '_' between braces")
     if set(groups_of(pattern)) & set(ALWAYS):
@@ -372,6 +378,12 @@ class _Reader:
             self.wrong(name, "text")
         return value
 
+    def name(self, name: str) -> str:
+        value = self.text(name)
+        if len(value) > LONGEST_WORD or re.search(CONTROL, value):
+            self.wrong(name, f"a name of at most {LONGEST_WORD} characters, none of which is a control character")
+        return value
+
     def texts(self, name: str) -> tuple[str, ...]:
         value = self.given(name)
         if not isinstance(value, (list, tuple)) or not value or not all(isinstance(each, str) and each for each in value):
@@ -390,10 +402,10 @@ class _Reader:
             self.wrong(name, f"seconds, {least:g} or more")
         return float(value)
 
-    def count(self, name: str) -> int:
+    def count(self, name: str, most: int) -> int:
         value = self.values.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
-            self.wrong(name, "a whole number, 0 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            self.wrong(name, f"a whole number, 0 to {most:,}")
         return value
 
     def flag(self, name: str) -> bool:

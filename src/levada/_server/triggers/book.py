@@ -29,7 +29,8 @@ MOST_LIVE = 10_000  # goals of one trigger that have not ended; more are made wh
 MOST_TRIGGERS = 100_000
 MOST_GOALS = 200_000  # that have not ended, in all
 LOOK_AGAIN = (5.0, 600.0)  # seconds after which a parked goal whose data cannot be watched is unfolded anew: at first, at most
-WATCHED_AGAIN = 3600.0  # the same where all that is missing is watched: in case something was overlooked
+WATCHED_AGAIN = 3600.0  # at least, the same where all that is missing is watched: in case something was overlooked
+BETWEEN = 10.0  # seconds, on average, between two such looks, however many goals wait
 SETTLE = 0.2  # seconds between an arrival and the unfolding: others may come with it
 MOST_TRIES = 5  # unfoldings in a row that ended without a result
 AGAIN = 10.0  # seconds until the next of those
@@ -512,7 +513,8 @@ class Book:
         self._watch(goal)
         least, most = LOOK_AGAIN
         waited = max(0.0, wall - goal.made)
-        goal.look_at = wall + (min(most, max(least, waited / 10)) if goal.missing_more or not goal.missing else WATCHED_AGAIN)
+        again = max(WATCHED_AGAIN, BETWEEN * len(self.live)) * (1.0 + int(goal.key[:4], 16) / 0x10000)
+        goal.look_at = wall + (min(most, max(least, waited / 10)) if goal.missing_more or not goal.missing else again)
         self._move(goal, PARKED, reason, wall)
         self._plan_goal(goal)
         self.touch(goal)

@@ -6,11 +6,12 @@ it says what it waits for. Moments are seconds since 1970; leases are judged by 
 
 from __future__ import annotations
 
-import json
 from binascii import hexlify, unhexlify
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
+
+from msgspec.json import decode, encode
 
 from ..._store.ports import GoalRow
 
@@ -104,9 +105,9 @@ class Goal:
             self.ended,
             self.trigger,
             self.family,
-            json.dumps(self.params, ensure_ascii=False),
+            encode(self.params).decode(),
             self.state,
-            json.dumps(data, ensure_ascii=False),
+            encode(data).decode(),
         )
 
 
@@ -118,9 +119,9 @@ _KEPT = (
 
 def goal_of(row: GoalRow) -> Goal:
     """From the store."""
-    data: dict[str, Any] = json.loads(row.data)
+    data: dict[str, Any] = decode(row.data)
     goal = Goal(
-        row.number, hexlify(row.key).decode(), row.made, row.trigger, row.family, json.loads(row.params),
+        row.number, hexlify(row.key).decode(), row.made, row.trigger, row.family, decode(row.params),
         cause=data.pop("cause", ""), by=data.pop("by", ""),
     )  # fmt: skip
     goal.state, goal.ended = row.state, row.ended
