@@ -247,8 +247,9 @@ class Agent:
     def _heed(self, what: tuple[w.TakeAnswer, threading.Event]) -> None:
         answer, heeded = what
         try:
-            for key in (*answer.lost, *answer.cancel):
+            for key in answer.lost:  # how one ended that is to be cancelled is told all the same
                 self._unsaid.pop(key, None)
+            for key in (*answer.lost, *answer.cancel):
                 if key in self._running:
                     self._running[key].end()
             for goal in answer.goals:
