@@ -47,6 +47,8 @@ class Course:
             self.cursor, self.decided, self.ranges = wall, set(), []
         elif self.trigger.paused:
             self.cursor = max(self.cursor, wall)
+        if (trigger.start, trigger.end) != (self.trigger.start, self.trigger.end):
+            self.decided, self.ranges = set(), []
         self.strict = self.strict and trigger.overlap == self.trigger.overlap
         self.trigger, self.retry_at = trigger, 0.0
         self.schedule = Schedule(trigger) if isinstance(trigger.when, SCHEDULES) else None

@@ -373,7 +373,7 @@ class World:
                 if entry.act == "+":
                     agent.watching[entry.url, entry.pattern] = None
                 elif entry.act == "-" and agent.watching.pop((entry.url, entry.pattern), 0) is None:
-                    agent.told = {one for one in agent.told if one[:2] != (entry.url, entry.pattern)}
+                    agent.told.difference_update([one for one in agent.told if one[:2] == (entry.url, entry.pattern)])
                 agent.since = entry.seq
             for key in (*answer.lost, *answer.cancel):
                 agent.held.pop(key, None)
@@ -424,10 +424,12 @@ class World:
         if not seen:
             return
 
+        told = agent.told
+
         def heard(answer: Any) -> None:
             if self._unknown(agent, answer):
                 return
-            agent.told |= {(one.watched, one.pattern, one.url, one.etag if one.pattern else "") for one in seen[: answer.taken]}
+            told.update((one.watched, one.pattern, one.url, one.etag if one.pattern else "") for one in seen[: answer.taken])
 
         self._ask(w.Arrivals(agent.id, seen), heard, agent.id)
 

@@ -262,7 +262,8 @@ class Book:
         if before is not None:
             if before.trigger.when == trigger.when:  # what was decided stays decided
                 kept.last, kept.recent, kept.seen, kept.slot_at = before.last, before.recent, before.seen, before.slot_at
-                kept.lived = before.lived
+                if (before.trigger.start, before.trigger.end) == (trigger.start, trigger.end):  # else other fire times lie in them
+                    kept.lived = before.lived
                 if before.trigger.paused:  # what passed meanwhile was missed on purpose
                     kept.last = max(kept.last, wall)
             kept.fires, kept.skipped, kept.fired, kept.last_goal = before.fires, before.skipped, before.fired, before.last_goal
