@@ -22,7 +22,7 @@ from levada._wire import triggers as w
 from .ledger import Broken
 from .world import World
 
-WITHIN = 300  # seeds; most are found within ten
+WITHIN = 800  # seeds; most are found within twenty
 
 
 @pytest.mark.parametrize("first", range(0, 150, 10))
@@ -275,7 +275,7 @@ def seed_that_finds() -> int | None:
     return None
 
 
-QUICK = ("looked for", "set back", "lease", "overtake", "other life", "wakes nobody")
+QUICK = ("looked for", "set back", "lease", "overtake", "wakes nobody")
 """In `make test`; all of them in CI."""
 
 
