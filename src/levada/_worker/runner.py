@@ -324,7 +324,12 @@ class Runner:
                     self._end(held, item)
             else:
                 self._suspend(item)  # type: ignore[arg-type]  # only two kinds come
-        if self._kept and (len(self._kept) >= KEPT or time.monotonic() > self._write_at):
+        if self._kept:
+            self._write_in_time()
+
+    def _write_in_time(self) -> None:
+        """Write what is kept of attempts when it is much, or waits for long."""
+        if len(self._kept) >= KEPT or time.monotonic() > self._write_at:
             self._write()
 
     def _interrupted(self) -> list[Ended | Yielded]:

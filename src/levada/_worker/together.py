@@ -133,6 +133,8 @@ class Together(Runner):
         if self._doubts and not self._signals:
             self._look_again()
         self._meanwhile()
+        if self._failed:
+            self._write()  # what went wrong is read where the failure is told: both go in one message
         reply = super()._exchange()
         self.heed_refusals()
         return reply
@@ -439,6 +441,7 @@ class Resident(Together):
         return super()._round()
 
     def _last_look(self) -> bool:
+        self._write_in_time()  # nothing is collected while nothing runs
         return True  # the question that is left with the server is what we wait for
 
     def _stands(self, grant: Grant) -> bool:
