@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import Any
 
 from ._client.address import find_token, parse_addresses, token_hint
@@ -22,7 +23,7 @@ from ._client.scheduler import Served
 from ._client.session import Link
 from ._client.translate import Described
 from ._model import exit_codes
-from ._model.messages import Fence, SessionId
+from ._model.messages import Fence, SessionId, TaskView
 from ._model.status import Status
 from ._plan.walk import BLIND, RUN, Discovery, Slice
 from ._run import EXAMPLES, Options, RunResult, Work, executor_of, give_secrets_a_key, names_of, state_of
@@ -36,7 +37,7 @@ from ._worker.process import Spawning
 from ._worker.recorder import Pipe, Recorder, into, spawning
 from ._worker.runner import Failure
 from ._worker.together import Resident, Together
-from .errors import ConfigError, Refused, SchedulerError
+from .errors import ConfigError, Refused, SchedulerError, headline
 from .task import identity_of, info_of, repr_of
 
 PATIENCE = 600.0  # seconds without an answer, and with nothing that runs, until a run ends
@@ -45,6 +46,7 @@ SETTLE = 10.0  # seconds that the last reports may take
 GOODBYE = 5.0
 GOAL = ""
 """Key of the goal that this process unfolds: what failed for an earlier goal is started over for this one. "": a run of its own."""
+HEADLINE = 500  # characters of the error of a task that failed elsewhere
 LAST_WORDS = 3.0  # seconds that the rest of the logs may take
 log = logging.getLogger("levada")
 
@@ -313,12 +315,22 @@ class SharedWork(Work):
         found: list[Failure] = []
         for index in self._scheduler.having(Status.FAILED, Status.DISABLED):
             if index not in self._runner.failures and len(found) < EXAMPLES:
-                view = self._scheduler.view(index)
-                again = "" if view.retry_in is None else f"; it may run again in {view.retry_in:.0f} s, or after `levada retry`"
-                found.append(
-                    Failure(repr_of(self._discovery.tasks[index]), view.status, f"{view.reason or view.status}{again}", view.attempts)
-                )
+                view, name = self._scheduler.view(index), repr_of(self._discovery.tasks[index])
+                found.append(Failure(name, view.status, self._told_elsewhere(index, name, view), view.attempts))
         return found
+
+    def _told_elsewhere(self, index: int, name: str, view: TaskView) -> str:
+        """A line about a task that failed elsewhere: its error, what the server made of it, and when it may run again."""
+        again = "" if view.retry_in is None else f"; it may run again in {view.retry_in:.0f} s, or after `levada retry`"
+        stands = f"{view.reason or view.status}{again}"
+        try:
+            exit_class, error = self._connection.served.last_failure(index)
+        except SchedulerError as fault:
+            log.debug("an error could not be had: %s", fault.message)
+            exit_class = error = ""
+        if error and view.reason.startswith(f"{exit_class}:"):  # else it is that of an attempt before
+            return f"{headline(error)[:HEADLINE]} ({stands})"
+        return f"{stands}; `levada log {quote(name)}` may have its error"
 
     def _doubt(self, result: RunResult, unseen: list[int]) -> None:
         """All is done, others say; this process does not see it, so it cannot end with 0 (P9)."""

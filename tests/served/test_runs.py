@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections import Counter
 
@@ -82,7 +83,11 @@ def test_failures_are_told_with_what_they_hold_up_here_and_in_the_next_run(serve
     again = served.run_task("--json", "Behind")
     result = json.loads(again.stdout)
     assert (again.returncode, result["failed"], result["attempts"]) == (1, 1, 0)
-    assert "it may run again in" in result["failures"][0]["error"]
+    assert re.fullmatch(
+        r"ValueError: no such table \(user: failed 2 of 2 times; it may run again in \d+ s, or after `levada retry`\)",
+        result["failures"][0]["error"],
+    )
+    assert "Broken(): ValueError: no such table (user: failed 2 of 2 times; it may" in again.stderr
     assert Counter(name for name, _ in served.ran())["broken"] == 2
 
 

@@ -609,6 +609,14 @@ class Served:
 
         return self._link.look("/v1/status", OverviewAnswer, QUICK).paused
 
+    def last_failure(self, index: Index) -> tuple[str, str]:
+        """Exit class and error of a task's newest attempt that failed, "" where none is known. Raises ServerUnreachable or Refused."""
+        from .._wire.operators import HistoryAnswer
+
+        path = f"/v1/history?key={self._keys.of(index)}&failed=true&limit=1"
+        found = self._link.look(path, HistoryAnswer, QUICK).attempts
+        return (found[0].exit, found[0].error) if found else ("", "")
+
     @property
     def elsewhere(self) -> int:
         """Tasks of this session that ran in other workers when ``progress`` asked last; rather too few than too many."""
