@@ -107,6 +107,20 @@ def test_why_believes_the_files_where_the_server_has_a_task_as_done(served: Serv
     assert "It was done." not in said
 
 
+def test_data_that_came_after_a_run_had_missed_it_is_not_missing_for_the_next(served: Served) -> None:
+    """The server still waits for it, as the first run said; the second finds it there and says so."""
+    wanted, data = ("--json", "Counted", "--day", "2013-01-20", "--window", "3"), served.folder / "drop" / "2013-01-20.txt"
+    data.rename(served.folder / "late.txt")
+    first = served.run_task(*wanted)
+    assert (first.returncode, json.loads(first.stdout)["missing"]) == (3, 1), first.stderr
+    (served.folder / "late.txt").rename(data)
+    again = served.run_task(*wanted)
+    result = json.loads(again.stdout)
+    assert (again.returncode, result["status"], result["done"]) == (0, "ok", 1), again.stderr
+    assert (result["missing"], result["external"]) == (0, [])
+    assert "missing" not in again.stderr
+
+
 def test_missing_data_of_others_ends_a_run_with_3(served: Served) -> None:
     (served.folder / "drop" / "2013-01-20.txt").unlink()
     result = served.run_task("RunAll", "--pause", "0")

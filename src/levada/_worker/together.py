@@ -99,7 +99,8 @@ class Together(Runner):
         """Whether a task that the server has as done is so for this plan, which had found it incomplete."""
         if self.discovery.kinds[index] in (GATE, BLIND):
             return False  # it has nothing to show: a group is done when its tasks are, and the other runs for each who wants it
-        if not are_complete([self.discovery.tasks[index]])[0]:
+        task = self.discovery.tasks[index]
+        if task is not None and not are_complete([task])[0]:  # None: data of others that was found there
             return False
         self._mark(index)
         return True
@@ -371,6 +372,8 @@ class Together(Runner):
             self.scheduler.add(AddTasks(self.session, [TaskSpec(index, policy_of(task), priority_of(task))], growth, 0))
             if external:
                 self._found.append(index)
+                self._mark(index)
+                self.discovery.tasks[index] = None  # it is there, so the plan does not miss it
         return bool(found)
 
     def _complete_among(self, task: Any, keys: set[bytes]) -> dict[bytes, Any]:
