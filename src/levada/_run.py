@@ -609,10 +609,8 @@ def state_of(given: str | None) -> str:
     from .config import setting
     from .config.state import state_folder
 
-    configured = given or setting("levada", "state")
     environ = dict(os.environ)
-    if given:
-        environ.pop("LEVADA_STATE", None)
+    configured = given or environ.get("LEVADA_STATE") or setting("levada", "state")  # the environment may have changed since it was read
     return state_folder(environ, str(configured) if configured else None)
 
 

@@ -16,7 +16,8 @@ def test_the_order_of_places(tmp_path: Path) -> None:
     assert state_path(home) == "/home/ada/.local/state/levada"
     assert state_path({**home, "XDG_STATE_HOME": "/var/s"}) == "/var/s/levada"
     assert state_path({**home, "XDG_STATE_HOME": "/var/s"}, "/set") == "/set"
-    assert state_path({**home, "LEVADA_STATE": "/env"}, "/set") == "/env"
+    assert state_path({**home, "LEVADA_STATE": "/env"}) == "/env"
+    assert state_path({**home, "LEVADA_STATE": "/env"}, "/set") == "/set", "where --state may have said so"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

@@ -142,6 +142,21 @@ def test_who_kills_up_ends_server_and_worker_too(serve: Callable[..., Served]) -
     assert soon(lambda: served.alive() == [], 30, 0.1)
 
 
+@pytest.mark.parametrize("command", ["server", "up"])
+def test_a_state_folder_on_the_command_line_is_the_one_that_is_served(served: Served, command: str) -> None:
+    """LEVADA_STATE names the folder of the server that runs already."""
+    other = served.folder / "other"
+    second = served.start(command, "--state", "other", "--bind", f"127.0.0.1:{free_port()}", "--bind", f"unix:{other}/server.sock")
+    assert soon((other / "server.json").exists, 20), second.stderr
+    asked = served.start("worker", "--app", "flow", "--state", "other")
+    assert asked.stderr is not None
+    assert f"of the server at unix:{other}/server.sock" in asked.stderr.readline()
+    assert soon(lambda: json.loads(served.run("workers", "--state", "other", "--json").stdout), 20, 0.2)
+    for process in (asked, second):
+        process.terminate()
+        assert ended(process).returncode == 0
+
+
 def test_up_without_modules_says_that_it_has_no_worker_and_its_link_leads_to_a_page(serve: Callable[..., Served]) -> None:
     served = serve()
     served.server.terminate()

@@ -11,8 +11,8 @@ from ..errors import StateFolderError
 def state_folder(environ: Mapping[str, str], configured: str | None = None) -> str:
     """Path of the state folder, made (mode 0700) when it is not there; StateFolderError when it cannot be trusted.
 
-    ``$LEVADA_STATE``, else ``configured`` (the setting), else ``$XDG_STATE_HOME/levada``, else
-    ``~/.local/state/levada``.
+    ``configured`` (the setting, for which the command line is stronger than the environment), else ``$LEVADA_STATE``, else
+    ``$XDG_STATE_HOME/levada``, else ``~/.local/state/levada``.
     """
     path = os.path.abspath(state_path(environ, configured))
     try:
@@ -32,7 +32,7 @@ HINT = "Set LEVADA_STATE to a folder of your own on a local disk."
 
 def state_path(environ: Mapping[str, str], configured: str | None = None) -> str:
     """Where the state folder is or would be; nothing is made or looked at."""
-    chosen = environ.get("LEVADA_STATE") or configured
+    chosen = configured or environ.get("LEVADA_STATE")
     if chosen:
         return chosen
     base = environ.get("XDG_STATE_HOME")

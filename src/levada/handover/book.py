@@ -49,7 +49,7 @@ def state() -> str:
     """The state folder of this process, made when it is not there."""
     if _state is not None:
         return _state
-    configured = setting("levada", "state")
+    configured = os.environ.get("LEVADA_STATE") or setting("levada", "state")  # the environment may have changed since it was read
     return state_folder(os.environ, None if configured is None else str(configured))
 
 
