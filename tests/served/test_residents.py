@@ -32,6 +32,15 @@ class Elsewhere(lv.Task):
         self.output().write_text("x")
 """
 
+TWO = """
+import levada as lv
+from flow import Slow
+
+class Two(lv.WrapperTask):
+    def requires(self):
+        return [Slow(name="one"), Slow(name="two")]
+"""
+
 
 def assistant(served: Served, *options: str) -> Any:
     found = served.start("worker", "--scheduler", served.url, "--log-level", "info", *options)
@@ -129,6 +138,29 @@ def test_up_starts_server_and_worker_and_ends_both(serve: Callable[..., Served])
     up.send_signal(signal.SIGINT)
     assert ended(up).returncode == 0
     assert served.alive() == []
+
+
+def test_a_second_signal_to_up_cancels_what_its_worker_runs(serve: Callable[..., Served]) -> None:
+    """As the worker says. Of two tasks it runs one, since the run has a single slot."""
+    served = serve()
+    served.server.terminate()
+    served.server.wait()
+    up = served.start(
+        "up", "--app", "flow.py", "--bind", f"127.0.0.1:{served.port}", "--bind", served.socket, environ={"LEVADA_RUN__GRACE": "1000"}
+    )
+    assert soon(lambda: json.loads(served.run("workers", "--json").stdout or "[]"), 20, 0.2)
+    (served.folder / "two.py").write_text(TWO)
+    run = served.start("run", "--scheduler", served.socket, "--no-console", "two.py", "Two")
+    assert soon(lambda: len(served.ran()) == 2, 20)
+    assert up.stderr is not None
+    up.send_signal(signal.SIGINT)
+    while "once more to cancel" not in (line := up.stderr.readline()):
+        assert line, "it ended by itself"
+    up.send_signal(signal.SIGINT)
+    assert soon(lambda: up.poll() is not None, 20)
+    assert ended(up).returncode == 0
+    run.kill()
+    ended(run)
 
 
 def test_who_kills_up_ends_server_and_worker_too(serve: Callable[..., Served]) -> None:

@@ -68,7 +68,7 @@ class Household:
         self._environ = {**environ, "LEVADA_STATE": folder}
         self._environ.pop("LEVADA_SCHEDULER", None)
         self._children: list[subprocess.Popen[bytes]] = []
-        self._stopped = False
+        self._signals = 0
         self._pid, self._libc = os.getpid(), _libc()
 
     def live(self) -> int:
@@ -89,7 +89,12 @@ class Household:
         return code
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopped = True
+        self._signals += 1
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a signal came."""
+        return self._signals > 0
 
     # -- the children
 
@@ -184,13 +189,7 @@ class Household:
         gone = [child for child in self._children if child.poll() is not None]
         ended = [child.returncode for child in gone]
         for child in reversed(self._children):
-            if child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(ENDING)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
+            self._end_one(child)
         if self._stopped:
             return exit_codes.OK
         for child in gone:
@@ -198,3 +197,17 @@ class Household:
             name = "server" if child is self._children[0] else "worker"
             say(f"levada: the {name} (pid {child.pid}) was ended by {how}; so this ends, too")
         return ended[0] if ended and ended[0] > 0 else exit_codes.UNAVAILABLE
+
+    def _end_one(self, child: subprocess.Popen[bytes]) -> None:
+        """Tell it to end. A worker hears of further signals, too: at the second it cancels what still runs."""
+        passed, until = self._signals, time.monotonic() + ENDING
+        if child.poll() is None:
+            child.terminate()
+        while child.poll() is None:
+            if time.monotonic() >= until:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            elif self._signals > passed and child is not self._children[0]:
+                passed = self._signals
+                child.terminate()
+            time.sleep(LOOK)
