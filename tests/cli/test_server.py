@@ -83,6 +83,7 @@ def test_without_a_server_these_commands_say_how_to_name_one(here: Path, call: C
     words = {"drain": ["w"], "resource": ["disk", "3"], "priority": ["x", "3"]}.get(command, ["x"] if command in OPERATORS[:5] else [])
     said = call(command, *words)
     assert (said.code, "which server?" in said.err, "LEVADA_SCHEDULER" in said.err) == (2, True, True)
+    assert "levada up --app MODULE" in said.err
 
 
 def test_status_tells_of_the_server_and_its_families(server: Serving, call: Call) -> None:

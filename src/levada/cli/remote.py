@@ -151,7 +151,8 @@ def need_server(parsed: Parsed, environ: Mapping[str, str]) -> Remote:
     settings = settings_for(parsed, environ)
     own = own_addresses(_folder(parsed, settings, environ))
     if not own:
-        raise UsageError("which server?", hint="Name it by --scheduler URL, by scheduler = ... of [levada], or by LEVADA_SCHEDULER.")
+        hint = "Name it by --scheduler URL, by scheduler = ... of [levada], or by LEVADA_SCHEDULER. Or start one: `levada up --app MODULE`."
+        raise UsageError("which server?", hint=hint)
     return _remote(own, parsed, settings, environ)
 
 
