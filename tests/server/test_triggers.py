@@ -223,6 +223,23 @@ def test_triggers_of_code_come_and_go_with_it(levada: Levada) -> None:
     assert [one.name for one in levada.ask(t.Triggers()).triggers] == ["by-hand"]
 
 
+def test_what_code_defines_is_changed_there_and_not_by_command(levada: Levada) -> None:
+    spec = {"name": "mine", "family": "Report", "params": {"day": "{fire.day}"}, "when": DAILY, "module": "demo"}
+    levada.offer("Report", triggers=[spec])
+    said = refused(lambda: levada.put("mine"))
+    assert "trigger mine is defined by the code of module demo" in said
+    assert "another name" in said
+    said = refused(lambda: levada.ask(t.RemoveTrigger("mine")))
+    assert "Pause it: levada trigger pause mine, or change the code." in said
+    assert levada.ask(t.Trigger("mine")).spec["params"] == {"day": "{fire.day}"}
+    levada.ask(t.LeaveAgent(AGENT))
+    assert "levada trigger remove mine" in refused(lambda: levada.put("mine"))
+    assert levada.ask(t.RemoveTrigger("mine")).after == "removed"
+    assert levada.put("mine", module="demo").after == "added"  # by command, whatever it says of itself
+    assert "module" not in levada.ask(t.Trigger("mine")).spec
+    assert levada.put("mine", params={"day": "{fire.day - 2}"}).after == "changed"
+
+
 def test_an_agent_that_dies_loses_its_goals_and_its_watches_to_another(levada: Levada, monkeypatch: pytest.MonkeyPatch) -> None:
     levada.offer("Report")
     key = levada.ask(t.AddGoal("Report", {"day": "2024-01-01"})).goal

@@ -106,15 +106,32 @@ def _put(desk: Desk, call: Call) -> Done:
     except ConfigError as fault:
         raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
     before = book.triggers.get(asked.name)
-    after = book.put(
-        trigger._replace(module=before.trigger.module if before is not None and trigger.module is None else trigger.module), desk.wall
-    )
+    if before is not None and before.trigger.module is not None:
+        raise _of_code(book, before.trigger, "Choose another name (this one can be paused: levada trigger pause)")
+    after = book.put(trigger._replace(module=None), desk.wall)
     return Changed(_epoch(desk), "" if before is None else "there", after)
 
 
 def _remove(desk: Desk, call: Call) -> Done:
-    desk.host.book.remove(cast("w.RemoveTrigger", call.request).name)
+    name, book = cast("w.RemoveTrigger", call.request).name, desk.host.book
+    trigger = book.kept(name).trigger
+    if _is_offered(book, trigger.module):
+        raise _of_code(book, trigger, f"Pause it: levada trigger pause {name}")
+    book.remove(name)
     return Changed(_epoch(desk), "there", "removed")
+
+
+def _of_code(book: Book, trigger: Trigger, instead: str) -> Refusal:
+    """What code defines is changed there: what is done to it here, a worker with that code would undo."""
+    hint = f"{instead}, or change the code."
+    if not _is_offered(book, trigger.module):
+        hint = f"No worker offers that module now. {instead}, or forget what it defined: levada trigger remove {trigger.name}."
+    return Refusal("conflict", f"trigger {trigger.name} is defined by the code of module {trigger.module}", hint=hint)
+
+
+def _is_offered(book: Book, module: str | None) -> bool:
+    """Whether an agent is there that has the module."""
+    return any(module in agent.modules for agent in book.agents.known.values())
 
 
 def _pausing(paused: bool) -> Callable[[Desk, Call], Done]:
