@@ -260,6 +260,16 @@ def test_a_deadline_is_shown(server: Manned, call: Call) -> None:
     assert json.loads(call("goal", "show", "1", "--json").out)["deadline"] > 0
 
 
+def test_a_deadline_that_was_missed_is_said_everywhere(server: Manned, call: Call) -> None:
+    call(*ADD, "--deadline", "0")
+    assert "; waits for a worker with room" in call("goal", "list").out
+    assert " its deadline passed " in call("goal", "list").out
+    assert json.loads(call("goal", "list", "--json").out)[0]["late"] >= 0
+    assert " UTC: its deadline passed " in call("goal", "show", "1").out
+    call("goal", "cancel", "1")
+    assert " after its deadline\n" in call("goal", "show", "1").out
+
+
 def test_a_range_is_handed_on_as_one(server: Manned, call: Call) -> None:
     said = call("goal", "add", "Report", "--day", "2024-01-01..2024-01-31", "--newest-first", "--max-parallel", "4", "--json")
     assert json.loads(said.out)["options"] == {"range": "yes", "newest_first": "yes", "max_parallel": "4"}

@@ -336,6 +336,20 @@ def test_a_deadline_tells_and_fails_if_it_is_told_to(levada: Levada) -> None:
     assert "deadline" in goal.reason
 
 
+def test_a_goal_says_by_how_much_it_has_missed_its_deadline(levada: Levada) -> None:
+    start = levada.wall.at
+    key = levada.ask(t.AddGoal("Report", {"day": "2024-01-01"}, deadline=600.0)).goal
+    levada.ask(t.AddGoal("Report", {"day": "2024-01-02"}))
+    levada.at(start + 599)
+    assert [goal.get("late") for goal in levada.goals()] == [None, None]
+    levada.at(start + 660)
+    assert [goal.get("late") for goal in levada.goals()] == [None, 60.0]
+    levada.ask(t.CancelGoal(key))
+    levada.again()
+    levada.at(start + 999)
+    assert levada.goals()[1].late == 60.0  # it ended then
+
+
 def test_a_goal_can_be_cancelled_wherever_it_stands(levada: Levada) -> None:
     levada.offer("Report")
     key = levada.ask(t.AddGoal("Report", {"day": "2024-01-01"})).goal

@@ -106,6 +106,8 @@ class Goals(Request, frozen=True):
 
 
 class GoalShown(Answer, frozen=True, omit_defaults=True):
+    """late: seconds by which its deadline was missed, until now or until it ended; none where it was not."""
+
     goal: str
     number: int
     family: str
@@ -119,6 +121,7 @@ class GoalShown(Answer, frozen=True, omit_defaults=True):
     agent: str = ""
     ended: float | None = None
     deadline: float | None = None
+    late: float | None = None
     missing: list[str] = []  # a hundred at most
     missing_count: int = 0
     counts: dict[str, int] = {}

@@ -169,7 +169,7 @@ def _list(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequenc
             row["state"],
             f"{duration(max(0.0, now - row['since']))} ago",
             name_of(row),
-            one_line(row.get("reason", ""), 100),
+            one_line("; ".join(filter(None, (_missed(row), row.get("reason", "")))), 100),
         )
         for row in rows
     ]
@@ -177,6 +177,14 @@ def _list(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequenc
     if more:
         print(f"There are more: --limit N shows more than {most:,}; --live, --status, --family and --trigger choose among them.")
     return exit_codes.OK
+
+
+def _missed(goal: Mapping[str, Any]) -> str:
+    """That the deadline has passed, and by how much; "" where it has not."""
+    if goal.get("late") is None:
+        return ""
+    by = duration(goal["late"])
+    return f"ended {by} after its deadline" if goal.get("ended") else f"its deadline passed {by} ago"
 
 
 def name_of(goal: Mapping[str, Any]) -> str:
@@ -221,7 +229,9 @@ def _show(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequenc
         ("asked by", escape(goal["by"])),
         ("made", _moment(goal["made"])),
     ]
-    lines += [(name, _moment(goal[name])) for name in ("deadline", "ended") if goal.get(name)]
+    if goal.get("deadline"):
+        lines.append(("deadline", ": ".join(filter(None, (_moment(goal["deadline"]), _missed(goal))))))
+    lines += [("ended", _moment(goal["ended"]))] if goal.get("ended") else []
     lines += [("unfolded by", escape(goal["agent"]))] if goal.get("agent") else []
     lines += [("tasks", ", ".join(f"{count} {name}" for name, count in goal["counts"].items()))] if goal.get("counts") else []
     print("\n".join(table(lines)))

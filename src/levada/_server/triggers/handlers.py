@@ -193,9 +193,9 @@ def _goals(desk: Desk, call: Call) -> Done:
         )  # fmt: skip
         page = list(islice(fits, asked.limit + 1))
         more = str(page[asked.limit - 1].number) if len(page) > asked.limit else None
-        return w.GoalsAnswer([_goal_shown(book, goal) for goal in page[: asked.limit]], more)
+        return w.GoalsAnswer([_goal_shown(desk, goal) for goal in page[: asked.limit]], more)
     found = desk.host.store.goals(trigger=asked.trigger, family=asked.family, state=asked.state, before=before, limit=asked.limit)
-    shown = [_goal_shown(book, book.live.get(row.key.hex()) or goal_of(row)) for row in found.rows]
+    shown = [_goal_shown(desk, book.live.get(row.key.hex()) or goal_of(row)) for row in found.rows]
     return w.GoalsAnswer(shown, None if found.next is None else str(found.next))
 
 
@@ -206,7 +206,7 @@ def _number(text: str) -> int | None:
 
 
 def _goal(desk: Desk, call: Call) -> Done:
-    return _goal_shown(desk.host.book, _found(desk, cast("w.Goal", call.request).goal))
+    return _goal_shown(desk, _found(desk, cast("w.Goal", call.request).goal))
 
 
 def _found(desk: Desk, key: str) -> Goal:
@@ -219,7 +219,8 @@ def _found(desk: Desk, key: str) -> Goal:
     return goal_of(rows[0])
 
 
-def _goal_shown(book: Book, goal: Goal) -> w.GoalShown:
+def _goal_shown(desk: Desk, goal: Goal) -> w.GoalShown:
+    book = desk.host.book
     return w.GoalShown(
         goal.key,
         goal.number,
@@ -234,11 +235,18 @@ def _goal_shown(book: Book, goal: Goal) -> w.GoalShown:
         book.agents.known[goal.agent].name if goal.agent in book.agents.known else "",
         goal.ended or None,
         goal.deadline or None,
+        _late(goal, desk.wall),
         [url for url, _ in goal.missing[:SHOWN]],
         len(goal.missing) + goal.missing_more,
         goal.counts,
         goal.options,
     )
+
+
+def _late(goal: Goal, wall: float) -> float | None:
+    """Seconds by which it has missed its deadline, as far as it has; for good where it has ended."""
+    late = (goal.ended or wall) - goal.deadline
+    return late if goal.deadline and late >= 0 else None
 
 
 def _add(desk: Desk, call: Call) -> Done:
