@@ -93,6 +93,20 @@ def test_a_family_that_no_worker_offers_is_said_at_once(server: Manned, call: Ca
         ("goal add Report Other", "got Report Other, expected one family"),
         ("goal add Report", "day has no default and no value here\n  Say what it is to be, as in day=2013-01-31."),
         ("goal add Report --day heute", "parameter day is a day, and 'heute' is none"),
+        ("goal add Report --day 2024-02-31", "parameter day is a day, and '2024-02-31' is none"),
+        ("goal add Hourly --hour 2024-02-01T24", "parameter hour is an hour, and '2024-02-01T24' is none"),
+        ("goal add Report --day 2024-02-01..2024-02-31", "'2024-02-31' is none"),
+        ("goal add Report --day 2024-02-01..", "'' is none"),
+        ("goal add Report --day 2024-02-01..2024-02-05/x", "'x' is no step"),
+        ("goal add Report --day 2024-02-01..2024-02-05/0d", "'0d' is no step"),
+        ("goal add Report --day 2024-02-05..2024-02-01", "Write day=2024-02-01..2024-02-05; --newest-first begins at its end."),
+        ("goal add Report --day 2024-02-05,heute..morgen", "'heute' is none"),
+        ("goal add Report --dya 2024-02-01..2024-02-05", "Did you mean day?"),
+        ("goal add Hourly --shop a..b", "hour has no default and no value here"),
+        ("goal add Report(2024-03-05)", "cannot read 'Report(2024-03-05)' as a task\n  Write Report, or Report(name=value, ...)."),
+        ("goal add Report(day=2024-03-05", "cannot read 'Report(day=2024-03-05' as a task"),
+        ("goal add shop:Report(day=2024-02-31)", "'2024-02-31' is none"),
+        ("goal add shop:", "cannot read 'shop:' as a task"),
         ("goal add Report --day 2024-01-31 --dya 2", "Did you mean day?"),
         ("goal add Report --day", "--day needs a value"),
         ("goal add Report --day 2024-01-31 --deadline nan", "--deadline: got 'nan', expected SECONDS"),
@@ -143,6 +157,21 @@ def test_lists_are_short_and_say_that_there_is_more(server: Manned, call: Call) 
     assert [row["number"] for row in json.loads(call("goal", "list", "--status", "done", "--json").out)] == [1]
     assert [row["number"] for row in json.loads(call("goal", "list", "--family", "Hourly", "--json").out)] == [8]
     assert call("goal", "list", "--trigger", "nightly").err == "no goal fits\n"
+
+
+@pytest.mark.parametrize(
+    "words", ["shop:Report --day 2024-03-05", "Report(day=2024-03-05)", "shop:Report(day=2024-03-04) --day=2024-03-05"]
+)
+def test_a_task_is_spelled_as_for_a_run(server: Manned, call: Call, words: str) -> None:
+    assert call("goal", "add", *words.split()).out == "goal 1: Report(day=2024-03-05): wanted\n"
+
+
+@pytest.mark.parametrize(
+    "day", ["2024-01-01..2024-01-01", "2024-01-01..2024-12-31/7", "2024-01-01..2024-12-31/2w", "2024-1-1..2024-1-9,2024-03-01"]
+)
+def test_ranges_and_lists_of_them_are_taken(server: Manned, call: Call, day: str) -> None:
+    assert call("goal", "add", "Report", "--day", day).out == f"goal 1: Report(day={day}): wanted\n"
+    assert call("goal", "add", "Hourly", "--hour", "2024-01-01T00..2024-01-02T23", "--shop", "b..a").code == 0
 
 
 def test_an_empty_list_says_how_goals_come(server: Manned, call: Call) -> None:

@@ -173,6 +173,19 @@ def test_a_family_that_no_worker_offers_is_said_at_once(server: Manned, call: Ca
     assert "no worker offers Reports" in call("trigger", "list").out
 
 
+def test_what_a_trigger_comes_after_in_vain_is_its_problem(server: Manned, call: Call) -> None:
+    add = ("trigger", "add", "one", "shop:Report", "--param", "day=2024-01-31", "--after")
+    said = call(*add, "Hourly", "--after", "Huorly")
+    assert (said.code, said.out) == (0, "one: added\n")
+    assert "it comes after Huorly: no worker offers Huorly: Did you mean Hourly?" in said.err
+    assert "it comes after Huorly" in call("trigger", "list").out
+    assert call(*add, "Hourly(hour=2024-01-01T05)").err == ""
+    assert "it comes after trigger nope, which is not there" in call(*add, "trigger:nope").err
+    assert "it comes after trigger nope" in call("trigger", "show", "one").out
+    call(*NIGHTLY)
+    assert call(*add, "trigger:nightly").err == ""
+
+
 def test_what_is_paused_does_not_fire_until_it_is_resumed(server: Manned, call: Call) -> None:
     call("trigger", "add", "one", "Report", "--on-event", "come", "--param", "day={event.day}")
     assert call("trigger", "pause", "one").out == "one: paused\n"

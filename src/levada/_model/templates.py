@@ -355,6 +355,47 @@ def _check_constant(name: str, text: str, kind: str, roots: Mapping[str, object]
         raise ConfigError(f"{where}: parameter {name} is {ARTICLES[kind]}, and {text!r:.80} is none", hint=hint) from None
 
 
+def check_ranges(params: Mapping[str, str], kinds: Mapping[str, tuple[str, bool]], where: str) -> None:
+    """Whether values of a family, which may be ranges ``A..B``, ``A..B/STEP`` or lists ``A,B``, fit it. Raises ConfigError.
+
+    Both ends of a range must be of the parameter's kind, and the earlier one stand first. kinds: as ``check`` takes them.
+    """
+    firsts: dict[str, str] = {}
+    for name, text in params.items():
+        kind = kinds.get(name, ("", False))[0].rstrip("?")
+        if kind in (*ORDERED, *LISTED):
+            pieces = text.split(",")
+            for piece in pieces if kind in ORDERED else ():
+                _check_range(name, piece, kind, where)
+            for piece in pieces if kind in LISTED else ():
+                _check_constant(name, piece, kind, {}, where)
+            text = pieces[0].partition("..")[0]
+        firsts[name] = quote(text)
+    check(firsts.items(), kinds, {}, where)
+
+
+def _check_range(name: str, text: str, kind: str, where: str) -> None:
+    first, dots, rest = text.partition("..")
+    last, slash, step = rest.partition("/")
+    if not dots:
+        return
+    for end in (first, last):
+        _check_constant(name, end, kind, {}, f"{where}: {text!r:.80}")
+    if slash and (re.fullmatch(r"\d{1,12}[smhdw]?", step, re.ASCII) is None or not int(step.rstrip("smhdw"))):
+        raise ConfigError(
+            f"{where}: parameter {name} is {text!r:.80}, and {step!r} is no step", hint="Such as FIRST..LAST/7 for each seventh."
+        )
+    try:
+        turned = READERS[kind](first) > READERS[kind](last)  # type: ignore[operator]  # values of one kind in ORDERED
+    except TypeError:
+        raise ConfigError(
+            f"{where}: parameter {name} is {text!r:.80}: one moment with a zone and one without", hint="Give both a zone, or none."
+        ) from None
+    if turned:
+        hint = f"Write {name}={last}..{first}{slash}{step}; --newest-first begins at its end."
+        raise ConfigError(f"{where}: parameter {name} is {text!r:.80}, whose end lies before its beginning", hint=hint)
+
+
 def _fitting(name: str, kind: str, roots: Mapping[str, object]) -> str:
     return f"Write {_example(name, kind, roots)}."
 
@@ -385,13 +426,27 @@ def _form(pattern: str) -> Callable[[str], object]:
     return read
 
 
+def _dated(pattern: str) -> Callable[[str], object]:
+    """Reads numbers from the year down, which must be on the calendar and the clock."""
+
+    def read(text: str) -> object:
+        found = re.fullmatch(pattern, text, re.ASCII)
+        if found is None:
+            raise ValueError(text)
+        year, *rest = map(int, found.groups())
+        return datetime(year, *(rest + [1] * (2 - len(rest))))  # type: ignore[arg-type]  # no tzinfo
+
+    return read
+
+
+DAY_FORM = r"(\d{4})-(\d\d?)-(\d\d?)"
 READERS: Mapping[str, Callable[[str], object]] = {
-    "date": _form(r"\d{4}-\d\d?-\d\d?"),
-    "hour": _form(r"\d{4}-\d\d?-\d\d?T\d\d"),
-    "minute": _form(r"\d{4}-\d\d?-\d\d?T\d\d[:H]?\d\d"),
-    "second": _form(r"\d{4}-\d\d?-\d\d?T\d\d:?\d\d:?\d\d"),
-    "month": _form(r"\d{4}-\d\d?"),
-    "year": _form(r"\d{4}"),
+    "date": _dated(DAY_FORM),
+    "hour": _dated(DAY_FORM + r"T(\d\d)"),
+    "minute": _dated(DAY_FORM + r"T(\d\d)[:H]?(\d\d)"),
+    "second": _dated(DAY_FORM + r"T(\d\d):?(\d\d):?(\d\d)"),
+    "month": _dated(r"(\d{4})-(\d\d?)"),
+    "year": _dated(r"(\d{4})"),
     "interval": _form(r"\d{4}.*"),
     "datetime": datetime.fromisoformat,
     "int": int,
@@ -399,7 +454,10 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "bool": _flag,
     "text": str,
 }
-"""The kinds that are known, and what their texts look like; the parameters themselves look more closely."""
+"""The kinds that are known, and what reads their texts; the parameters themselves look more closely."""
+ORDERED = ("date", "hour", "minute", "second", "month", "year", "datetime", "int")
+LISTED = ("float", "bool")
+"""Kinds of which there are ranges, and those of which there are lists alone."""
 ARTICLES: Mapping[str, str] = {
     "date": "a day",
     "hour": "an hour",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,6 +87,8 @@ def _read(arguments: list[str]) -> tuple[Parsed, dict[str, str]]:
 def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
     if len(words) != 1:
         raise UsageError(f"levada goal add: got {' '.join(words) or 'no family'}, expected one family", hint=HINT)
+    family, inside = read_task(words[0])
+    params = {**inside, **params}
     options = {}
     if any(".." in text for text in params.values()):
         options["range"] = "yes"
@@ -96,7 +99,7 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
     answer = remote.send(
         "/v1/goals",
         {
-            "family": words[0], "params": params, "options": options, "deadline": parsed.values.get("deadline"),
+            "family": family, "params": params, "options": options, "deadline": parsed.values.get("deadline"),
             "on_deadline": "fail" if parsed.flag("fail") else "alert", "cause": parsed.text("cause"), "reason": parsed.text("reason"),
         },
     )  # fmt: skip
@@ -111,6 +114,20 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
     if not parsed.flag("wait"):
         return exit_codes.OK
     return exit_codes.OK if goal["state"] == "done" else exit_codes.FAILED
+
+
+def read_task(word: str) -> tuple[str, dict[str, str]]:
+    """Family and parameters of ``Family``, ``Family(day=2024-01-31)`` or ``module:Family``. Raises UsageError.
+
+    >>> read_task("reports:Report(day=2024-01-31, shops=a, b)")
+    ('Report', {'day': '2024-01-31', 'shops': 'a, b'})
+    """
+    head, bracket, inside = word.partition("(")
+    family = head.rpartition(":")[2].strip()
+    pieces = re.split(r"(?:^|,\s*)([A-Za-z_]\w*)=", inside.strip()[:-1])
+    if not family or (bracket and (not inside.strip().endswith(")") or pieces[0].strip() or inside.strip() == "")):
+        raise UsageError(f"cannot read {word!r} as a task", hint=f"Write {family or 'FAMILY'}, or {family or 'FAMILY'}(name=value, ...).")
+    return family, dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
 def with_answer(goal: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -132,7 +132,15 @@ def _spec(parsed: Parsed) -> dict[str, Any]:
             f"levada trigger add: got {' '.join(parsed.words) or 'nothing'}",
             hint="Write `levada trigger add NAME FAMILY --cron LINE --zone ZONE`.",
         )
-    spec: dict[str, Any] = {"name": parsed.words[0], "family": parsed.words[1], "params": pairs(parsed, "param"), "when": _when(parsed)}
+    from .goal import read_task
+
+    family, inside = read_task(parsed.words[1])
+    spec: dict[str, Any] = {
+        "name": parsed.words[0],
+        "family": family,
+        "params": {**inside, **pairs(parsed, "param")},
+        "when": _when(parsed),
+    }
     names = ("start", "end", "jitter", "overlap", "missed", "deadline", "on_deadline")
     spec.update((name, parsed.values[name]) for name in names if parsed.values.get(name) is not None)
     if (rate := parsed.text("rate")) is not None:

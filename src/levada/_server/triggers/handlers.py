@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from ..._model import templates
-from ..._model.triggers import Arrival, Event, Trigger, fields_of, trigger_from_json, trigger_to_json, zone_name
+from ..._model.triggers import After, Arrival, Event, Trigger, fields_of, trigger_from_json, trigger_to_json, zone_name
 from ..._wire import triggers as w
 from ..._wire.kinds import Answer
 from ..._wire.limits import NAME
@@ -72,12 +72,23 @@ def _problem(book: Book, kept: Kept) -> str:
         _fits(book, trigger.family, trigger.params, trigger)
     except ConfigError as fault:
         return fault.message
+    if isinstance(trigger.when, After):
+        return next(filter(None, (_never_ends(book, what) for what in trigger.when.of)), "")
     if isinstance(trigger.when, Arrival):
         watch = book.agents.watches.get((trigger.when.pattern, True))
         agent = book.agents.known.get(watch.agent) if watch is not None else None
         if agent is not None:
             return next((text for place, text in agent.troubles.items() if trigger.when.pattern.startswith(place)), "")
     return ""
+
+
+def _never_ends(book: Book, what: str) -> str:
+    """Why nothing by that name can end now, as far as is known; what comes later may."""
+    if what.startswith("trigger:"):
+        name = what.removeprefix("trigger:")
+        return "" if name in book.triggers else f"it comes after trigger {name}, which is not there"
+    family = what.partition("(")[0]
+    return "" if book.agents.offers(family) else f"it comes after {what}: {book.agents.unoffered(family)}"
 
 
 def _fits(book: Book, family: str, params: Iterable[tuple[str, str]], trigger: Any = None, where: str = "trigger") -> None:
@@ -254,7 +265,9 @@ def _add(desk: Desk, call: Call) -> Done:
     if asked.on_deadline not in ("alert", "fail"):
         raise Refusal("invalid-message", f"on_deadline is {asked.on_deadline!r}; expected alert or fail")
     try:
-        if not asked.options:
+        if asked.options and (kinds := book.kinds.get(asked.family)) is not None:
+            templates.check_ranges(asked.params, kinds, asked.family)
+        elif not asked.options:
             _fits(book, asked.family, [(name, templates.quote(text)) for name, text in asked.params.items()], where=asked.family)
     except ConfigError as fault:
         raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
