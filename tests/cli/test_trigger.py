@@ -93,6 +93,9 @@ def test_what_would_be_wanted_is_told(call: Call, here: Path) -> None:
     assert call("trigger", "test", "--app", "shop_flow", "--url", "s3://in/a/2024-01-31.csv").out == "nothing would fire\n"
     (here / "event.json").write_text('{"event": "changed", "bucket": "in", "detail": {"day": "2024-01-31"}}')
     assert call("trigger", "test", "--app", "shop_flow", "--event", "event.json").out == "changed wants Report(day=2024-01-31, window=7)\n"
+    posted = '{"event": "changed", "id": "17", "fields": {"id": "x", "bucket": "in", "detail.day": "2024-01-31"}, "urls": ["s3://in/a"]}'
+    (here / "event.json").write_text(posted)
+    assert call("trigger", "test", "--app", "shop_flow", "--event", "event.json").out == "changed wants Report(day=2024-01-31, window=7)\n"
     (here / "event.json").write_text('{"event": "changed", "bucket": "out"}')
     assert call("trigger", "test", "--app", "shop_flow", "--event", "event.json").out == "nothing would fire\n"
     ended = call("trigger", "test", "--app", "shop_flow", "--ended", "Report(day=2024-01-31, window=7)", "--outcome", "failed", "--json")

@@ -192,6 +192,19 @@ def test_an_event_has_one_effect_however_often_it_is_posted(levada: Levada) -> N
     assert len(levada.goals()) == 1
 
 
+def test_an_event_has_an_id_beside_its_fields(levada: Levada) -> None:
+    params = {"day": "{event.id} {event.fields.id} {event.fields.a.b} {event.name}"}
+    levada.put(when={"kind": "event", "name": "landed", "where": {"id": "x"}}, params=params, overlap="allow")
+    fields = {"id": "x", "a.b": "y", "name": "z"}
+    levada.ask(t.PostEvent("landed", "7", fields))
+    for _ in range(2):
+        levada.ask(t.PostEvent("landed", "", fields))
+    *made, (first, *rest) = [goal.params["day"].split() for goal in levada.goals()]
+    assert (first, rest) == ("7", ["x", "y", "landed"])
+    assert len({len(words[0]) for words in made}) == 1
+    assert len({words[0] for words in made}) == 2
+
+
 def test_a_trigger_that_fits_no_family_is_refused_when_a_worker_told_what_it_takes(levada: Levada) -> None:
     levada.offer("Report")
     assert "no 'dya'" in refused(lambda: levada.put(params={"dya": "{fire.day}"})) or "dya" in refused(

@@ -155,6 +155,18 @@ def fire_facts(at: float, zone: str, previous: float | None) -> Mapping[str, obj
     return {**texts, "time": time, "previous": before}
 
 
+def event_facts(name: str, id: str, url: str, fields: Mapping[str, object]) -> Mapping[str, object]:
+    """What templates may say of an event, for ``facts["event"]``.
+
+    That are its fields, all of them also in ``fields``; ``name``, ``id`` and ``url`` are its own, whatever its fields are called.
+
+    >>> facts = {"event": event_facts("sold", "17", "", {"id": "A-4", "shop": "north"})}
+    >>> parse("{event.id} {event.fields.id} {event.shop}").fill(facts)
+    '17 A-4 north'
+    """
+    return {**fields, "name": name, "id": id, "url": url, "fields": fields}
+
+
 def _days(unit: int) -> Callable[[datetime, int], datetime]:
     return lambda time, shift: time.replace(tzinfo=None) + timedelta(unit * shift)
 
@@ -240,10 +252,12 @@ def _fire(wanted: Expression, known: Mapping[str, object]) -> str:
 
 def looked_up(wanted: Expression, known: Mapping[str, object]) -> object:
     """The value of a field, which may lie within others. Raises ConfigError where there is none."""
-    if wanted.field in known:
-        return known[wanted.field]
     value: object = known
-    for name in wanted.field.split("."):
+    names = wanted.field.split(".")
+    for at, name in enumerate(names):
+        rest = ".".join(names[at:])  # names of fields may hold dots
+        if isinstance(value, Mapping) and rest in value:
+            return value[rest]
         if not isinstance(value, Mapping) or name not in value:
             hint = did_you_mean(wanted.field, known) or f"It has {', '.join(sorted(known)) or 'no fields'}."
             raise ConfigError(f"{wanted} cannot be filled in: there is no {wanted.field!r}", hint=hint)

@@ -179,7 +179,7 @@ class AskGoalAgain(Request, frozen=True):
 
 
 class PostEvent(Request, frozen=True):
-    """Something has happened. id: one event has one effect; "" for an event of its own."""
+    """Something has happened. id: one event has one effect; "" for an event of its own, which is given one."""
 
     event: Name
     id: Label = ""

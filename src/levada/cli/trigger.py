@@ -413,11 +413,11 @@ def _event(when: Any, file: str, parsed: Parsed) -> Mapping[str, Mapping[str, ob
     from .._model.templates import Expression, looked_up
 
     fields = _read_event(file)
-    if fields["event"] != when.name:
+    if fields["name"] != when.name:
         return None
     for name, value in when.where:
         try:
-            if str(looked_up(Expression("event", name), fields)) != value:
+            if str(looked_up(Expression("event", name), fields["fields"])) != value:
                 return None
         except ConfigError:
             return None
@@ -426,6 +426,8 @@ def _event(when: Any, file: str, parsed: Parsed) -> Mapping[str, Mapping[str, ob
 
 def _read_event(file: str) -> dict[str, Any]:
     import json
+
+    from .._model.templates import event_facts
 
     try:
         if file == "-":
@@ -439,12 +441,18 @@ def _read_event(file: str) -> dict[str, Any]:
     except ValueError as cause:
         raise UsageError(f"--event: {file} is no JSON: {one_line(str(cause))}") from cause
     if isinstance(fields, dict) and isinstance(fields.get("event"), str):
-        return {**fields, **(fields["fields"] if isinstance(fields.get("fields"), dict) else {})}
+        own = fields.get("fields")
+        if not isinstance(own, dict):
+            own = {name: value for name, value in fields.items() if name not in ("event", "id", "urls")}
+        urls = fields.get("urls")
+        url = str(urls[0]) if isinstance(urls, list) and urls else ""
+        return dict(event_facts(fields["event"], str(fields.get("id", "")), url, own))
     return _notice(file, text)
 
 
 def _notice(file: str, text: str) -> dict[str, Any]:
     """The first of what a store would post (docs/goals.md)."""
+    from .._model.templates import event_facts
     from .._wire.notices import read_notice
     from .._wire.problems import Refusal
 
@@ -456,7 +464,7 @@ def _notice(file: str, text: str) -> dict[str, Any]:
     if not notices:
         raise UsageError(f"--event: {file} tells of nothing")
     one = notices[0]
-    return {**dict(one.fields), "event": one.name, "id": one.id, "name": one.name, "url": one.urls[0] if one.urls else ""}
+    return dict(event_facts(one.name, one.id, one.urls[0] if one.urls else "", dict(one.fields)))
 
 
 def _end(when: Any, text: str, parsed: Parsed) -> Mapping[str, Mapping[str, object]] | None:

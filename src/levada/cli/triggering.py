@@ -44,7 +44,7 @@ CHANGES: tuple[Option, ...] = (
 FIELD = Option("--field", "NAME=TEXT", "a field of the event; may be repeated", many=True)
 EVENT_OPTIONS: tuple[Option, ...] = (
     FIELD,
-    Option("--id", "ID", "one event has one effect, however often it is posted"),
+    Option("--id", "ID", "one event has one effect, however often it is posted (default: one that nothing else has)"),
     Option("--url", "URL", "a target that has come to be; may be repeated", many=True),
     REASON,
     JSON,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -310,7 +311,8 @@ def _again(desk: Desk, call: Call) -> Done:
 
 def _event(desk: Desk, call: Call) -> Done:
     asked = cast("w.PostEvent", call.request)
-    return w.PostEventAnswer(_happened(desk, asked.event, asked.id, asked.urls, asked.fields), _epoch(desk))
+    number = asked.id or os.urandom(16).hex()
+    return w.PostEventAnswer(_happened(desk, asked.event, number, asked.urls, asked.fields), _epoch(desk))
 
 
 def _notices(desk: Desk, call: Call) -> Done:
@@ -336,14 +338,13 @@ def _happened(desk: Desk, event: str, number: str, urls: Sequence[str], fields: 
     for url in urls:
         book.agents.nudge(url)
     fired, unfit = list[str](), list[tuple[str, ConfigError]]()
-    facts = {**fields, "name": event, "id": number, "url": urls[0] if urls else ""}
+    facts = templates.event_facts(event, number, urls[0] if urls else "", fields)
     for kept in book.on_event(event):
         when = kept.trigger.when
         if not isinstance(when, Event) or any(fields.get(name) != text for name, text in when.where):
             continue
-        cause = f"event {number}" if number else ""
         try:
-            goal = firing.make(book, kept, cause, {"event": facts}, desk.wall, f"event {event} {number}".rstrip())
+            goal = firing.make(book, kept, f"event {number}", {"event": facts}, desk.wall, f"event {event} {number}")
         except ConfigError as fault:
             kept.skipped += 1
             book.touched(kept)
