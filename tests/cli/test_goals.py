@@ -93,6 +93,11 @@ def test_a_family_that_no_worker_offers_is_said_at_once(server: Manned, call: Ca
         ("goal add Report Other", "got Report Other, expected one family"),
         ("goal add Report", "day has no default and no value here\n  Say what it is to be, as in day=2013-01-31."),
         ("goal add Report --day heute", "parameter day is a day, and 'heute' is none"),
+        (
+            "goal add Report --day 2024-01-31 --dedline 5",
+            "there is no parameter 'dedline'; the parameters are day\n  Did you mean --deadline?",
+        ),
+        ("goal add Report --day 2024-01-31 --max-paralel=5", "Did you mean --max-parallel?"),
         ("goal add Report --day 2024-02-31", "parameter day is a day, and '2024-02-31' is none"),
         ("goal add Hourly --hour 2024-02-01T24", "parameter hour is an hour, and '2024-02-01T24' is none"),
         ("goal add Report --day 2024-02-01..2024-02-31", "'2024-02-31' is none"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._model import exit_codes
-from ..errors import ServerUnreachable, UsageError
+from ..errors import LevadaError, Refused, ServerUnreachable, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed, Scanner, plain, seconds, some, split
 from .remote import JSON, KEY_LENGTH, SERVER, Remote, need_server, part
@@ -78,7 +78,9 @@ def _read(arguments: list[str]) -> tuple[Parsed, dict[str, str]]:
         elif name in scanner.options:
             scanner.take(argument, parsed)
         elif argument.startswith("--") and len(argument) > 2 and parsed.words[:1] == ["add"]:
-            params[plain(argument.partition("=")[0])] = attached if attached is not None else scanner.value_after(argument, "VALUE")
+            written = argument.partition("=")[0]
+            parsed.rest.append(written)
+            params[plain(written)] = attached if attached is not None else scanner.value_after(argument, "VALUE")
         else:
             raise scanner.unknown(argument)
     return parsed, params
@@ -96,13 +98,14 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
         options["newest_first"] = "yes"
     if (limit := parsed.values.get("max_parallel")) is not None:
         options["max_parallel"] = str(limit)
-    answer = remote.send(
-        "/v1/goals",
-        {
-            "family": family, "params": params, "options": options, "deadline": parsed.values.get("deadline"),
-            "on_deadline": "fail" if parsed.flag("fail") else "alert", "cause": parsed.text("cause"), "reason": parsed.text("reason"),
-        },
-    )  # fmt: skip
+    body = {
+        "family": family, "params": params, "options": options, "deadline": parsed.values.get("deadline"),
+        "on_deadline": "fail" if parsed.flag("fail") else "alert", "cause": parsed.text("cause"), "reason": parsed.text("reason"),
+    }  # fmt: skip
+    try:
+        answer = remote.send("/v1/goals", body)
+    except Refused as fault:
+        raise _option_meant(fault, parsed.rest) from None
     goal = _ended(remote, answer["goal"]) if parsed.flag("wait") else remote.get(f"/v1/goals/{answer['goal']}")
     if parsed.flag("json"):
         print(json.dumps(with_answer(goal, answer), indent=2))
@@ -114,6 +117,20 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
     if not parsed.flag("wait"):
         return exit_codes.OK
     return exit_codes.OK if goal["state"] == "done" else exit_codes.FAILED
+
+
+def _option_meant(fault: Refused, written: Sequence[str]) -> LevadaError:
+    """A parameter that the family does not have may be an option of ours, ill spelt."""
+    from .._model.spelling import nearest
+
+    ours = [option.name for option in OPTIONS]
+    theirs = re.findall(r"\w+", (fault.hint or "").removeprefix("Did you mean")) if (fault.hint or "").startswith("Did you") else []
+    for name in written:
+        if f"there is no parameter {plain(name)!r}" in fault.message:
+            close = nearest(name, [*ours, *(f"--{each}" for each in theirs)], most=1)
+            if close and close[0] in ours:
+                return UsageError(fault.message, hint=f"Did you mean {close[0]}?")
+    return fault
 
 
 def read_task(word: str) -> tuple[str, dict[str, str]]:
