@@ -273,7 +273,9 @@ def test_ctrl_c_ends_the_waiting_and_not_the_goal(server: Manned, call: Call, mo
     said = call(*ADD, "--wait")
     assert (said.code, "interrupted" in said.err) == (130, True)
     monkeypatch.undo()
-    assert [goal.state for goal in server.goals()] == ["wanted"]
+    (goal,) = server.goals()
+    assert goal.state == "wanted"
+    assert f"the goal goes on. `levada goal show {goal.goal[:8]}` tells how it stands, `levada goal cancel" in said.err
 
 
 def test_what_its_process_printed_is_shown_where_it_ran(server: Manned, call: Call, here: Path) -> None:
@@ -286,6 +288,30 @@ def test_what_its_process_printed_is_shown_where_it_ran(server: Manned, call: Ca
     assert call("goal", "log", "1", "--state", "state").out == "begun\\x1b[2J\nended\n"
     told = json.loads(call("goal", "log", key[:6], "--state", "state", "--json").out)
     assert (told["goal"], told["text"]) == (key, "begun\x1b[2J\nended\n")
+
+
+def test_a_goal_that_nobody_has_unfolded_has_no_log_yet(server: Manned, call: Call) -> None:
+    call(*ADD)
+    said = call("goal", "log", "1", "--state", "state")
+    assert (said.code, "goal 1 was not unfolded yet" in said.err, "waits for a worker with room" in said.err) == (2, True, True)
+
+
+def test_a_goal_is_found_by_its_task(server: Manned, call: Call) -> None:
+    call(*ADD)
+    for word in ("Report", "shop:Report", "Report(day=2024-01-31)"):
+        said = call("goal", "show", word)
+        assert (said.out.splitlines()[0], said.err) == ("goal 1: Report(day=2024-01-31)", "")
+    call("goal", "add", "Report(day=2024-02-01)")
+    said = call("goal", "show", "Report")
+    assert (said.out.splitlines()[0], "2 goals of Report; this is the newest" in said.err) == ("goal 2: Report(day=2024-02-01)", True)
+    for act in ("cancel", "again"):
+        said = call("goal", act, "Report")
+        assert (said.code, f"2 goals of Report: 2, 1\n  Say which: levada goal {act} NUMBER." in said.err) == (2, True)
+    assert call("goal", "cancel", "Report(day=2024-01-31)").out == "goal 1: cancelled (was wanted)\n"
+    assert call("goal", "cancel", "Report").out == "goal 2: cancelled (was wanted)\n"  # the only one that has not ended
+    assert call("goal", "again", "Report(day=2024-01-31)").out == "goal 3: Report(day=2024-01-31): wanted\n"
+    assert "no goal 'Report(day=2024-03-01)'" in call("goal", "show", "Report(day=2024-03-01)").err
+    assert "no goal 'Week'" in call("goal", "cancel", "Week").err
 
 
 def test_a_deadline_is_shown(server: Manned, call: Call) -> None:

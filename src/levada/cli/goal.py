@@ -14,7 +14,7 @@ from ..errors import LevadaError, Refused, ServerUnreachable, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed, Scanner, plain, seconds, some, split
 from .remote import JSON, KEY_LENGTH, SERVER, Remote, need_server, part
-from .text import duration, escape, one_line, say, table
+from .text import count, duration, escape, one_line, say, table
 
 STATES = ("wanted", "running", "parked", "done", "failed", "cancelled")
 OPTIONS: tuple[Option, ...] = (
@@ -106,7 +106,7 @@ def _add(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
         answer = remote.send("/v1/goals", body)
     except Refused as fault:
         raise _option_meant(fault, parsed.rest) from None
-    goal = _ended(remote, answer["goal"]) if parsed.flag("wait") else remote.get(f"/v1/goals/{answer['goal']}")
+    goal = _waited(remote, answer["goal"]) if parsed.flag("wait") else remote.get(f"/v1/goals/{answer['goal']}")
     if parsed.flag("json"):
         print(json.dumps(with_answer(goal, answer), indent=2))
     else:
@@ -150,6 +150,16 @@ def read_task(word: str) -> tuple[str, dict[str, str]]:
 def with_answer(goal: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     """A goal that was wanted just now. new: whether it was made by that; offered: whether a worker offers its family."""
     return {**goal, "new": answer["made"], "offered": answer["offered"]}
+
+
+def _waited(remote: Remote, key: str) -> Any:
+    """A goal when it has ended. Who does not want to wait any longer is told that it goes on."""
+    try:
+        return _ended(remote, key)
+    except KeyboardInterrupt:
+        short = key[:8]
+        say(f"levada: the goal goes on. `levada goal show {short}` tells how it stands, `levada goal cancel {short}` ends it.")
+        raise
 
 
 def _ended(remote: Remote, key: str) -> Any:
@@ -226,9 +236,12 @@ def name_of(goal: Mapping[str, Any]) -> str:
     return one_line(f"{goal['family']}({', '.join(f'{name}={text}' for name, text in goal['params'].items())})")
 
 
-def find(remote: Remote, word: str) -> Any:
-    """The goal that is meant: by its number, its key, or the beginning of one. Raises UsageError."""
-    if len(word) == KEY_LENGTH:
+def find(remote: Remote, word: str, act: str = "") -> Any:
+    """The goal that is meant: by its number, its key, the beginning of one, or its task. Raises UsageError.
+
+    Of several goals of a task the newest is shown; act: what is done to it otherwise, for which it must be clear which one is meant.
+    """
+    if len(word) == KEY_LENGTH and re.fullmatch("[0-9a-f]+", word):
         return remote.get(f"/v1/goals/{part(word)}")
     if word.isdecimal() and len(word) < 16:
         for live in (True, None):
@@ -236,11 +249,36 @@ def find(remote: Remote, word: str) -> Any:
             if rows and rows[0]["number"] == int(word):
                 return rows[0]
     found = [row for row in remote.pages("/v1/goals", "goals", CANDIDATES) if row["goal"].startswith(word)]
+    if not found and (of_task := _of_task(remote, word)):
+        return _meant(of_task, word, act)
     if len(found) == 1:
         return found[0]
     raise UsageError(
         f"{'no goal' if not found else f'{len(found)} goals'} {escape(word)!r}", hint="`levada goal list` shows their numbers."
     )
+
+
+def _of_task(remote: Remote, word: str) -> list[Any]:
+    """Goals of a family, or of ``Family(day=...)``, newest first."""
+    try:
+        family, given = read_task(word)
+    except UsageError:
+        return []
+    rows = remote.pages("/v1/goals", "goals", CANDIDATES, family=family)
+    return [row for row in rows if all(row["params"].get(name) == text for name, text in given.items())]
+
+
+def _meant(found: Sequence[Any], word: str, act: str) -> Any:
+    """One of the goals of a task."""
+    several = found
+    if act == "cancel":
+        several = [row for row in found if not row.get("ended")] or found[:1]
+    if act and any(row["params"] != several[0]["params"] or act == "cancel" for row in several[1:]):
+        numbers = ", ".join(str(row["number"]) for row in several[:10]) + (", ..." if len(several) > 10 else "")
+        raise UsageError(f"{count(len(several), 'goal')} of {escape(word)}: {numbers}", hint=f"Say which: levada goal {act} NUMBER.")
+    if not act and len(found) > 1:
+        say(f"levada: {count(len(found), 'goal')} of {escape(word)}; this is the newest (`levada goal list --family` shows them)")
+    return several[0]
 
 
 def _one(words: Sequence[str], verb: str) -> str:
@@ -267,7 +305,7 @@ def _show(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequenc
         lines.append(("deadline", ": ".join(filter(None, (_moment(goal["deadline"]), _missed(goal))))))
     lines += [("ended", _moment(goal["ended"]))] if goal.get("ended") else []
     lines += [("unfolded by", escape(goal["agent"]))] if goal.get("agent") else []
-    lines += [("tasks", ", ".join(f"{count} {name}" for name, count in goal["counts"].items()))] if goal.get("counts") else []
+    lines += [("tasks", ", ".join(f"{number} {name}" for name, number in goal["counts"].items()))] if goal.get("counts") else []
     print("\n".join(table(lines)))
     if goal.get("missing_count"):
         print(f"missing ({goal['missing_count']}):")
@@ -295,6 +333,9 @@ def _log(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence
             for line in file:
                 print(escape(line.rstrip("\n")))
     except FileNotFoundError:
+        if goal["state"] == "wanted" and goal["since"] == goal["made"]:
+            hint = f"It is wanted: {one_line(goal.get('reason', ''))}"
+            raise UsageError(f"goal {goal['number']} was not unfolded yet, so it has printed nothing", hint=hint) from None
         where = goal.get("agent") or "the worker that unfolded it"
         raise UsageError(f"{path}: there is no such file", hint=f"What a goal prints stays on the machine of {escape(where)}.") from None
     return exit_codes.OK
@@ -304,7 +345,7 @@ def _cancel(remote: Remote, parsed: Parsed, params: dict[str, str], words: Seque
     if not words:
         _one(words, "cancel")
     for word in words:
-        goal = find(remote, word)
+        goal = find(remote, word, "cancel")
         answer = remote.send(f"/v1/goals/{goal['goal']}/cancel", {"reason": parsed.text("reason")})
         if parsed.flag("json"):
             print(json.dumps({"goal": goal["goal"], **answer}))
@@ -316,7 +357,7 @@ def _cancel(remote: Remote, parsed: Parsed, params: dict[str, str], words: Seque
 
 
 def _again(remote: Remote, parsed: Parsed, params: dict[str, str], words: Sequence[str], environ: Mapping[str, str]) -> int:
-    goal = find(remote, _one(words, "again"))
+    goal = find(remote, _one(words, "again"), "again")
     answer = remote.send(f"/v1/goals/{goal['goal']}/again", {"reason": parsed.text("reason")})
     new = remote.get(f"/v1/goals/{answer['goal']}")
     said = f"goal {new['number']}: {name_of(new)}: {new['state']}" + ("" if answer["made"] else " (looked at again)")
