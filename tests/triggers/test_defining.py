@@ -166,6 +166,9 @@ def test_what_can_be_waited_for() -> None:
         (lambda: lv.trigger(Report, lv.arrival("in/{day}.csv"), day=lv.path.dya), "'path' has no 'dya'\n  Did you mean {path.day}"),
         (lambda: lv.trigger(Report, lv.arrival("in/{day"), day=lv.path.day), "pattern is 'in/{day'; expected a URL or a path"),
         (lambda: by_line("0 6 * * *", "Europe/Lisboa"), "Did you mean Europe/Lisbon"),
+        (lambda: lv.schedule("0 6 * * *", day=lv.fire.day), "schedule('0 6 * * *') needs a zone: on whose clocks?\n  As in zone="),  # type: ignore[call-arg]
+        (lambda: lv.cron("0 6 * * *"), "cron('0 6 * * *') needs a zone"),  # type: ignore[call-arg]
+        (lambda: lv.rrule(START), "needs a zone: on whose clocks?"),  # type: ignore[call-arg]
         (lambda: by_line("0 6 30 2 *"), "'0 6 30 2 *' never fires: no month that it names has such a day"),
         (lambda: by_line("0 6 */31 2 MON#2"), "never fires"),
         (lambda: by_line("0 25 * * *"), "'0 25 * * *': the hour is '25'; expected 0-23"),

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
+from functools import wraps
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar
 
 from .._model import templates
 from .._model.spelling import did_you_mean
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     Outcome = Literal["done", "failed", "ended"]
 
 C = TypeVar("C", bound="type[Task]")
+P = ParamSpec("P")
+R = TypeVar("R")
 OWN = "_triggers_defined"  # in the __dict__ of a task class: what @schedule and @on have said of it
 
 
@@ -153,6 +156,20 @@ ended = Root("ended", "Facts of a task that ended: its parameters, as ``ended.da
 # -- when --------------------------------------------------------------------------------------------
 
 
+def _zoned(make: Callable[P, R]) -> Callable[P, R]:
+    """Says what is missing where no zone was given; type checkers see that there must be one."""
+
+    @wraps(make)
+    def checked(*args: P.args, **given: P.kwargs) -> R:
+        if "zone" not in given:
+            where = f"{make.__name__}({', '.join(map(repr, args))})"
+            raise DefinitionError(f"{where} needs a zone: on whose clocks?", hint='As in zone="Europe/Lisbon", or zone="UTC".')
+        return make(*args, **given)
+
+    return checked
+
+
+@_zoned
 def cron(line: str, *, zone: str) -> Cron:
     """When: the times of a cron line, on the clocks of a zone (IANA's name).
 
@@ -169,6 +186,7 @@ def every(seconds: Seconds, *, zone: str = "UTC", at: Moment = "") -> Every:
     return Every(_seconds(seconds), zone, _moment(at))
 
 
+@_zoned
 def rrule(text: str, *, zone: str) -> Rule:
     """When: the times of a recurrence rule (RFC 5545), on the clocks of a zone. It needs the extra ``levada[rrule]``.
 
@@ -313,6 +331,7 @@ def on(
     return decorate
 
 
+@_zoned
 def schedule(
     line: str,
     *,
