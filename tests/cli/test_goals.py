@@ -43,6 +43,7 @@ def test_a_goal_is_added_listed_and_shown(server: Manned, call: Call) -> None:
     server.report(key, "parked", "2 missing: A, B", missing=["s3://in/a", "s3://in/b\x1b"], counts={"missing": 2})
     shown = call("goal", "show", "1").out.splitlines()
     assert shown[0] == "goal 1: Report(day=2024-01-31)"
+    assert ["asked", "by", "the", "owner", "of", "the", "server"] in [line.split() for line in shown]
     assert ["state", "parked"] in [line.split() for line in shown]
     assert shown[-3:] == ["missing (2):", "  s3://in/a", "  s3://in/b\\x1b"]
     for word in (key, key[:5], "1"):

@@ -65,6 +65,7 @@ def test_json_is_for_programs_everywhere(server: Manned, call: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "when"),
     [
+        ("--every 5", "every 5 s (UTC)"),
         ("--every 3600", "every 1 h 0 min (UTC)"),
         ("--rule DTSTART:20240101T060000\\nRRULE:FREQ=DAILY --zone UTC", "DTSTART:20240101T060000 RRULE:FREQ=DAILY (UTC)"),
         ("--arrival s3://in/{day}.csv --interval 5", "arrival of s3://in/{day}.csv"),

@@ -28,10 +28,7 @@ from .alerts.settings import AlertPlan, alerts_of
 from .host import Host, Rules
 from .http.serve import WebServer
 from .http.settings import Settings
-from .http.tokens import TokenTable, digest_of, own_token
-
-OWN = "own"
-"""Id of the token in the state folder."""
+from .http.tokens import OWN, TokenTable, digest_of, own_token
 
 SWITCH = 0.0005  # seconds for which a thread that reads pages may keep the interpreter from the one that answers claims
 INFO_FILE = "server.json"

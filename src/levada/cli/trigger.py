@@ -197,14 +197,14 @@ def _policies(trigger: Trigger) -> Iterator[tuple[str, str]]:
     if trigger.start or trigger.end:
         yield "from, until", f"{trigger.start or 'ever'}, {trigger.end or 'ever'}"
     if trigger.jitter:
-        yield "jitter", f"up to {duration(trigger.jitter)}"
+        yield "jitter", f"up to {_given(trigger.jitter)}"
     yield "overlap", trigger.overlap
     if _is_schedule(trigger.when):
         yield "missed", trigger.missed
     if trigger.most:
-        yield "rate", f"at most {trigger.most} in {duration(trigger.per)}"
+        yield "rate", f"at most {trigger.most} in {_given(trigger.per)}"
     if trigger.deadline is not None:
-        yield "deadline", f"{duration(trigger.deadline)} after its fire, then {trigger.on_deadline}"
+        yield "deadline", f"{_given(trigger.deadline)} after its fire, then {trigger.on_deadline}"
 
 
 def when_text(when: When) -> str:
@@ -219,7 +219,7 @@ def when_text(when: When) -> str:
     if isinstance(when, Cron):
         return f"{when.line} ({when.zone})"
     if isinstance(when, Every):
-        return f"every {duration(when.seconds)}{f' from {when.at}' if when.at else ''} ({when.zone})"
+        return f"every {_given(when.seconds)}{f' from {when.at}' if when.at else ''} ({when.zone})"
     if isinstance(when, Rule):
         return f"{' '.join(when.text.split())} ({when.zone})"
     if isinstance(when, Arrival):
@@ -228,6 +228,15 @@ def when_text(when: When) -> str:
         ends = {"done": "is done", "failed": "failed", "ended": "has ended"}[when.outcome]
         return f"after {(' or ' if when.any_of else ' and ').join(when.of)} {ends}"
     return " ".join(["event", when.name, *(f"{name}={value}" for name, value in when.where)])
+
+
+def _given(seconds: float) -> str:
+    """A duration that somebody chose.
+
+    >>> [_given(each) for each in (5.0, 2.5, 90.0)]
+    ['5 s', '2.5 s', '1 min 30 s']
+    """
+    return duration(seconds).replace(".0 s", " s")
 
 
 def template_of(trigger: Trigger) -> str:

@@ -102,6 +102,8 @@ def _addresses(value: object, from_text: bool) -> object:
     """In the environment with spaces between: commas are part of addresses."""
     if from_text and isinstance(value, str):
         return tuple(value.split())
+    if isinstance(value, str):
+        raise ValueError('a list of addresses: put it in [ ], as in ["json://HOST/PATH"]')
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
         raise ValueError('a list of addresses, like ["json://HOST/PATH", "secret://env/NAME"]')
     return tuple(value)

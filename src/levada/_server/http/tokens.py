@@ -22,6 +22,8 @@ from ...errors import ConfigError
 PREFIX = "lvd_"
 LONGEST = 256  # characters of anything that might be a token
 TOKEN_FILE = "admin.token"  # noqa: S105  # the name of a file, not a token
+OWN = "own"
+"""Id of the token in the state folder."""
 LINK_SECONDS = 300.0
 LINKS = 1_000
 COOKIE_SECONDS = 30 * 86_400.0

@@ -16,6 +16,7 @@ from ..._wire.limits import NAME
 from ..._wire.operators import Changed
 from ..._wire.problems import Refusal
 from ...errors import ConfigError
+from ..http.tokens import OWN
 from . import firing
 from .agents import TRIGGER, Agent
 from .goals import CANCELLED, DONE, FAILED, LIVE, PARKED, RUNNING, STATES, Goal, goal_of
@@ -168,7 +169,7 @@ def _fire(desk: Desk, call: Call) -> Done:
     except ConfigError as fault:
         hint = "Give the parameters by hand: levada trigger fire NAME --param name=value."
         raise Refusal("invalid-message", f"trigger {asked.name}: {fault.message}", hint=fault.hint or hint) from fault
-    by = f"{call.identity.token}, trigger {trigger.name} fired by hand"
+    by = f"{_who(call)}, trigger {trigger.name} fired by hand"
     cause = f"{at:.3f}" if asked.at is not None and kept.schedule is not None else ""
     if cause and asked.params:
         cause += f" {sorted(asked.params.items())}"
@@ -273,7 +274,7 @@ def _add(desk: Desk, call: Call) -> Done:
     except ConfigError as fault:
         raise Refusal("invalid-message", fault.message, hint=fault.hint) from fault
     goal = book.want(
-        asked.family, asked.params, desk.wall, by=asked.by or call.identity.token, cause=asked.cause,
+        asked.family, asked.params, desk.wall, by=asked.by or _who(call), cause=asked.cause,
         deadline=asked.deadline, on_deadline=asked.on_deadline, options=asked.options,
     )  # fmt: skip
     from .goals import key_of
@@ -286,7 +287,7 @@ def _cancel(desk: Desk, call: Call) -> Done:
     asked, book = cast("w.CancelGoal", call.request), desk.host.book
     goal = _found(desk, asked.goal)
     before = goal.state
-    book.cancel(goal, asked.reason or f"cancelled by {call.identity.token}", desk.wall)
+    book.cancel(goal, asked.reason or f"cancelled by {_who(call)}", desk.wall)
     return Changed(_epoch(desk), before, "cancelling" if goal.wish and goal.state == RUNNING else goal.state)
 
 
@@ -298,12 +299,17 @@ def _again(desk: Desk, call: Call) -> Done:
             book.arrived([old.key], "a wish to look again", desk.wall)
         return w.AddGoalAnswer(old.key, False, book.agents.offers(old.family), _epoch(desk))
     goal = book.want(
-        old.family, old.params, desk.wall, by=f"{call.identity.token}, goal {old.number} again", trigger=old.trigger,
+        old.family, old.params, desk.wall, by=f"{_who(call)}, goal {old.number} again", trigger=old.trigger,
         cause=f"again {old.number} {desk.wall:.6f}", module=old.module, options=old.options,
     )  # fmt: skip
     if goal is None:
         raise Refusal("conflict", f"goal {old.number} was asked for again this very moment")
     return w.AddGoalAnswer(goal.key, True, book.agents.offers(goal.family), _epoch(desk))
+
+
+def _who(call: Call) -> str:
+    """Who asks, for people."""
+    return "the owner of the server" if call.identity.token == OWN else call.identity.token
 
 
 # -- events ------------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ def clients(scheme: str, bucket: str) -> Clients:
         import obstore.exceptions
     except ImportError as cause:
         extra = _EXTRAS[scheme]
-        raise TargetError(f"{place}: needs obstore, which is not installed", hint=f'pip install "levada[{extra}]"') from cause
+        raise TargetError(
+            f'{place}: needs obstore, which is not installed (pip install "levada[{extra}]")'
+        ) from cause  # told without hints, too
     forks.forbid("obstore")  # its threads live from here on, and not in a forked child
     try:
         return Clients(_client(scheme, bucket, _ASKING, tries=1), _client(scheme, bucket, _MOVING, tries=3))
