@@ -81,7 +81,10 @@ def test_addresses_in_the_environment_have_spaces_between() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[alerts]\nto = "json://hunter22"', r"\[alerts\] to: got what is not shown, for it is secret, expected a list of addresses: put it in \[ \]"),
+        (
+            '[alerts]\nto = "json://hunter22"',
+            r"\[alerts\] to: got what is not shown, for it is secret, expected a list of addresses: put it in \[ \]",
+        ),
         ('[alerts]\nto = ["json://hunter22", 7]', "expected a list of addresses"),
         ('[alerts]\nowners = ["json://hunter22"]', "expected a table in a file"),
         ('[alerts.owners]\nana = "json://hunter22"', "expected a table in a file"),
