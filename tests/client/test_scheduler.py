@@ -86,7 +86,8 @@ def test_every_kind_of_report_arrives(server: Server, client: Client) -> None:
         suspended=[Suspended(3, held[3], [4])],
     )
     assert client.served.settle(5)
-    assert [server.status(number) for number in range(4)] == [Status.DONE, Status.RETRYING, Status.RETRYING, Status.RUNNING]
+    assert [server.status(number) for number in (0, 2, 3)] == [Status.DONE, Status.RETRYING, Status.RUNNING]
+    assert server.status(1) in (Status.RETRYING, Status.READY)  # its time comes soon
     waits = client.until(room=1)
     assert [one.index for one in waits.granted] in ([4], [1])
 

@@ -146,6 +146,9 @@ class House(Command):
             return []
 
 
+WANTED = {f"{day}-{window}.txt" for day, window in AGGREGATIONS}
+
+
 class Judge(threading.Thread):
     """Looks again and again which counts are there, and keeps the moment of each. there: names of outputs."""
 
@@ -157,7 +160,7 @@ class Judge(threading.Thread):
 
     def run(self) -> None:
         while not self._done.wait(self._pause):
-            names = list(self._there())
+            names = WANTED.intersection(self._there())  # a store may be probed beside them
             now = time.monotonic()
             for name in names:
                 self.made.setdefault(name, now)

@@ -24,6 +24,7 @@ ANSWER_TIMEOUT = 20.0  # seconds from the request to the first byte, beside what
 LONGEST_RETRY_AFTER = 60.0  # seconds; a server that says more is asked earlier
 ELSEWHERE = frozenset({421, 502, 503, 504})
 """Answers of a server that another address may be better than: one that stands by, say."""
+TLS_PERHAPS = "If that server has a certificate (TLS), write https:// in place of http://."
 _TRY_LATER = frozenset({408, 421, 425, 429, 500, 502, 503, 504, 507})
 _GONE = (http.client.HTTPException, OSError)
 
@@ -132,6 +133,8 @@ class Transport:
         if isinstance(cause, ssl.SSLError):
             words, hint = _tls_words(cause)
             raise ServerUnreachable(f"{self._failed}: {words}", hint=hint) from cause
+        if isinstance(cause, (ConnectionResetError, BrokenPipeError)) and self._failed.scheme == "http":
+            raise ServerUnreachable(f"{self._failed}: no answer: {_words(cause)}", hint=TLS_PERHAPS) from cause
         where = ", ".join(map(str, self._addresses))
         raise ServerUnreachable(
             f"the server does not answer ({where}): {_words(cause)}", hint="Is `levada server` running there?"
@@ -164,11 +167,7 @@ class Transport:
         except _GONE as cause:
             self.drop()
             closed = used and isinstance(cause, (ConnectionError, http.client.RemoteDisconnected))
-            hint = (
-                None
-                if used or self.address.scheme != "http"
-                else "If that server has a certificate (TLS), write https:// in place of http://."
-            )
+            hint = None if used or self.address.scheme != "http" else TLS_PERHAPS
             raise ServerUnreachable(f"{self.address}: no answer: {_words(cause)}", hint=hint, at_once=closed) from cause
         self.waiting = False
         self._used = True
