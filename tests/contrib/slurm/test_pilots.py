@@ -19,7 +19,7 @@ from .cluster import Cluster, wait_for
 
 @pytest.fixture
 def served(slurm: Cluster, tmp_path: Path) -> Iterator[Served]:
-    served = Served(tmp_path, "--lease", "5")
+    served = Served(tmp_path)  # a lease of a minute: clusters that start beside us keep processes from their turn for seconds
     served.environ |= slurm.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = served.run("token", "create", "--role", "worker", "--label", "pilots", "--to", "worker.token")
     assert done.returncode == 0, done.stderr
