@@ -9,6 +9,7 @@ import pytest
 from levada._model.engines import JobState
 from levada.contrib.slurm import SlurmEngine
 from levada.contrib.slurm.engine import read_handle
+from levada.contrib.slurm.folder import JobFolder
 from levada.errors import EngineError, EngineUnreachable
 
 from .cluster import Cluster, wait_for
@@ -39,6 +40,8 @@ def test_jobs_that_the_controller_has_forgotten_are_in_the_accounting(
     cancel, time_out = "CANCELLED by 0: it was cancelled", "TIMEOUT: it ran longer than its time limit"
     assert [status.message for status in later] == ["", "FAILED 3:0", cancel, time_out, cancel]
 
+    for handle in handles[:4]:
+        wait_for(lambda handle=handle: JobFolder(read_handle(handle).folder).noted())  # type: ignore[misc]
     accounted.stop_accounting()
     try:
         assert [(status.state, status.exit) for status in engine.poll(handles[:4])] == [

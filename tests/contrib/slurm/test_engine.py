@@ -16,7 +16,7 @@ from levada._model.engines import Engine, JobState, JobStatus
 from levada.contrib.slurm import SlurmEngine
 from levada.contrib.slurm import engine as module
 from levada.contrib.slurm.engine import read_handle
-from levada.contrib.slurm.folder import NOBODY
+from levada.contrib.slurm.folder import NOBODY, JobFolder
 from levada.errors import EngineError, EngineUnreachable, JobRefused
 
 from .cluster import Cluster, wait_for
@@ -329,7 +329,7 @@ def test_a_job_that_slurm_has_forgotten_noted_its_end_itself(engine: SlurmEngine
     for handle in handles:
         end_of(engine, handle)
     unknown = [str(read_handle(handle)._replace(job=str(900_000 + at))) for at, handle in enumerate(handles)]
-    wait_for(lambda: engine.poll(unknown)[2].state is JobState.KILLED)  # its script notes that when Slurm has told of its end
+    wait_for(lambda: JobFolder(read_handle(killed).folder).noted())  # which it does when Slurm has told of its end
     asked = counted(tmp_path, monkeypatch, "squeue", "sacct")
     assert [(status.state, status.exit) for status in engine.poll(unknown)] == [
         (JobState.SUCCEEDED, 0), (JobState.FAILED, 4), (JobState.KILLED, None),

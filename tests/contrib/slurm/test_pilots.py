@@ -35,7 +35,7 @@ def workers_sh(served: Served) -> str:
     script = found[1]
     for shown, here in {
         "--ntasks=16": "--ntasks=2", "--cpus-per-task=4": "--cpus-per-task=1", "https://etl.example:8782": served.url,
-        "pipeline.py -w 4": "flow.py -w 1",
+        "pipeline.py -w 4 --goals 0": "flow.py -w 1 --goals 0",
     }.items():  # fmt: skip
         assert shown in script
         script = script.replace(shown, here)
@@ -67,7 +67,7 @@ def test_two_workers_of_one_allocation_do_what_another_wants(slurm: Cluster, ser
 
 
 def test_runs_of_one_allocation_share_a_plan_and_end_with_it(slurm: Cluster, served: Served) -> None:
-    script = workers_sh(served).replace("levada worker --app flow.py -w 1", "levada run --no-console flow.py RunAll --pause 0.2")
+    script = workers_sh(served).replace("levada worker --app flow.py -w 1 --goals 0", "levada run --no-console flow.py RunAll --pause 0.2")
     number = sbatch(served, script)
     wait_for(
         lambda: slurm.run("squeue", "--noheader", "--states=all", f"--jobs={number}", "--format=%T").strip() in ("COMPLETED", "FAILED")
