@@ -172,13 +172,13 @@ def test_a_forked_child_speaks_to_the_engine_by_itself(engine: DockerEngine, job
 
 
 def test_a_cancelled_job_is_ended_with_all_that_it_started(engine: DockerEngine, job: Job) -> None:
-    handle = engine.submit(job("sh", "-c", "sleep 1000 & sleep 1000"))
+    handle = engine.submit(job("sh", "-c", "sleep 8642 & sleep 8642"))
     assert engine.poll([handle])[0].state is JobState.RUNNING
     engine.cancel(handle)
     status = end_of(engine, handle)
     assert (status.state, status.exit) == (JobState.KILLED, None)
     assert "SIG" in status.message
-    assert not _processes("sleep\x001000")
+    assert not _processes("sleep\x008642")
 
 
 def test_cancelling_what_is_over_changes_nothing(engine: DockerEngine, job: Job) -> None:
