@@ -113,3 +113,10 @@ def test_a_page_in_a_browser_cannot_post_notices_as_a_form(host: FakeHost, raw: 
     got = post(raw, authorization=f"Bearer {TOKENS['operator']}", content_type="text/plain", sec_fetch_site="same-origin")
     assert got.code == "media-type"
     assert host.calls == []
+
+
+def test_who_signs_wrongly_again_and_again_is_told_to_stay_away(host: FakeHost, raw: Raw) -> None:
+    codes = [post(raw, **sign(BODY, b"another", time.time())).code for _ in range(12)]
+    assert codes[0] == "unauthenticated"
+    assert codes[-1] == "too-many-logins"
+    assert host.calls == []

@@ -144,10 +144,18 @@ class App:
         body = await self._bodies.read(head, exchange.receive)
         exchange.read = True
         if is_signed:
-            verify(body, headers, secret, time.time())
+            self._verify(head, body, headers, secret)
         told = read_notice(body, headers)
         items = [NoticeItem(one.id, one.name, list(one.urls), dict(one.fields)) for one in told]
         return who, (Notices(items, answer(told).get("validationResponse", "")), body)
+
+    def _verify(self, head: Head, body: bytes, headers: dict[str, str], secret: bytes) -> None:
+        """Raises Refusal for a signature that is not good; it counts as a wrong token does."""
+        try:
+            verify(body, headers, secret, time.time())
+        except Refusal as no:
+            wrong = self._guards.wrong_credential(head.address)
+            raise wrong if wrong.code == "too-many-logins" else no  # noqa: B904 - both say it all
 
     def _by_token(self, head: Head, route: Route) -> Identity:
         who, ambient = self._identify(head, basic=True)
