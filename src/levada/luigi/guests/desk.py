@@ -243,7 +243,7 @@ class LuigiDesk:
             del guest.batches[asked.task_id]
             self._tell(desk, guest)
         else:
-            index = self.book.index_of.get(asked.task_id)
+            index = self._index(asked)
             if index is not None and index in guest.held:
                 self._of_running(desk, guest, asked, index)
             elif asked.runnable is None:
@@ -251,6 +251,13 @@ class LuigiDesk:
             elif asked.family and asked.status != "RUNNING" and not (asked.status == "FAILED" and not asked.runnable):
                 self._register(desk, guest, asked)
         return answer(None)
+
+    def _index(self, asked: r.AddTask) -> Index | None:
+        """The task that is spoken of, where it is known: by its id, else by what it is."""
+        index = self.book.index_of.get(asked.task_id)
+        if index is None and asked.family and asked.params is not None:
+            return self.host.registry.index_of.get(named(asked, self._significant).key)
+        return index
 
     def _of_running(self, desk: Desk, guest: Guest, asked: r.AddTask, index: Index) -> None:
         """Of a task that the worker runs: how it ended, or where to look at it meanwhile."""

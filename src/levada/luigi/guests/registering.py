@@ -35,8 +35,9 @@ def named(asked: AddTask, significant: Significant) -> Named:
     params = asked.params or {}
     hidden = tuple(sorted(name for name, visibility in (asked.param_visibilities or {}).items() if visibility >= HIDDEN and name in params))
     found = significant.of(asked.task_id, family, params, hidden)
-    # A program may give its tasks ids of its own making; these are all that is known to be theirs alone.
-    text = canonical(found if found is not None else {"task_id": asked.task_id})
+    # A program may give its tasks ids of its own making; these are all that is known to be theirs alone. Hidden parameters are no
+    # part of Luigi's id, and of our key they are; whether one of them is insignificant besides, nobody tells.
+    text = canonical({"task_id": asked.task_id} if found is None else {**found, **{name: params[name] for name in hidden}})
     return Named(key_of(family, text), family, text, params, hidden, found is not None)
 
 
