@@ -302,6 +302,16 @@ def test_messages_reach_a_worker_with_its_heartbeat(luigi: Luigi) -> None:
     assert luigi.rpc("ping", worker="w1") == {"rpc_messages": []}
 
 
+def test_a_running_task_answers_a_message(luigi: Luigi) -> None:
+    luigi.tell("one")
+    assert luigi.given() == "one"
+    message = luigi.rpc("send_scheduler_message", worker="w1", task=name_of("one"), content="how far?")["message_id"]
+    (told,) = luigi.rpc("ping", worker="w1")["rpc_messages"]
+    assert told["kwargs"] == {"task_id": name_of("one"), "message_id": message, "content": "how far?"}
+    luigi.rpc("add_scheduler_message_response", task_id=name_of("one"), message_id=message, response="half")
+    assert luigi.rpc("get_scheduler_message_response", task_id=name_of("one"), message_id=message) == {"response": "half"}
+
+
 def test_why_a_task_failed_is_kept(luigi: Luigi) -> None:
     luigi.tell("one", retry_policy_dict={"retry_count": 1})
     assert luigi.given() == "one"

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from levada.luigi.guests.identity import Significant, canonical, id_of, key_of
+from levada.luigi.guests.registering import named
+from levada.luigi.guests.requests import AddTask
 from levada.task import Task
 from tests.faults.command import ROOT
 from tests.luigi.kinds import KINDS
@@ -34,6 +36,24 @@ def test_each_kind_of_parameter_gives_a_task_the_key_that_levada_gives_it(tmp_pa
         found = significant.of(name, family, texts)
         assert found is not None, (kind, value)
         assert key_of(family, canonical(found)).hex() == key, (kind, value, texts)
+
+
+def test_a_hidden_parameter_is_part_of_our_key_and_not_of_luigis_id(tmp_path: Path, luigi_python: str) -> None:
+    code = """
+import json, luigi
+from importlib import import_module
+visibility = import_module("luigi.parameter" if hasattr(luigi, "parameter") else "levada.params.base").ParameterVisibility
+class Seen(luigi.Task):
+    x = luigi.Parameter(default="1")
+    h = luigi.Parameter(default="2", visibility=visibility.HIDDEN)
+task = Seen()
+texts = (task.to_str_params if hasattr(task, "to_str_params") else task.to_texts)()
+print(json.dumps([task.task_id, texts, getattr(task, "key", b"").hex()]))
+"""
+    name, texts, _ = _printed(luigi_python, tmp_path, code)
+    *_, key = _printed(sys.executable, tmp_path, f"from levada.luigi.door import opened\nwith opened():\n    exec({code!r})")
+    asked = AddTask(worker="w", task_id=name, family="Seen", params=texts, param_visibilities={"x": 0, "h": 1})
+    assert named(asked, Significant()).key.hex() == key
 
 
 def test_the_significant_parameters_are_found_whichever_they_are() -> None:

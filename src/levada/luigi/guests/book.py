@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 Index = int
+MODULES = 10_000
 
 
 class Entry(NamedTuple):
@@ -52,7 +53,7 @@ class Book:
             self.index_of.pop(before.id, None)
         self.entries[index] = entry
         self.index_of[entry.id] = index
-        if entry.module and entry.module != "__main__":
+        if entry.module and entry.module != "__main__" and len(self.modules) < MODULES:
             self.modules[entry.module] = None
 
     def note(self, index: Index, entry: Entry) -> bool:

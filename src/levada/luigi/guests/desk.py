@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
@@ -44,6 +45,7 @@ LEAVE = 600.0  # seconds of silence, at least, after which a worker has gone: it
 TOLD = 100  # running tasks of others that a worker is told of
 LOOKED_AT = 2_000  # leases that are looked at for them
 MESSAGES = 100  # that wait for one worker
+RESPONSES = 1_000  # of tasks to messages: so many are kept
 BATCHERS = 1_000  # families of one worker
 _LIVE = (Status.WAITING, Status.READY, Status.RETRYING)
 _ENDED_BADLY = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
@@ -66,6 +68,7 @@ class LuigiDesk:
         self.book = Book()
         self.guests: dict[str, Guest] = {}
         self.said: dict[Index, tables.Said] = {}  # what running tasks say of themselves
+        self._responses: dict[str, Any] = {}  # to messages, by their id
         self._significant = Significant()
         self._done_at: dict[Index, float] = {}
         self._loaded = 0.0  # the host's clock
@@ -83,7 +86,9 @@ class LuigiDesk:
             r.SetTaskProgressPercentage: self.set_task_progress_percentage,
             r.DecreaseRunningTaskResources: _nothing,
             r.ReportTaskStatistics: _nothing,
-            r.AddSchedulerMessageResponse: _nothing,
+            r.AddSchedulerMessageResponse: self.add_scheduler_message_response,
+            r.GetSchedulerMessageResponse: self.get_scheduler_message_response,
+            r.SendSchedulerMessage: self.send_scheduler_message,
             r.DisableWorker: self.disable_worker,
             r.SetWorkerProcesses: self.set_worker_processes,
             **read,
@@ -216,6 +221,29 @@ class LuigiDesk:
             if len(guest.messages) < MESSAGES:
                 guest.messages.append({"name": "set_worker_processes", "kwargs": {"n": asked.n}})
         return answer(None)
+
+    def send_scheduler_message(self, desk: Desk, call: Call) -> bytes:
+        """Say something to a task that a worker runs; it hears that with the worker's next heartbeat."""
+        asked = cast("r.SendSchedulerMessage", call.request)
+        message = secrets.token_hex(8)
+        for guest in self._called(asked.worker):
+            if len(guest.messages) < MESSAGES:
+                kwargs = {"task_id": asked.task, "message_id": message, "content": asked.content}
+                guest.messages.append({"name": "dispatch_scheduler_message", "kwargs": kwargs})
+        return answer({"message_id": message})
+
+    def add_scheduler_message_response(self, desk: Desk, call: Call) -> bytes:
+        """What a task answers to a message."""
+        asked = cast("r.AddSchedulerMessageResponse", call.request)
+        if len(self._responses) >= RESPONSES:
+            self._responses.pop(next(iter(self._responses)))
+        self._responses[asked.message_id] = asked.response
+        return answer(None)
+
+    def get_scheduler_message_response(self, desk: Desk, call: Call) -> bytes:
+        """That; None before it has."""
+        asked = cast("r.GetSchedulerMessageResponse", call.request)
+        return answer({"response": self._responses.get(asked.message_id)})
 
     def _called(self, worker: str) -> list[Guest]:
         return [guest for guest in self.guests.values() if guest.worker == worker]

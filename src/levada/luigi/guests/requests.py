@@ -127,7 +127,7 @@ class ReportTaskStatistics(OfTask, frozen=True, forbid_unknown_fields=False):
 
 
 class AddSchedulerMessageResponse(OfTask, frozen=True, forbid_unknown_fields=False):
-    """What a task answers to a message; none is sent."""
+    """What a task answers to a message."""
 
     message_id: Short
     response: Any = None
@@ -146,6 +146,12 @@ class GetTaskProgressPercentage(OfTask, frozen=True, forbid_unknown_fields=False
 
 class FetchError(OfTask, frozen=True, forbid_unknown_fields=False):
     """Why a task failed."""
+
+
+class GetSchedulerMessageResponse(OfTask, frozen=True, forbid_unknown_fields=False):
+    """What a task answered to a message."""
+
+    message_id: Short
 
 
 class TaskList(Verb, frozen=True, forbid_unknown_fields=False):
@@ -217,6 +223,13 @@ class SetWorkerProcesses(OfWorker, frozen=True, forbid_unknown_fields=False):
     n: Annotated[int, Meta(ge=1, le=10_000)]
 
 
+class SendSchedulerMessage(OfWorker, frozen=True, forbid_unknown_fields=False):
+    """Say something to a running task."""
+
+    task: Id
+    content: Any = None
+
+
 class UpdateResource(Verb, frozen=True, forbid_unknown_fields=False):
     """How much there is of a resource."""
 
@@ -241,10 +254,20 @@ _WORK = (
     SetTaskProgressPercentage, DecreaseRunningTaskResources, ReportTaskStatistics, AddSchedulerMessageResponse,
 )  # fmt: skip
 _READ = (
-    GetTaskStatusMessage, GetTaskProgressPercentage, FetchError, TaskList, TaskSearch, Graph, DepGraph, WorkerList, ResourceList,
-    IsPaused, IsPauseEnabled, HasTaskHistory,
+    GetSchedulerMessageResponse, GetTaskStatusMessage, GetTaskProgressPercentage, FetchError, TaskList, TaskSearch, Graph, DepGraph, WorkerList,
+    ResourceList, IsPaused, IsPauseEnabled, HasTaskHistory,
 )  # fmt: skip
-_OPERATE = (Pause, Unpause, DisableWorker, SetWorkerProcesses, UpdateResource, ForgiveFailures, MarkAsDone, ReEnableTask)
+_OPERATE = (
+    Pause,
+    Unpause,
+    DisableWorker,
+    SetWorkerProcesses,
+    UpdateResource,
+    ForgiveFailures,
+    MarkAsDone,
+    ReEnableTask,
+    SendSchedulerMessage,
+)
 
 
 def _path(request: type[Request]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
 from ..._model import messages as m
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 Index = int
 SHOWN = 1_000  # tasks of one answer
 UNSET = 1  # total of a resource that nobody has set
-SEARCHED = 20_000  # tasks that one search looks at
+SEARCHED = 2_000  # tasks whose parameters one search looks at
+LOOKED_AT = 50_000  # ids
+ASKED = 5_000  # rows of the store
 PENDING, RUNNING, DONE, FAILED, DISABLED = "PENDING", "RUNNING", "DONE", "FAILED", "DISABLED"
 WORDS = {
     Status.WAITING: PENDING,
@@ -72,6 +75,10 @@ def handlers(desk_of: LuigiDesk) -> dict[type, Callable[[Desk, Call], bytes]]:
     }
 
 
+def _statuses(word: str) -> frozenset[int]:
+    return frozenset(int(status) for status, said in WORDS.items() if not word or said == word)
+
+
 def _answer(response: Any) -> bytes:
     return json.dumps({"response": response}).encode()
 
@@ -87,18 +94,15 @@ class Tables:
 
     def _shown(self, desk: Desk, tasks: Iterable[Index], *, deps: bool) -> dict[str, dict[str, Any]]:
         """Tasks by id, as Luigi's visualiser wants them."""
-        host, state = desk.host, desk.host.brain.state
+        state = desk.host.brain.state
         chosen = list(tasks)
-        rows = {row.index: row for row in host.store.tasks_at([index for index in chosen if index not in self._book.entries])}
+        edges = {index: list(islice(dict.fromkeys(state.edges.requirements(index)), SHOWN)) for index in chosen} if deps else {}
+        names = self._names(desk, dict.fromkeys([*chosen, *chain.from_iterable(edges.values())]))
         shown: dict[str, dict[str, Any]] = {}
         for index in chosen:
-            entry, policy = self._book.entries.get(index), state.policy_of(index)
-            if entry is not None:
-                name, params = entry.id, public(entry.params, entry.hidden)
-            elif index in rows:
-                params = json.loads(rows[index].params)
-                name = id_of(policy.family, params)
-            else:
+            policy = state.policy_of(index)
+            name, params = names.get(index, ("", {}))
+            if not name:
                 continue
             said, holder = self._luigi.said.get(index, Said()), state.holder.get(index)
             runs = state.status[index] == Status.RUNNING and holder is not None
@@ -120,37 +124,55 @@ class Tables:
                 "progress_percentage": said.progress,
             }
             if deps:
-                shown[name]["deps"] = [self._name(desk, one) for one in state.edges.requirements(index)]
+                shown[name]["deps"] = [names[one][0] for one in edges[index] if one in names]
         return shown
 
-    def _name(self, desk: Desk, index: Index) -> str:
-        entry = self._book.entries.get(index)
-        if entry is not None:
-            return entry.id
-        rows = desk.host.store.tasks_at([index])
-        return id_of(rows[0].family, json.loads(rows[0].params)) if rows else ""
+    def _names(self, desk: Desk, tasks: Iterable[Index]) -> dict[Index, tuple[str, dict[str, Any]]]:
+        """Ids and public parameters: of what Luigi's workers told by their words, of the rest by one question to the store."""
+        found, others = {}, []
+        for index in tasks:
+            entry = self._book.entries.get(index)
+            if entry is None:
+                others.append(index)
+            else:
+                found[index] = entry.id, public(entry.params, entry.hidden)
+        for row in desk.host.store.tasks_at(others[:ASKED]):
+            params = json.loads(row.params)
+            found[row.index] = id_of(row.family, params), params
+        return found
 
-    def _having(self, desk: Desk, word: str) -> list[Index]:
-        """Tasks of a status in Luigi's words, all for an empty one."""
-        wanted = {int(status) for status, said in WORDS.items() if not word or said == word}
-        return [index for index, status in enumerate(desk.host.brain.state.status) if status in wanted]
+    def _count(self, desk: Desk, word: str) -> int:
+        """How many tasks stand so; counters, no look at tasks."""
+        counts = desk.host.brain.state.counts
+        return sum(counts[status] for status in _statuses(word))
+
+    def _having(self, desk: Desk, word: str, most: int) -> list[Index]:
+        """The first tasks of a status in Luigi's words, of any for an empty one."""
+        wanted = _statuses(word)
+        marks = bytes(desk.host.brain.state.status).translate(bytes(status in wanted for status in range(256)))
+        found: list[Index] = []
+        index = marks.find(1)
+        while index >= 0 and len(found) < most:
+            found.append(index)
+            index = marks.find(1, index + 1)
+        return found
 
     def task_list(self, desk: Desk, call: Call) -> bytes:
         """Tasks of a status; their number alone where they are too many."""
         asked = cast("r.TaskList", call.request)
-        found = self._having(desk, asked.status)
         most = min(asked.max_shown_tasks or SHOWN, SHOWN)
         if not asked.search:
-            return _answer({"num_tasks": len(found)} if len(found) > most else self._shown(desk, found, deps=False))
+            count = self._count(desk, asked.status)
+            return _answer({"num_tasks": count} if count > most else self._shown(desk, self._having(desk, asked.status, most), deps=False))
         terms = asked.search.casefold().split()
-        shown = self._shown(desk, found[:SEARCHED], deps=False)
+        shown = self._shown(desk, self._having(desk, asked.status, SEARCHED), deps=False)
         kept = {name: row for name, row in shown.items() if all(term in row["display_name"].casefold() for term in terms)}
         return _answer({"num_tasks": len(kept)} if len(kept) > most else kept)
 
     def task_search(self, desk: Desk, call: Call) -> bytes:
         """Tasks whose id holds a text, by status."""
         text = cast("r.TaskSearch", call.request).task_str
-        found = [index for name, index in list(self._book.index_of.items())[:SEARCHED] if text in name][:SHOWN]
+        found = [index for name, index in islice(self._book.index_of.items(), LOOKED_AT) if text in name][:SHOWN]
         by_status: dict[str, dict[str, Any]] = {}
         for name, row in self._shown(desk, found, deps=False).items():
             by_status.setdefault(row["status"], {})[name] = row
@@ -158,7 +180,7 @@ class Tables:
 
     def graph(self, desk: Desk, call: Call) -> bytes:
         """All tasks with their requirements, up to a thousand of them."""
-        return _answer(self._shown(desk, self._having(desk, "")[:SHOWN], deps=True))
+        return _answer(self._shown(desk, self._having(desk, "", SHOWN), deps=True))
 
     def dep_graph(self, desk: Desk, call: Call) -> bytes:
         """A task and what it requires, the nearest first."""
