@@ -234,6 +234,25 @@ def test_an_external_task_is_granted_to_nobody(luigi: Luigi) -> None:
     assert luigi.given() == "top"
 
 
+def test_data_that_vanished_is_waited_for_again(luigi: Luigi) -> None:
+    luigi.tell("data", status="DONE")
+    luigi.later += 100
+    luigi.tell("top", "data", worker="w2")
+    luigi.tell("data", worker="w2", runnable=False, deps=None)
+    assert luigi.given("w2") is None
+    luigi.tell("data", status="DONE", worker="w3")
+    assert luigi.given("w2") == "top"
+
+
+def test_who_cannot_run_a_task_is_not_granted_it(luigi: Luigi) -> None:
+    luigi.tell("one")
+    for status in ("UNKNOWN", "DISABLED"):
+        luigi.tell("one", worker="w2", status=status)
+    luigi.tell("one", worker="w2", runnable=False, deps=None)
+    assert luigi.given("w2") is None
+    assert luigi.given() == "one"
+
+
 def test_nobody_waits_for_what_a_failure_blocks(luigi: Luigi) -> None:
     luigi.tell("top", "bad")
     luigi.tell("bad", retry_policy_dict={"retry_count": 1})

@@ -32,7 +32,7 @@ from .book import Book, Entry
 from .ending import Ended, ending
 from .guest import Guest, session_of
 from .identity import Significant, id_of
-from .registering import Named, batch_group, named, policy, priority
+from .registering import Named, batch_group, named, policy_of, priority
 
 if TYPE_CHECKING:
     from ..._server.desk import Desk
@@ -309,10 +309,11 @@ class LuigiDesk:
             return
         wants = asked.status in ("PENDING", "SUSPENDED")
         needs, unknown = self._requirements(asked.deps or ())
-        item = self._item(desk, guest, asked, task, needs, closed=wants and bool(asked.runnable) and not unknown)
         reopen = wants and known is not None and self._reopens(guest, known)
-        told = w.AddTasks(guest.id, 1, [item[0]], [item[1]], [item[2]] if wants else [], reopen=reopen)
-        work.enter(desk, guest.member, told)
+        if known is None or reopen or (wants and asked.runnable):  # what it cannot run itself it does not join
+            policy, item, growth = self._item(guest, asked, task, needs, closed=wants and bool(asked.runnable) and not unknown)
+            told = w.AddTasks(guest.id, 1, [policy], [item], [growth] if wants else [], reopen=reopen)
+            work.enter(desk, guest.member, told)
         desk.stirred = True
         index = self.host.registry.index_of[task.key]
         if wants and index in self.host.brain.state.open:
@@ -321,17 +322,24 @@ class LuigiDesk:
         if self.book.note(index, entry):
             desk.marks[index] = entry.text()
         if asked.status == "DONE":
-            desk.handle(m.Sync(guest.id, found_complete=[index]))
+            self._found(desk, guest, index)
         self._grow(desk, guest, index)
 
+    def _found(self, desk: Desk, guest: Guest, index: Index) -> None:
+        """A worker saw it complete. Of an invalidated task that counts where nobody could be granted it, to look again."""
+        state = self.host.brain.state
+        desk.handle(m.Sync(guest.id, found_complete=[index]))
+        if state.status[index] == Status.WAITING and index in state.open:
+            desk.handle(m.MarkDone(index))
+
     def _item(
-        self, desk: Desk, guest: Guest, asked: r.AddTask, task: Named, needs: list[Index], *, closed: bool
+        self, guest: Guest, asked: r.AddTask, task: Named, needs: list[Index], *, closed: bool
     ) -> tuple[w.PolicySpec, w.TaskItem, w.GrowthItem]:
         batched, most = guest.batchers.get(task.family, (None, 1)) if asked.batchable else (None, 1)
         module = asked.module if asked.module and asked.module != "__main__" else None
         key, registry = task.key.hex(), self.host.registry
         return (
-            policy(asked, task.family, most),
+            policy_of(asked, task.family, most),
             w.TaskItem(key, 0, task.text, module, priority(asked), None if batched is None else batch_group(asked, task.family, batched)),
             w.GrowthItem(key, "".join(registry.texts(needs)), closed),
         )

@@ -41,7 +41,7 @@ def named(asked: AddTask, significant: Significant) -> Named:
     return Named(key_of(family, text), family, text, params, hidden, found is not None)
 
 
-def policy(asked: AddTask, family: str, batch_limit: int) -> w.PolicySpec:
+def policy_of(asked: AddTask, family: str, batch_limit: int) -> w.PolicySpec:
     """Resources, retries and owners, as a worker of ours would say them for such a class."""
     resources = {_plain(name, "resource"): int(amount) for name, amount in (asked.resources or {}).items() if amount >= 1 and name}
     return w.PolicySpec(

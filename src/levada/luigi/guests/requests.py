@@ -254,8 +254,8 @@ _WORK = (
     SetTaskProgressPercentage, DecreaseRunningTaskResources, ReportTaskStatistics, AddSchedulerMessageResponse,
 )  # fmt: skip
 _READ = (
-    GetSchedulerMessageResponse, GetTaskStatusMessage, GetTaskProgressPercentage, FetchError, TaskList, TaskSearch, Graph, DepGraph, WorkerList,
-    ResourceList, IsPaused, IsPauseEnabled, HasTaskHistory,
+    GetSchedulerMessageResponse, GetTaskStatusMessage, GetTaskProgressPercentage, FetchError, TaskList, TaskSearch, Graph, DepGraph,
+    WorkerList, ResourceList, IsPaused, IsPauseEnabled, HasTaskHistory,
 )  # fmt: skip
 _OPERATE = (
     Pause,
