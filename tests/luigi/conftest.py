@@ -40,19 +40,24 @@ class Mixed(Served):
         self.token = made.stdout.split()[-1]
         assert self.token.startswith("lvd_"), made
 
-    def start_luigi(self, *words: str, token: str | None = None, **config: str) -> subprocess.Popen[str]:
+    def start_luigi(self, *words: str, token: str | None = None, by_url: bool = True, **config: str) -> subprocess.Popen[str]:
         """A worker of Luigi as people start it. config: of its section [core], say ``rpc_retry_wait="1"``."""
-        url = f"http://luigi:{self.token if token is None else token}@127.0.0.1:{self.port}"
+        where = f"luigi:{self.token if token is None else token}@127.0.0.1"
+        address = (
+            ["--scheduler-url", f"http://{where}:{self.port}"]
+            if by_url
+            else ["--scheduler-host", where, "--scheduler-port", str(self.port)]
+        )
         core = {"rpc-retry-wait": "1", "rpc-retry-attempts": "30", **{name.replace("_", "-"): value for name, value in config.items()}}
         place = self.folder / f"luigi-{time.monotonic_ns()}.cfg"
         lines = [f"{name}: {value}" for name, value in core.items()]
         place.write_text("\n".join(("[core]", *lines, "[worker]", "wait_interval: 0.1", "wait_jitter: 0.1", "")))
         environ = {**self.environ, "LUIGI_CONFIG_PATH": str(place), "PYTHONPATH": str(self.folder)}
-        arguments = [self.luigi, "-m", "luigi", "--module", "graph", *words, "--scheduler-url", url]
+        arguments = [self.luigi, "-m", "luigi", "--module", "graph", *words, *address]
         with open(self.folder / "luigi.log", "a") as log:
             return subprocess.Popen(arguments, cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
 
-    def run_luigi(self, *words: str, timeout: float = 50, **config: str) -> str:
+    def run_luigi(self, *words: str, timeout: float = 50, **config: Any) -> str:
         """The same, to its end; what it said."""
         before = self.said()
         self.start_luigi(*words, **config).wait(timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 import urllib.error
@@ -46,6 +47,25 @@ def test_a_run_goes_on_after_kill_9_of_the_server_and_nothing_runs_twice(mix: Ca
     assert guest.wait(40) == 0
     assert "This progress looks :)" in mixed.said()
     assert len(mixed.times()) == 8 * 4 + 8 + 1
+    assert set(mixed.times().values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_that_is_killed_five_times_lets_no_task_run_twice(seed: int, mix: Callable[..., Mixed]) -> None:
+    dice, mixed = random.Random(seed), mix("--lease", "30")
+    words = ("Top", "--groups", "40", "--width", "9", "--pause", "0.02")
+    guests = [mixed.start_luigi(*words, "--workers", number, worker_keep_alive="true") for number in "12"]
+    ours = mixed.start_levada(*words, "--workers", "2")
+    for _ in range(5):
+        time.sleep(dice.uniform(0.3, 2.0))
+        mixed.kill_server()
+        mixed.start_server()
+    done = ended(ours, 120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [guest.wait(60) for guest in guests] == [0, 0]
+    assert len(mixed.times()) == 40 * 9 + 40 + 1
     assert set(mixed.times().values()) == {1}
 
 
@@ -209,6 +229,10 @@ def test_tools_read_what_stands_there(mixed: Mixed) -> None:
     assert guest.wait(20) == 0
     assert mixed.ask("task_list", status="PENDING", upstream_status="") == {}
     assert len(mixed.ask("task_list", status="DONE", upstream_status="")) == 2
+
+
+def test_the_token_may_stand_in_scheduler_host(mixed: Mixed) -> None:
+    assert "This progress looks :)" in mixed.run_luigi("Leaf", "--number", "1", by_url=False)
 
 
 def test_a_wrong_token_is_refused(mixed: Mixed) -> None:
