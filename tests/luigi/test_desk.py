@@ -253,6 +253,11 @@ def test_who_cannot_run_a_task_is_not_granted_it(luigi: Luigi) -> None:
     assert luigi.given() == "one"
 
 
+def test_parameters_that_are_too_long_are_refused(luigi: Luigi) -> None:
+    with pytest.raises(Refusal, match="262,144 bytes"):
+        luigi.tell("one", params={"x": "one", "more": "x" * 300_000})
+
+
 def test_nobody_waits_for_what_a_failure_blocks(luigi: Luigi) -> None:
     luigi.tell("top", "bad")
     luigi.tell("bad", retry_policy_dict={"retry_count": 1})

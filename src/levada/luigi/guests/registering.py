@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..._wire import messages as w
 from ..._wire.check import CONTROL
-from ..._wire.limits import INTEGER, NAME, PRIORITY
+from ..._wire.limits import INTEGER, NAME, PRIORITY, SPEC
 from ..._wire.problems import Refusal
 from .identity import Significant, canonical, key_of
 from .requests import AddTask
@@ -38,6 +38,8 @@ def named(asked: AddTask, significant: Significant) -> Named:
     # A program may give its tasks ids of its own making; these are all that is known to be theirs alone. Hidden parameters are no
     # part of Luigi's id, and of our key they are; whether one of them is insignificant besides, nobody tells.
     text = canonical({"task_id": asked.task_id} if found is None else {**found, **{name: params[name] for name in hidden}})
+    if max(len(text), len(canonical(params))) > SPEC:  # ASCII: characters are bytes
+        raise Refusal("too-large", f"the parameters of {asked.task_id[:200]} have more than {SPEC:,} bytes")
     return Named(key_of(family, text), family, text, params, hidden, found is not None)
 
 
