@@ -58,7 +58,8 @@ class Luigi(Served):
         """Register a task of family A as a worker does; its id."""
         name = name_of(task)
         said = {"family": "A", "module": "m", "params": {"x": task}, "resources": {}, "priority": 0, "runnable": status == "PENDING"}
-        self.rpc("add_task", worker=worker, task_id=name, status=status, **{"deps": [name_of(one) for one in deps], **said, **more})
+        said |= {"task_id": name, "deps": [name_of(one) for one in deps]}
+        self.rpc("add_task", worker=worker, status=status, **{**said, **more})
         return name
 
     def work(self, worker: str = "w1", running: tuple[str, ...] = (), **more: Any) -> Any:  # type: ignore[override]
@@ -258,6 +259,14 @@ def test_parameters_that_are_too_long_are_refused(luigi: Luigi) -> None:
         luigi.tell("one", params={"x": "one", "more": "x" * 300_000})
 
 
+@pytest.mark.parametrize("said", [{"task_id": "a\nb"}, {"module": "m\x1b[2J"}, {"family": "A\n"}, {"resources": {"r\x7f": 1}}])
+def test_control_characters_are_refused(said: dict[str, Any], luigi: Luigi) -> None:
+    with pytest.raises(Refusal, match="control characters"):
+        luigi.tell("one", **said)
+    with pytest.raises(Refusal, match="control characters"):
+        luigi.rpc("add_worker", worker="w\n", info={})
+
+
 def test_nobody_waits_for_what_a_failure_blocks(luigi: Luigi) -> None:
     luigi.tell("top", "bad")
     luigi.tell("bad", retry_policy_dict={"retry_count": 1})
@@ -363,6 +372,9 @@ def test_what_running_tasks_say_is_told(luigi: Luigi) -> None:
         b"data=%ff",
         b"data=1&data=2",
         b"&".join([b"a=1"] * 100),
+        b"data=%7B%22worker%22%3A%22%5Cud800%22%7D",
+        b"data=%7B%22worker%22%3A%22%5Cud800%22%2C%22z%22%3AInfinity%7D",
+        b"data=%7B%22worker%22%3A%22w%22%2C%22z%22%3ANaN%2C%22y%22%3AInfinity%7D",
         b"",
     ],
 )

@@ -32,7 +32,7 @@ from .book import Book, Entry
 from .ending import Ended, ending
 from .guest import Guest, session_of
 from .identity import Significant, id_of
-from .registering import Named, batch_group, named, policy_of, priority
+from .registering import Named, batch_group, named, plain, policy_of, priority
 
 if TYPE_CHECKING:
     from ..._server.desk import Desk
@@ -150,7 +150,7 @@ class LuigiDesk:
         host, token = self.host, call.identity.token
         if len(host.members) >= work.SESSIONS:
             raise Refusal("busy", f"{work.SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)
-        member = Member(session_of(token, worker), token)
+        member = Member(session_of(token, plain(worker, "worker")), token)
         guest = Guest(member, worker, host.clock())
         desk.handle(m.Hello(member.id))
         host.members[member.id], self.guests[member.id] = member, guest

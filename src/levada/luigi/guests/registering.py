@@ -29,9 +29,11 @@ class Named(NamedTuple):
 
 def named(asked: AddTask, significant: Significant) -> Named:
     """Family, parameters and key of a task. Raises Refusal where it has no family."""
-    family = _plain(asked.family or "", "family")
+    family = plain(asked.family or "", "family")
     if not family:
         raise Refusal("invalid-message", f"{asked.task_id} came without its family")
+    for text, what in ((asked.task_id, "task_id"), (asked.module or "", "module")):
+        plain(text, what)
     params = asked.params or {}
     hidden = tuple(sorted(name for name, visibility in (asked.param_visibilities or {}).items() if visibility >= HIDDEN and name in params))
     found = significant.of(asked.task_id, family, params, hidden)
@@ -45,7 +47,7 @@ def named(asked: AddTask, significant: Significant) -> Named:
 
 def policy_of(asked: AddTask, family: str, batch_limit: int) -> w.PolicySpec:
     """Resources, retries and owners, as a worker of ours would say them for such a class."""
-    resources = {_plain(name, "resource"): int(amount) for name, amount in (asked.resources or {}).items() if amount >= 1 and name}
+    resources = {plain(name, "resource"): int(amount) for name, amount in (asked.resources or {}).items() if amount >= 1 and name}
     return w.PolicySpec(
         family=family,
         resources=[w.Amount(name, amount) for name, amount in sorted(resources.items())],
@@ -88,7 +90,8 @@ def batch_group(asked: AddTask, family: str, batched: Iterable[str]) -> str:
     return f"{family}({', '.join(rest)})"[: 2 * NAME]
 
 
-def _plain(text: str, what: str) -> str:
+def plain(text: str, what: str) -> str:
+    """The text. Raises Refusal where it holds control characters."""
     if CONTROL.search(text):
         raise Refusal("invalid-message", f"{what}: got {text[:80]!r}, expected a text without control characters")
     return text
