@@ -147,6 +147,20 @@ def _masked(text: str) -> str:
     return _secret_mac(text)
 
 
+Binder = Callable[[Any, "tuple[tuple[str, Parameter[Any]], ...]"], "Callable[..., tuple[Any, ...]] | None"]
+"""(class, its parameters) -> a function from call arguments to values in positional order, or None: Python's own rules."""
+
+_binder: Binder | None = None
+
+
+def set_binder(binder: Binder | None) -> None:
+    """How classes that say so themselves make parameter values of call arguments, from now on; None: by Python's rules."""
+    global _binder
+    _binder = binder
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
+
+
 # -- what is known of a class ------------------------------------------------------------------
 
 
@@ -155,7 +169,8 @@ class ClassInfo:
 
     __slots__ = (
         "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "forget", "init_is_own",
-        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
+        "hash_start", "insignificant", "interned", "names", "normalize", "own_bind", "params",
+        "policy", "priority", "remote", "run_is_own", "texts",
         "batched",
     )  # fmt: skip
 
@@ -163,10 +178,12 @@ class ClassInfo:
         self.interned, self.forget = cls._interned, cls._forget
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
-        self.bind = _compile_bind(self.params)
-        self.by_position = len(self.params) if all(p.positional for _, p in self.params) else -1  # so many arguments are all values
+        self.own_bind = _binder is not None and _binder(cls, self.params)
+        self.bind = self.own_bind or _compile_bind(self.params)
+        plain = not self.own_bind and all(p.positional for _, p in self.params)
+        self.by_position = len(self.params) if plain else -1  # so many arguments are all values
         self.fill = _compile_fill(self.names)
-        self.exact = all(p.exact for _, p in self.params)
+        self.exact = not self.own_bind and all(p.exact for _, p in self.params)
         self.normalize = _compile_normalize(self.params, same=self.exact)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
@@ -394,9 +411,13 @@ class Register(ABCMeta):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Register:
         """Create the class; wrong definitions are collected and raised together as DefinitionError."""
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+        """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
+        super().__init__(name, bases, namespace, **kwargs)
         space = namespace.get("task_namespace", namespace.get("namespace"))
-        namespace["_own_namespace"] = space if space is not None else _namespace_of(namespace.get("__module__", ""))
-        cls = super().__new__(mcs, name, bases, namespace, **kwargs)
+        type.__setattr__(cls, "_own_namespace", space if space is not None else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
         type.__setattr__(cls, "_info", None)
         type.__setattr__(cls, "_interned", interned)
@@ -404,7 +425,6 @@ class Register(ABCMeta):
         if bases:
             _adopt_annotations(cls)
             registry.add(cast("type[Task]", cls))
-        return cls
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
@@ -423,6 +443,8 @@ class Register(ABCMeta):
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
+            if info.own_bind:
+                raise
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
             try:
@@ -855,7 +877,8 @@ def auto_namespace(scope: str = "") -> None:
     _namespaces[scope] = "\0auto"
 
 
-def _namespace_of(module: str) -> str:
+def namespace_of(module: str) -> str:
+    """The namespace that tasks of a module get, "" for none."""
     for scope in sorted(_namespaces, key=len, reverse=True):
         if scope in ("", module) or module.startswith(scope + "."):
             space = _namespaces[scope]
@@ -934,6 +957,8 @@ class Task(metaclass=Register):
             try:
                 values = info.bind(*args, **kwargs)
             except TypeError:
+                if info.own_bind:
+                    raise
                 raise _explain_arguments(type(self), info, args, kwargs) from None
             info.fill(self, _validated(type(self), info, values))
 

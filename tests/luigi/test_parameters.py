@@ -145,3 +145,51 @@ def test_what_is_noted_on_a_task_is_there_on_the_next_with_equal_values() -> Non
 
     luigi.task_register.Register.clear_instance_cache()
     assert not hasattr(Once(n=1), "seen")
+
+
+def test_a_class_may_say_itself_which_values_a_call_means() -> None:
+    class Doubled(luigi.Task):  # type: ignore[misc]
+        n = lv.IntParameter()
+
+        @classmethod
+        def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
+            return [("n", 2 * (args[0] if args else kwargs["n"]))]
+
+    assert Doubled(3).n == Doubled(n=3).n == 6
+    assert Doubled(3) is Doubled(n=3)
+    assert Doubled(6).n == 12
+
+
+def test_metaclasses_of_old_programs_may_go_past_ours() -> None:
+    register = luigi.task_register.Register
+
+    class Meta(register):  # type: ignore[misc, valid-type]
+        def __new__(mcs, name: str, bases: Any, namespace: Any) -> Any:
+            cls = abc.ABCMeta.__new__(mcs, name, bases, namespace)
+            cls._namespace_at_class_time = mcs._get_namespace(cls.__module__)
+            mcs._reg.append(cls)
+            return cls
+
+    class Made(luigi.Task, metaclass=Meta):  # type: ignore[misc]
+        n = lv.IntParameter(default=1)
+
+    assert Made().n == 1
+    assert Made(n=2) is Made(2)
+    assert register.get_task_cls("Made") is Made
+
+
+def test_programs_may_put_a_list_in_place_of_the_registry() -> None:
+    register = luigi.task_register.Register
+    before = register._get_reg()
+
+    class Gone(luigi.Task):  # type: ignore[misc]
+        pass
+
+    register._reg = [each for each in register._reg if each.__name__ != "Gone"]
+
+    class Later(luigi.Task):  # type: ignore[misc]
+        pass
+
+    assert Gone not in register._get_reg().values()
+    assert Later in register._get_reg().values()
+    register._set_reg(before)
