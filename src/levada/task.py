@@ -169,8 +169,7 @@ class ClassInfo:
 
     __slots__ = (
         "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "forget", "init_is_own",
-        "hash_start", "insignificant", "interned", "names", "normalize", "own_bind", "params",
-        "policy", "priority", "remote", "run_is_own", "texts",
+        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
         "batched",
     )  # fmt: skip
 
@@ -178,12 +177,12 @@ class ClassInfo:
         self.interned, self.forget = cls._interned, cls._forget
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
-        self.own_bind = _binder is not None and _binder(cls, self.params)
-        self.bind = self.own_bind or _compile_bind(self.params)
-        plain = not self.own_bind and all(p.positional for _, p in self.params)
+        own = _binder(cls, self.params) if _binder is not None else None
+        self.bind = own or _compile_bind(self.params)
+        plain = own is None and all(p.positional for _, p in self.params)
         self.by_position = len(self.params) if plain else -1  # so many arguments are all values
         self.fill = _compile_fill(self.names)
-        self.exact = not self.own_bind and all(p.exact for _, p in self.params)
+        self.exact = own is None and all(p.exact for _, p in self.params)
         self.normalize = _compile_normalize(self.params, same=self.exact)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
@@ -443,7 +442,7 @@ class Register(ABCMeta):
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
-            if info.own_bind:
+            if info.bind.__name__ != "bind":  # the class's own
                 raise
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
@@ -957,7 +956,7 @@ class Task(metaclass=Register):
             try:
                 values = info.bind(*args, **kwargs)
             except TypeError:
-                if info.own_bind:
+                if info.bind.__name__ != "bind":  # the class's own
                     raise
                 raise _explain_arguments(type(self), info, args, kwargs) from None
             info.fill(self, _validated(type(self), info, values))
