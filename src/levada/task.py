@@ -781,12 +781,19 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
+        self._kept: dict[type[Task], None] | None = None
+
+    def keep(self, keep: bool = True) -> None:
+        """Whether classes live as long as the process from now on, as those that a function makes and nobody holds."""
+        self._kept = dict.fromkeys(self.classes()) if keep else None
 
     def add(self, cls: type[Task]) -> None:
         """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
         family = cls.get_task_family()
         kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
         self._classes[family] = [*kept, weakref.ref(cls)]
+        if self._kept is not None:
+            self._kept[cls] = None
 
     def families(self) -> dict[str, type[Task]]:
         """Families that name exactly one class, without Levada's own bases; sorted."""
@@ -804,8 +811,10 @@ class Registry:
     def replace(self, classes: Iterable[type[Task]]) -> None:
         """Know these classes and no others (for tests, which put back what they found)."""
         self._classes = {}
-        for cls in classes:
+        for cls in (known := list(classes)):
             self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
+        if self._kept is not None:
+            self._kept = dict.fromkeys(known)
 
     def own(self) -> list[str]:
         """Families that users define: without Levada's bases, wherever those stand."""
