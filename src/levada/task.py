@@ -423,7 +423,8 @@ class Register(ABCMeta):
         type.__setattr__(cls, "_forget", _forgetter(interned))
         if bases:
             _adopt_annotations(cls)
-            registry.add(cast("type[Task]", cls))
+            if namespace.get("_visible_in_registry", True):
+                registry.add(cast("type[Task]", cls))
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
