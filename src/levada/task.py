@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
@@ -26,6 +27,7 @@ from .errors import (
     UnknownParameter,
     UnknownTask,
 )
+from .params import base as kinds
 from .params.base import NO_VALUE, Parameter, is_marker, param
 
 if TYPE_CHECKING:
@@ -82,13 +84,48 @@ ValueSource = Callable[[Any, str, "Parameter[Any]"], "tuple[Any, str] | None"]
 """(class, parameter name, parameter) -> (text or value, where it was found), or None."""
 
 _value_source: ValueSource | None = None
+_settings: ValueSource | None = None
+_further: tuple[tuple[ValueSource, ...], tuple[ValueSource, ...]] = ((), ())
 _defaults_version = 0
 
 
 def set_value_source(source: ValueSource | None) -> None:
-    """Ask ``source`` for each parameter that code gave no value; None: defaults alone."""
+    """Ask ``source`` (the settings) for each parameter that code gave no value; None: defaults alone."""
+    global _settings
+    _settings = source
+    _join_sources()
+
+
+def add_value_source(source: ValueSource, *, before_settings: bool = False) -> None:
+    """Ask this one too: where the settings have no value, or before them. It is asked each time, so it may change its mind."""
+    global _further
+    before, after = _further
+    if source not in (*before, *after):
+        _further = ((*before, source), after) if before_settings else (before, (*after, source))
+        _join_sources()
+
+
+def remove_value_source(source: ValueSource) -> None:
+    """Ask this one no more."""
+    global _further
+    before, after = _further
+    _further = tuple(each for each in before if each is not source), tuple(each for each in after if each is not source)
+    _join_sources()
+
+
+def _join_sources() -> None:
     global _value_source, _defaults_version
-    _value_source = source
+    before, after = _further
+    sources = [source for source in (*before, _settings, *after) if source is not None]
+
+    def first_found(cls: Any, name: str, parameter: Parameter[Any]) -> tuple[Any, str] | None:
+        for source in sources:
+            found = source(cls, name, parameter)
+            if found is not None:
+                return found
+        return None
+
+    _value_source = first_found if len(sources) > 1 else sources[0] if sources else None
     _defaults_version += 1
 
 
@@ -110,6 +147,20 @@ def _masked(text: str) -> str:
     return _secret_mac(text)
 
 
+Binder = Callable[[Any, "tuple[tuple[str, Parameter[Any]], ...]"], "Callable[..., tuple[Any, ...]] | None"]
+"""(class, its parameters) -> a function from call arguments to values in positional order, or None: Python's own rules."""
+
+_binder: Binder | None = None
+
+
+def set_binder(binder: Binder | None) -> None:
+    """How classes that say so themselves make parameter values of call arguments, from now on; None: by Python's rules."""
+    global _binder
+    _binder = binder
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
+
+
 # -- what is known of a class ------------------------------------------------------------------
 
 
@@ -126,10 +177,12 @@ class ClassInfo:
         self.interned, self.forget = cls._interned, cls._forget
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
-        self.bind = _compile_bind(self.params)
-        self.by_position = len(self.params) if all(p.positional for _, p in self.params) else -1  # so many arguments are all values
+        own = _binder(cls, self.params) if _binder is not None else None
+        self.bind = own or _compile_bind(self.params)
+        plain = own is None and all(p.positional for _, p in self.params)
+        self.by_position = len(self.params) if plain else -1  # so many arguments are all values
         self.fill = _compile_fill(self.names)
-        self.exact = all(p.exact for _, p in self.params)
+        self.exact = own is None and all(p.exact for _, p in self.params)
         self.normalize = _compile_normalize(self.params, same=self.exact)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
@@ -224,7 +277,8 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
         text = f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
-        text = f"'\"' + {text} + '\"'" if parameter.plain and not parameter.secret else f"quote({text})"
+        plain = parameter.plain and not parameter.secret and (parameter.typed or not kinds.wrong_values_are_kept())
+        text = f"'\"' + {text} + '\"'" if plain else f"quote({text})"
         parts.append(f"'{quote(name)}:' + {text}")
     joined = " + ',' + ".join(parts)
     body = f"'{{' + {joined} + '}}'" if parts else "'{}'"
@@ -340,8 +394,15 @@ class InternedRef(weakref.ref[T]):
 
 
 @dataclass_transform(field_specifiers=(param,), eq_default=False)
-class Register(type):
-    """Metaclass of tasks: collects parameters, registers the family, interns instances."""
+class Register(ABCMeta):
+    """Metaclass of tasks: collects parameters, registers the family, interns instances.
+
+    An ABCMeta, so that tasks may have abstract methods and may be mixed with classes that have; what counts as an
+    instance is decided as for other classes, which is faster.
+    """
+
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
 
     _info: ClassInfo | None
     _interned: dict[Any, InternedRef[Any]]
@@ -349,17 +410,21 @@ class Register(type):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Register:
         """Create the class; wrong definitions are collected and raised together as DefinitionError."""
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+        """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
+        super().__init__(name, bases, namespace, **kwargs)
         space = namespace.get("task_namespace", namespace.get("namespace"))
-        namespace["_own_namespace"] = space if space is not None else _namespace_of(namespace.get("__module__", ""))
-        cls = super().__new__(mcs, name, bases, namespace, **kwargs)
+        type.__setattr__(cls, "_own_namespace", space if space is not None else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
         type.__setattr__(cls, "_info", None)
         type.__setattr__(cls, "_interned", interned)
         type.__setattr__(cls, "_forget", _forgetter(interned))
         if bases:
             _adopt_annotations(cls)
-            registry.add(cast("type[Task]", cls))
-        return cls
+            if namespace.get("_visible_in_registry", True):
+                registry.add(cast("type[Task]", cls))
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
@@ -378,6 +443,8 @@ class Register(type):
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
+            if info.bind.__name__ != "bind":  # the class's own
+                raise
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
             try:
@@ -393,6 +460,8 @@ class Register(type):
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
         super().__setattr__(name, value)
+        if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
+            return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
         for changed in _with_subclasses(cls):
@@ -465,8 +534,9 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     """The slow way: fill in what was not given, validate, look again, build."""
     values = _validated(cls, info, given)
     key: Any = values
-    if values is not given or not info.exact:  # else they were looked up before
-        key = values if info.exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+    exact = info.exact and _are_hashable(values)
+    if values is not given or not exact:  # else they were looked up before
+        key = values if exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
         ref = info.interned.get(key)
         found: T | None = ref() if ref is not None else None
         if found is not None:
@@ -478,10 +548,62 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
-    fresh = InternedRef(task, info.forget)
-    fresh.values = key
-    info.interned[key] = fresh
+    if _interning:
+        fresh = InternedRef(task, info.forget)
+        fresh.values = key
+        info.interned[key] = fresh
+        if _kept is not None:
+            _kept.append(task)
     return task
+
+
+def _are_hashable(values: tuple[Any, ...]) -> bool:
+    """Whether values that were checked can be looked up; False only where wrong ones are kept."""
+    if not kinds.wrong_values_are_kept():
+        return True
+    try:
+        hash(values)
+    except TypeError:
+        return False
+    return True
+
+
+_interning = True
+_kept: list[Any] | None = None
+
+
+def keep_wrong_values(tell: Callable[[Parameter[Any], object], None] | None) -> None:
+    """Let parameters in Luigi's spelling keep values of other types, and ``tell`` of each; None: refuse them, as usual.
+
+    What old programs rely on: ``Report(limit=None)``, where ``limit`` is an IntParameter.
+    """
+    kinds.keep_wrong_values(tell)
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
+
+
+def keep_instances(keep: bool = True) -> None:
+    """Whether tasks live as long as the process from now on; else each as long as somebody holds it.
+
+    For programs that note something on a task and look for it on a second one with the same values.
+    """
+    global _kept
+    _kept = (_kept or []) if keep else None
+
+
+def intern_instances(intern: bool = True) -> None:
+    """Whether the same values give the same task from now on; without it each call of a class makes a new one."""
+    global _interning
+    _interning = intern
+    forget_instances()
+
+
+def forget_instances() -> None:
+    """Forget which tasks there are: the next call of a class makes a new one, whoever holds an old one."""
+    if _kept is not None:
+        _kept.clear()
+    for cls in _with_subclasses(Task):
+        cls._interned.clear()
 
 
 def _validated(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -660,12 +782,19 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
+        self._kept: dict[type[Task], None] | None = None
+
+    def keep(self, keep: bool = True) -> None:
+        """Whether classes live as long as the process from now on, as those that a function makes and nobody holds."""
+        self._kept = dict.fromkeys(self.classes()) if keep else None
 
     def add(self, cls: type[Task]) -> None:
         """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
         family = cls.get_task_family()
         kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
         self._classes[family] = [*kept, weakref.ref(cls)]
+        if self._kept is not None:
+            self._kept[cls] = None
 
     def families(self) -> dict[str, type[Task]]:
         """Families that name exactly one class, without Levada's own bases; sorted."""
@@ -675,6 +804,18 @@ class Registry:
             if len(classes) == 1 and classes[0].__module__ != __name__:
                 found[family] = classes[0]
         return found
+
+    def classes(self) -> list[type[Task]]:
+        """Every class that is known and still there, by family; those of one family in the order of their definition."""
+        return [cls for family in sorted(self._classes) for cls in self._alive(family)]
+
+    def replace(self, classes: Iterable[type[Task]]) -> None:
+        """Know these classes and no others (for tests, which put back what they found)."""
+        self._classes = {}
+        for cls in (known := list(classes)):
+            self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
+        if self._kept is not None:
+            self._kept = dict.fromkeys(known)
 
     def own(self) -> list[str]:
         """Families that users define: without Levada's bases, wherever those stand."""
@@ -745,7 +886,8 @@ def auto_namespace(scope: str = "") -> None:
     _namespaces[scope] = "\0auto"
 
 
-def _namespace_of(module: str) -> str:
+def namespace_of(module: str) -> str:
+    """The namespace that tasks of a module get, "" for none."""
     for scope in sorted(_namespaces, key=len, reverse=True):
         if scope in ("", module) or module.startswith(scope + "."):
             space = _namespaces[scope]
@@ -824,6 +966,8 @@ class Task(metaclass=Register):
             try:
                 values = info.bind(*args, **kwargs)
             except TypeError:
+                if info.bind.__name__ != "bind":  # the class's own
+                    raise
                 raise _explain_arguments(type(self), info, args, kwargs) from None
             info.fill(self, _validated(type(self), info, values))
 
