@@ -60,6 +60,7 @@ COUNTLESS = 100_000
 NEVER = 900_000_000
 """Seconds; from here on Luigi's ``disable_hard_timeout`` is none."""
 PRIORITIES = 1 << 20
+POLICIES = 10_000
 _PUBLIC, _HIDDEN = 0, 1
 _SHOWN = {
     Status.WAITING: PENDING,
@@ -235,6 +236,7 @@ class Desk:
         self._batchers: defaultdict[str, dict[str, tuple[Sequence[str], float]]] = defaultdict(dict)  # worker -> family -> ...
         self._family_batchers: dict[str, tuple[Sequence[str], float]] = {}
         self._resources: dict[str, Any] = {}
+        self._policies: dict[Any, Policy] = {}
         self._paused = False
         port.handle(m.Drain(NOBODY))
         self._set_resources(resources or {})
@@ -342,13 +344,15 @@ class Desk:
 
     def _spec_of(self, task: Task, index: Index) -> TaskSpec:
         batch, limit = self._batch_of(task)
-        policy = Policy(
-            task.family,
-            tuple(sorted((name, math.ceil(amount)) for name, amount in task.resources.items() if amount > 0)),
-            self._retry(task.retry_policy or self._generate_retry_policy({})),
-            batch_limit=limit,
-            module=ANYBODY if task.runnable else "",
-        )
+        resources = tuple(sorted((name, math.ceil(amount)) for name, amount in task.resources.items() if amount > 0))
+        told = (task.family, resources, task.retry_policy, limit, task.runnable)
+        policy = self._policies.get(told)  # one object for equal ones: the brain knows it again
+        if policy is None:
+            retry = self._retry(task.retry_policy or self._generate_retry_policy({}))
+            if len(self._policies) > POLICIES:
+                self._policies.clear()
+            module = ANYBODY if task.runnable else ""
+            policy = self._policies[told] = Policy(task.family, resources, retry, batch_limit=limit, module=module)
         return TaskSpec(index, policy, max(-PRIORITIES, min(PRIORITIES, round(task.priority))), batch)
 
     def _batch_of(self, task: Task) -> tuple[str | None, int]:
