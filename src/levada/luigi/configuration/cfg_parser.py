@@ -75,7 +75,7 @@ class LuigiConfigParser(BaseParser, ConfigParser):
             return dashed
         return None
 
-    def _read(self, get: Callable[..., Any], section: str, option: str, default: Any, expected: type | None, **options: Any) -> Any:
+    def _found(self, get: Callable[..., Any], section: str, option: str, default: Any, expected: type | None, **options: Any) -> Any:
         """A value by a method of ConfigParser, else the default; one of another type than expected is no default."""
         spelling = self._spelling(section, option)
         if spelling is not None:
@@ -90,19 +90,19 @@ class LuigiConfigParser(BaseParser, ConfigParser):
         """The text, or the default; without one NoSectionError or NoOptionError."""
         if "fallback" in options:
             default = options.pop("fallback")
-        return self._read(ConfigParser.get, section, option, default, None, **options)
+        return self._found(ConfigParser.get, section, option, default, None, **options)
 
     def getboolean(self, section: str, option: str, default: Any = NO_DEFAULT) -> Any:  # type: ignore[override]
         """True for 1, yes, true and on, False for their opposites."""
-        return self._read(ConfigParser.getboolean, section, option, default, bool)
+        return self._found(ConfigParser.getboolean, section, option, default, bool)
 
     def getint(self, section: str, option: str, default: Any = NO_DEFAULT) -> Any:  # type: ignore[override]
         """A whole number."""
-        return self._read(ConfigParser.getint, section, option, default, int)
+        return self._found(ConfigParser.getint, section, option, default, int)
 
     def getfloat(self, section: str, option: str, default: Any = NO_DEFAULT) -> Any:  # type: ignore[override]
         """A number."""
-        return self._read(ConfigParser.getfloat, section, option, default, float)
+        return self._found(ConfigParser.getfloat, section, option, default, float)
 
     def getintdict(self, section: str) -> dict[str, int]:
         """All of a section as whole numbers, without what stands in [DEFAULT]; empty where there is no such section."""
