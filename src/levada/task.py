@@ -159,9 +159,9 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget", "init_is_own",
-        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
-        "batched",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget",
+        "init_is_own", "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote",
+        "run_is_own", "texts", "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
