@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
@@ -384,8 +385,15 @@ class InternedRef(weakref.ref[T]):
 
 
 @dataclass_transform(field_specifiers=(param,), eq_default=False)
-class Register(type):
-    """Metaclass of tasks: collects parameters, registers the family, interns instances."""
+class Register(ABCMeta):
+    """Metaclass of tasks: collects parameters, registers the family, interns instances.
+
+    An ABCMeta, so that tasks may have abstract methods and may be mixed with classes that have; what counts as an
+    instance is decided as for other classes, which is faster.
+    """
+
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
 
     _info: ClassInfo | None
     _interned: dict[Any, InternedRef[Any]]
@@ -438,6 +446,8 @@ class Register(type):
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
         super().__setattr__(name, value)
+        if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
+            return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
         for changed in _with_subclasses(cls):

@@ -75,9 +75,9 @@ def warn_of_wrong_type(parameter: Any, value: object) -> None:
         else:
             wanted = f'type "{_OLD_NAMES.get(expected, expected.__name__)}"'
         text = f'{type(parameter).__name__} "{name}" with value "{value}" is not of {wanted} or None.'
-        warnings.warn(text, OptionalParameterTypeWarning, stacklevel=2)
+        warnings.warn(text, OptionalParameterTypeWarning)  # noqa: B028 - who called is far above
     elif type(parameter) is Parameter:
-        warnings.warn(f'Parameter "{name}" with value "{value}" is not of type string.', stacklevel=2)
+        warnings.warn(f'Parameter "{name}" with value "{value}" is not of type string.')  # noqa: B028 - the same
 
 
 _OLD_NAMES = {FrozenDict: "FrozenOrderedDict"}
