@@ -266,11 +266,12 @@ class OutputPipeProcessWrapper:
             return
         self._finish()
         if self._process.returncode:
-            _give_up(self._output_pipe)
+            self._give_up()
             raise PipeFailed(self._command, self._process.returncode)
         if self._spooled is not None:
-            self._spooled.seek(0)
-            shutil.copyfileobj(self._spooled, self._output_pipe)
+            with self._spooled:
+                self._spooled.seek(0)
+                shutil.copyfileobj(self._spooled, self._output_pipe)
         if self._output_pipe is not None:
             self._output_pipe.close()
 
@@ -278,7 +279,13 @@ class OutputPipeProcessWrapper:
         """End the program and give its output up."""
         if not self.closed:
             self._finish()
-            _give_up(self._output_pipe)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._spooled is not None:
+            self._spooled.close()
+        if hasattr(self._output_pipe, "abort"):
+            self._output_pipe.abort()
 
     def _finish(self) -> None:
         self.closed = True
@@ -343,8 +350,3 @@ def _with_number(stream: Any) -> Any:
     stream.close()
     spooled.seek(0)
     return spooled
-
-
-def _give_up(stream: Any) -> None:
-    if stream is not None and hasattr(stream, "abort"):
-        stream.abort()
