@@ -14,6 +14,7 @@ import sys
 import weakref
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from ._model.spec import Policy, Retry, TaskKey
@@ -42,9 +43,13 @@ _FOREVER = float("inf")
 RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", "clone", "on_success", "on_failure"})
 """Names that the engine calls on every task; a parameter may not take them."""
 
+FOR_AUTHORS = frozenset({"input", "clone"})
+"""Of these, those that only authors call: an old program may have given one up for a parameter."""
+
 NOT_PARAMETERS = frozenset(
     "priority resources retry timeout disabled batch_limit owners tags task_namespace namespace owner_email "
-    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window".split()
+    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window accepts_messages batchable "
+    "use_cmdline_section".split()
 )
 """Attributes of a task that keep their meaning when a class annotates them and gives them a value."""
 
@@ -68,14 +73,19 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same nesting with ``function`` applied to each leaf; other iterables become lists."""
+    """The same nesting with ``function`` applied to each leaf; kinds of dicts and tuples are kept, other iterables become lists."""
     if structure is None:
         return []
     if isinstance(structure, Mapping):
-        return {name: map_structure(function, part) for name, part in structure.items()}
+        made: Any = structure.copy() if isinstance(structure, dict) else {}
+        made.update((name, map_structure(function, part)) for name, part in structure.items())
+        return made
     if isinstance(structure, (str, bytes)) or not hasattr(type(structure), "__iter__"):
         return function(structure)
-    return [map_structure(function, part) for part in structure]
+    parts = [map_structure(function, part) for part in structure]
+    if isinstance(structure, tuple):
+        return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
+    return parts
 
 
 # -- where values come from that code did not give -----------------------------------------------
@@ -168,9 +178,9 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "forget", "init_is_own",
-        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
-        "batched",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget",
+        "init_is_own", "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote",
+        "run_is_own", "texts", "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
@@ -187,6 +197,7 @@ class ClassInfo:
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
         self.run_is_own = cls.run is not Task.run
+        self.deps_is_own = cls.deps is not Task.deps or cls._requires is not Task._requires
         self.external = not callable(cls.run)
         self.remote = bool(cls.remote_complete)
         self.insignificant = any(not p.significant for _, p in self.params)
@@ -239,16 +250,20 @@ def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ..
 
 def _compile_bind(params: tuple[tuple[str, Parameter[Any]], ...]) -> Callable[..., tuple[Any, ...]]:
     """A function that puts call arguments in order, by Python's own rules; missing ones are NO_VALUE."""
-    positional = [f"{n}=_" for n, p in params if p.positional]
-    keyword = [f"{n}=_" for n, p in params if not p.positional]
+    spelled = {n: f"v{at}_" if iskeyword(n) else n for at, (n, _) in enumerate(params)}  # classes made by type() may have such names
+    positional = [f"{spelled[n]}=_" for n, p in params if p.positional]
+    keyword = [f"{spelled[n]}=_" for n, p in params if not p.positional]
     signature = ", ".join(positional + (["*", *keyword] if keyword else []))
-    values = "".join(f"{n}, " for n, _ in params)
-    return cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+    values = "".join(f"{name}, " for name in spelled.values())
+    bind = cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+    if not any(map(iskeyword, spelled)):
+        return bind
+    return lambda *args, **kwargs: bind(*args, **{spelled.get(name, name): value for name, value in kwargs.items()})
 
 
 def _compile_fill(names: tuple[str, ...]) -> Callable[[Any, tuple[Any, ...]], None]:
     """A function that sets the attributes of a new instance (plain stores keep its dict small)."""
-    body = "".join(f"self.{n}, " for n in names) + "= values" if names else "pass"
+    body = "".join(f"self.__dict__[{n!r}], " if iskeyword(n) else f"self.{n}, " for n in names) + "= values" if names else "pass"
     return cast("Callable[[Any, tuple[Any, ...]], None]", _compiled("fill", f"def fill(self, values): {body}"))
 
 
@@ -274,7 +289,7 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
     for number, (name, parameter) in enumerate(sorted(params)):
         is_plain = getattr(parameter.serialize, "__func__", None) is Parameter.serialize
         scope[f"s{number}"] = str if is_plain else parameter.serialize
-        text = f"s{number}(self.{name})"
+        text = f"s{number}(self.__dict__[{name!r}])" if iskeyword(name) else f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
         plain = parameter.plain and not parameter.secret and (parameter.typed or not kinds.wrong_values_are_kept())
@@ -702,7 +717,7 @@ def _adopt_annotations(cls: Any) -> None:
                 faults.append(f"{name}: {fault}")
     for name, value in list(own.items()):
         if isinstance(value, Parameter):
-            if name in RESERVED:
+            if name in RESERVED and (value.typed or name not in FOR_AUTHORS):
                 faults.append(f"{name}: a parameter cannot have this name, the engine calls it")
         elif is_marker(value):
             faults.append(f"{name}: param() needs an annotation, as in `{name}: int = param(...)`")
@@ -1024,15 +1039,23 @@ class Task(metaclass=Register):
         """The outputs of ``requires()``, in the same nesting."""
         return map_structure(lambda task: task.output(), self.requires())
 
+    def _requires(self) -> Any:
+        """``requires()``, and what a template adds to it that is no input; it overrides this and leaves ``requires()`` to its users."""
+        return self.requires()
+
     def deps(self) -> list[Any]:
-        """The requirements as a flat list."""
-        return flatten(self.requires())
+        """All that must be complete first, as a flat list."""
+        return flatten(self._requires())
 
     def clone(self, cls: Any = None, **kwargs: Any) -> Any:
-        """Another task with the parameters that both have in common, changed by ``kwargs``."""
+        """Another task with the parameters that both have in common, changed by ``kwargs``.
+
+        What is no parameter of ours, and yet an attribute, counts as common; a change of one of ours that the other lacks is left out.
+        """
         into = cls if cls is not None else type(self)
-        common = {name: getattr(self, name) for name, _ in info_of(into).params if name in info_of(type(self)).names}
-        return into(**{**common, **kwargs})
+        own, theirs = info_of(type(self)).names, info_of(into).names
+        common = {n: getattr(self, n) for n in theirs if n in own or (not hasattr(Task, n) and hasattr(self, n))}
+        return into(**common | {name: value for name, value in kwargs.items() if name in theirs or name not in own})
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
@@ -1105,13 +1128,13 @@ class Task(metaclass=Register):
         """Take a handler back."""
         _handlers.get(event, {}).get(cls, []).remove(handler)
 
-    def trigger_event(self, event: str, *args: Any) -> None:
+    def trigger_event(self, event: str, *args: Any, **kwargs: Any) -> None:
         """Call the handlers of an event; what they raise is logged and goes no further."""
         for cls, handlers in list(_handlers.get(event, {}).items()):
             if isinstance(self, cls):
                 for handler in list(handlers):
                     try:
-                        handler(*args)
+                        handler(*args, **kwargs)
                     except FROM_USERS:
                         import logging
 
@@ -1169,17 +1192,36 @@ class Config(Task):
 
 
 def externalize(task: Any) -> Any:
-    """The same task (or class) without its ``run``: something that others make. The original stays."""
+    """The same task (or class) without its ``run``: something that others make. The original stays, and alone is found by name."""
     if isinstance(task, type):
         cls: Any = task
         body = {
             "run": None,
             "__module__": cls.__module__,
             "__qualname__": cls.__qualname__ + "#external",
+            "__reduce__": lambda self: (_external_from_values, (cls, self.param_kwargs)),
             "task_namespace": cls.get_task_namespace(),
+            "_visible_in_registry": False,
         }
         return Register(cls.__name__, (cls,), body)
-    return task.clone(externalize(type(task)))
+    return task.clone(_external_of(type(task)))
+
+
+_externals: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def _external_of(cls: Any) -> Any:
+    """The one external class beside a class, for tasks that were made external one by one: equal ones stay the same."""
+    made = _externals.get(cls)
+    found = made() if made is not None else None
+    if found is None:
+        found = externalize(cls)
+        _externals[cls] = weakref.ref(found)
+    return found
+
+
+def _external_from_values(cls: Any, values: dict[str, Any]) -> Any:
+    return _external_of(cls)(**values)
 
 
 # -- identity, for the engine: safe when a parameter shadows a name of Task ----------------------
@@ -1222,16 +1264,34 @@ def identity_of(task: Any) -> tuple[TaskKey, str]:
     return eater.digest(), text
 
 
+ID_PARAMS, ID_TEXT, ID_DIGITS = 3, 16, 10
+"""Of a task_id: values that are told in it, characters of each, digits of the hash."""
+
+
 def task_id_of(task: Any) -> str:
-    """Luigi's ``Family_first_three_values_md5``, from the canonical text."""
+    """The task's ``task_id_str``. A value that not everybody may see is in its hash alone; where all may, it is Luigi's to the letter."""
+    texts = {n: p.serialize(getattr(task, n)) for n, p in info_of(type(task)).params if p.significant and p.visibility == 0}
+    return _id_str(type(task).get_task_family(), texts, canonical_of(task))
+
+
+def task_id_str(family: str, texts: Mapping[str, str]) -> str:
+    """Luigi's ``Family_first_three_values_md5``, the values by name.
+
+    >>> task_id_str("Daily", {"shop": "north", "day": "2013-01-05"})
+    'Daily_2013_01_05_north_7cd853cb48'
+    """
+    import json
+
+    return _id_str(family, texts, json.dumps(dict(texts), separators=(",", ":"), sort_keys=True))
+
+
+def _id_str(family: str, texts: Mapping[str, str], whole: str) -> str:
     import re
     from hashlib import md5
 
-    texts = [p.serialize(getattr(task, n)) if not p.secret else "***" for n, p in info_of(type(task)).params if p.significant]
-    summary = "_".join(text[:16] for text in texts[:3])
-    digest = md5(canonical_of(task).encode(), usedforsecurity=False).hexdigest()[:10]
-    family = type(task).get_task_family()
-    return f"{family}_{re.sub(r'[^A-Za-z0-9_]', '_', summary)}_{digest}"
+    summary = "_".join(texts[name][:ID_TEXT] for name in sorted(texts)[:ID_PARAMS])
+    digest = md5(whole.encode(), usedforsecurity=False).hexdigest()[:ID_DIGITS]
+    return f"{family}_{re.sub('[^A-Za-z0-9_]', '_', summary)}_{digest}"
 
 
 def repr_of(task: Any) -> str:
