@@ -19,5 +19,5 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         return exit_codes.OK if arguments else exit_codes.USAGE
     door = import_module("levada.luigi.door")  # by name: nothing in the house stands on the annex
     with door.opened():
-        code: int = import_module("levada.luigi.interface").command(arguments)
+        code: int = import_module("levada.luigi._command").command(arguments)
     return code

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .._model import exit_codes
 from .._run import scheduler_of
 from ..params import BoolParameter, ChoiceParameter, IntParameter, Parameter
 from ..task import Config
@@ -29,13 +28,6 @@ __all__ = ["LuigiRunResult", "LuigiStatusCode", "PidLockAlreadyTakenExit", "buil
 
 HOST, PORT = "localhost", 8082
 """Where Luigi looks for a scheduler when nobody names one."""
-
-ONLY_LUIGIS = frozenset({"--local-scheduler", "--no-lock", "--lock", "--assistant", "--use-cmdline-section"})
-"""Options of Luigi's command line that say what Levada does anyway."""
-
-ONLY_LUIGIS_WITH_VALUE = frozenset(
-    {"--contract", "--scheduler-host", "--scheduler-port", "--scheduler-url", "--lock-pid-dir", "--lock-size", "--logging-conf-file"}
-)
 
 
 class core(Config):
@@ -184,62 +176,3 @@ def _run_by_worker(tasks: Iterable[Any], factory: Any, env: Any, log: logging.Lo
     if hasattr(found, "close"):
         found.close()
     return result
-
-
-# -- ``levada luigi``
-
-
-def command(arguments: Sequence[str]) -> int:
-    """Carry out a command line of Luigi's as ``levada luigi`` does; the exit code.
-
-    Codes that ``[retcode]`` does not set are Levada's, so that cron sees a failure. Where neither the command line nor the
-    configuration names a scheduler, there is none: the tasks are scheduled in this process.
-    """
-    from .retcodes import run_with_retcodes
-
-    words = list(arguments)
-    if _wants_levadas(words):
-        from ..cli import main
-
-        return main(["run", *_without_luigis_own(words)])
-    if "--local-scheduler" not in words and not _names_scheduler(words):
-        words.append("--local-scheduler")
-    try:
-        run_with_retcodes(words, unset=exit_codes)
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            sys.stderr.write(f"{end.code}\n")
-            return exit_codes.USAGE
-        return end.code if isinstance(end.code, int) else exit_codes.OK
-    return exit_codes.OK
-
-
-def _wants_levadas(words: list[str]) -> bool:
-    for at, word in enumerate(words):
-        if word == "--contract":
-            return words[at + 1 : at + 2] == ["levada"]
-        if word.startswith("--contract="):
-            return word == "--contract=levada"
-    return bool(core().contract == "levada")
-
-
-def _names_scheduler(words: list[str]) -> bool:
-    if any(word.split("=", 1)[0] in ("--scheduler-host", "--scheduler-port", "--scheduler-url") for word in words):
-        return True
-    env = core()
-    return bool(scheduler_of(None) or env.scheduler_url or (env.scheduler_host, env.scheduler_port) != (HOST, PORT))
-
-
-def _without_luigis_own(words: Sequence[str]) -> list[str]:
-    kept: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        name = word.split("=", 1)[0]
-        if name in ONLY_LUIGIS:
-            continue
-        if name in ONLY_LUIGIS_WITH_VALUE:
-            if "=" not in word:
-                next(rest, None)
-            continue
-        kept.append(word)
-    return kept
