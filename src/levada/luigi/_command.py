@@ -27,8 +27,10 @@ def command(arguments: Sequence[str]) -> int:
     words = list(arguments)
     if _wants_levadas(words):
         return _levada_run(words)
+    from ..cli.modules import import_all
     from .retcodes import run_with_retcodes
 
+    import_all(_values(words, "--module"))
     if "--local-scheduler" not in words and not _names_scheduler(words):
         words.append("--local-scheduler")
     try:
@@ -65,14 +67,15 @@ def _levada_run(words: Sequence[str]) -> int:
 
 
 def _wants_levadas(words: list[str]) -> bool:
-    for at, word in enumerate(words):
-        if word == "--contract":
-            return words[at + 1 : at + 2] == ["levada"]
-        if word.startswith("--contract="):
-            return word == "--contract=levada"
     from .interface import core
 
-    return bool(core().contract == "levada")
+    return (_values(words, "--contract") or [core().contract])[-1] == "levada"
+
+
+def _values(words: Sequence[str], option: str) -> list[str]:
+    """What the command line gives for an option, as ``--option value`` or ``--option=value``."""
+    after = [words[at + 1] for at, word in enumerate(words[:-1]) if word == option]
+    return after or [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
 
 
 def _names_scheduler(words: list[str]) -> bool:
