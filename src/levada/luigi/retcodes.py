@@ -64,7 +64,7 @@ def run_with_retcodes(argv: Sequence[str], *, unset: ModuleType | None = None) -
     with CmdlineParser.global_instance(list(argv)):
         found = execution_summary._summary_dict(worker)
         root = execution_summary._root_task(worker)
-    sys.exit(_code(codes, found, root))
+    sys.exit(_code(codes, found, root, unset is not None))
 
 
 def _codes(given: Any, unset: ModuleType | None) -> Mapping[str, int]:
@@ -82,8 +82,9 @@ def _is_set(name: str, code: int) -> bool:
     return code != (4 if name == "unhandled_exception" else 0) or bool(get_config().has_option("retcode", name))
 
 
-def _code(codes: Mapping[str, int], found: Mapping[str, set[Any]], root: Any) -> int:
-    code = max((codes[name] for name, kind in KINDS.items() if found[kind]), default=0)
-    if code == 0 and root not in found["completed"] and root not in found["already_done"]:
-        return codes["not_run"]
-    return code
+def _code(codes: Mapping[str, int], found: Mapping[str, set[Any]], root: Any, by_choice: bool) -> int:
+    """The exit code. by_choice: a 0 was chosen for what came about; else it may be a default, and ``not_run`` says more."""
+    came = [codes[name] for name, kind in KINDS.items() if found[kind]]
+    code = max(came, default=0)
+    incomplete = root not in found["completed"] and root not in found["already_done"]
+    return codes["not_run"] if code == 0 and incomplete and not (by_choice and came) else code
