@@ -67,8 +67,9 @@ def test_a_chain_is_pending_for_what_failed_at_its_start_however_long_it_is() ->
 
 
 def test_what_another_worker_runs_is_told_with_its_name() -> None:
-    running = {"task_id": Step(0).task_id, "worker": "you"}
-    waited = after((Step(0), "PENDING", True), replies=[{"task_id": None, "running_tasks": [running]}])
+    first: Any = Step(0)
+    running = {"task_id": first.task_id, "worker": "you"}
+    waited = after((first, "PENDING", True), replies=[{"task_id": None, "running_tasks": [running]}])
 
     assert "    * 1 were being run by another worker:" in text(waited)
     assert "    - you ran 1 tasks" in text(waited)

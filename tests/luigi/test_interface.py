@@ -11,8 +11,9 @@ import levada.luigi as luigi
 from levada._model import exit_codes
 from levada.luigi._command import _without_luigis_own
 from levada.luigi._command import command as levada_luigi
+from levada.luigi.configuration import get_config
 from levada.luigi.execution_summary import LuigiStatusCode
-from levada.luigi.interface import core
+from levada.luigi.interface import _WorkerSchedulerFactory, core
 from levada.luigi.retcodes import run_with_retcodes
 
 QUIET: dict[str, Any] = {"local_scheduler": True, "log_level": "CRITICAL"}
@@ -110,7 +111,7 @@ def test_success_without_output_is_a_failure_under_levadas_contract(tmp_path: Pa
 def test_a_factory_of_the_program_makes_scheduler_and_worker(tmp_path: Path) -> None:
     made: list[str] = []
 
-    class Factory(luigi.interface._WorkerSchedulerFactory):  # type: ignore[name-defined,misc]  # as frameworks do
+    class Factory(_WorkerSchedulerFactory):
         def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> Any:
             made.append("worker")
             return super().create_worker(scheduler, worker_processes, assistant)
@@ -143,7 +144,7 @@ def test_levada_luigi_ends_with_levadas_codes_where_none_are_set(tmp_path: Path)
 
 
 def test_a_success_may_be_asked_for_by_the_configuration() -> None:
-    config = luigi.configuration.get_config()
+    config = get_config()
     config.set("retcode", "task_failed", "0")
     try:
         assert levada_code_of("Raises") == 0

@@ -138,8 +138,9 @@ def test_events_come_in_luigis_order(queue: Queue) -> None:
         def run(self) -> None:
             heard.append("run")
 
+    loud: Any = Loud
     for name in ("START", "PROCESSING_TIME", "SUCCESS", "FAILURE"):
-        Loud.event_handler(getattr(luigi.Event, name))(lambda *args, name=name: heard.append(name))
+        loud.event_handler(getattr(luigi.Event, name))(lambda *args, name=name: heard.append(name))
 
     assert worked(queue, Loud())
     assert heard == ["START", "run", "PROCESSING_TIME", "on_success", "SUCCESS"]
@@ -252,9 +253,10 @@ def test_an_attempt_of_its_own_tells_its_queue() -> None:
         def on_failure(self, exception: BaseException) -> str:
             return f"it said {exception}"
 
-    TaskProcess(Fails(), "w", Ends(), Reporter()).run()
+    task: Any = Fails()
+    TaskProcess(task, "w", Ends(), Reporter()).run()
 
-    assert Ends.results == [(Fails().task_id, "FAILED", "it said no", [], [])]
+    assert Ends.results == [(task.task_id, "FAILED", "it said no", [], [])]
 
 
 class Reporter:
@@ -271,4 +273,5 @@ def test_ending_one_worker_leaves_the_settings_of_others_alone() -> None:
     first._start_phasing_out()
 
     assert Worker(scheduler=Queue(), no_install_shutdown_handler=True, keep_alive=True)._config.keep_alive
-    assert worker(keep_alive=True).keep_alive
+    settings: Any = worker
+    assert settings(keep_alive=True).keep_alive

@@ -39,7 +39,7 @@ from ..params import BoolParameter, FloatParameter, IntParameter, OptionalParame
 from ..targets import Target
 from ..task import Config, Event, Task, flatten
 from . import notifications
-from ._attempts import Attempt, TaskException
+from ._attempts import Attempt, Outcome, TaskException
 from ._attempts import is_external as _is_external
 from .scheduler import WORKER_STATE_ACTIVE, WORKER_STATE_DISABLED, RetryPolicy, Scheduler
 from .task_register import TaskClassException, load_task
@@ -85,7 +85,7 @@ class worker(Config):
     wait_jitter = FloatParameter(default=5.0)
     max_keep_alive_idle_duration = TimeDeltaParameter(default=datetime.timedelta(0))
     max_reschedules = IntParameter(default=1, config_path={"section": "core", "name": "worker-max-reschedules"})
-    timeout = IntParameter(default=0, config_path={"section": "core", "name": "worker-timeout"})
+    timeout: ClassVar[Any] = IntParameter(default=0, config_path={"section": "core", "name": "worker-timeout"})
     task_limit: Any = IntParameter(default=None, config_path={"section": "core", "name": "worker-task-limit"})  # type: ignore[arg-type]  # no limit
     retry_external_tasks = BoolParameter(
         default=False,
@@ -310,9 +310,9 @@ class TaskProcess(_Process):
         logger.info("[pid %s] Worker %s running   %s", os.getpid(), self.worker_id, self.task)
         if self.use_multiprocessing:
             random.seed()  # or all children would draw the same numbers
-        status, expl, missing, new_deps = FAILED, "", [], []  # type: Any, Any, Any, Any
+        outcome = Outcome(FAILED, "", [], [])  # what an interrupt leaves
         try:
-            status, expl, missing, new_deps = Attempt(
+            outcome = Attempt(
                 self.task,
                 self.check_complete,
                 clock=time.time,
@@ -322,8 +322,8 @@ class TaskProcess(_Process):
                 surround=self._lend,
             ).carry_out()
         finally:
-            self._log_end(status, expl, new_deps)
-            self.result_queue.put((self.task.task_id, status, expl, missing, new_deps))
+            self._log_end(outcome)
+            self.result_queue.put((self.task.task_id, *outcome))
 
     def _remember(self, task: Any) -> None:
         if self.task_completion_cache is not None:
@@ -343,13 +343,13 @@ class TaskProcess(_Process):
         finally:
             self._lend(False)
 
-    def _log_end(self, status: str, expl: Any, new_deps: Any) -> None:
-        if new_deps:
+    def _log_end(self, outcome: Outcome) -> None:
+        if outcome.new_deps:
             logger.info("[pid %s] Worker %s new requirements      %s", os.getpid(), self.worker_id, self.task)
-        elif status == DONE:
+        elif outcome.status == DONE:
             logger.info("[pid %s] Worker %s done      %s", os.getpid(), self.worker_id, self.task)
         else:
-            logger.error("[pid %s] Worker %s failed    %s\n%s", os.getpid(), self.worker_id, self.task, expl)
+            logger.error("[pid %s] Worker %s failed    %s\n%s", os.getpid(), self.worker_id, self.task, outcome.expl)
 
     def terminate(self) -> None:
         """End the process, then what it had started."""
