@@ -82,13 +82,40 @@ ValueSource = Callable[[Any, str, "Parameter[Any]"], "tuple[Any, str] | None"]
 """(class, parameter name, parameter) -> (text or value, where it was found), or None."""
 
 _value_source: ValueSource | None = None
+_settings: ValueSource | None = None
+_further: tuple[tuple[ValueSource, ...], tuple[ValueSource, ...]] = ((), ())
 _defaults_version = 0
 
 
 def set_value_source(source: ValueSource | None) -> None:
-    """Ask ``source`` for each parameter that code gave no value; None: defaults alone."""
+    """Ask ``source`` (the settings) for each parameter that code gave no value; None: defaults alone."""
+    global _settings
+    _settings = source
+    _join_sources()
+
+
+def add_value_source(source: ValueSource, *, before_settings: bool = False) -> None:
+    """Ask this one too: where the settings have no value, or before them. It is asked each time, so it may change its mind."""
+    global _further
+    before, after = _further
+    if source not in (*before, *after):
+        _further = ((*before, source), after) if before_settings else (before, (*after, source))
+        _join_sources()
+
+
+def _join_sources() -> None:
     global _value_source, _defaults_version
-    _value_source = source
+    before, after = _further
+    sources = [source for source in (*before, _settings, *after) if source is not None]
+
+    def first_found(cls: Any, name: str, parameter: Parameter[Any]) -> tuple[Any, str] | None:
+        for source in sources:
+            found = source(cls, name, parameter)
+            if found is not None:
+                return found
+        return None
+
+    _value_source = first_found if len(sources) > 1 else sources[0] if sources else None
     _defaults_version += 1
 
 
@@ -478,10 +505,41 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
-    fresh = InternedRef(task, info.forget)
-    fresh.values = key
-    info.interned[key] = fresh
+    if _interning:
+        fresh = InternedRef(task, info.forget)
+        fresh.values = key
+        info.interned[key] = fresh
+        if _kept is not None:
+            _kept.append(task)
     return task
+
+
+_interning = True
+_kept: list[Any] | None = None
+
+
+def keep_instances(keep: bool = True) -> None:
+    """Whether tasks live as long as the process from now on; else each as long as somebody holds it.
+
+    For programs that note something on a task and look for it on a second one with the same values.
+    """
+    global _kept
+    _kept = (_kept or []) if keep else None
+
+
+def intern_instances(intern: bool = True) -> None:
+    """Whether the same values give the same task from now on; without it each call of a class makes a new one."""
+    global _interning
+    _interning = intern
+    forget_instances()
+
+
+def forget_instances() -> None:
+    """Forget which tasks there are: the next call of a class makes a new one, whoever holds an old one."""
+    if _kept is not None:
+        _kept.clear()
+    for cls in _with_subclasses(Task):
+        cls._interned.clear()
 
 
 def _validated(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -675,6 +733,16 @@ class Registry:
             if len(classes) == 1 and classes[0].__module__ != __name__:
                 found[family] = classes[0]
         return found
+
+    def classes(self) -> list[type[Task]]:
+        """Every class that is known and still there, by family; those of one family in the order of their definition."""
+        return [cls for family in sorted(self._classes) for cls in self._alive(family)]
+
+    def replace(self, classes: Iterable[type[Task]]) -> None:
+        """Know these classes and no others (for tests, which put back what they found)."""
+        self._classes = {}
+        for cls in classes:
+            self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
 
     def own(self) -> list[str]:
         """Families that users define: without Levada's bases, wherever those stand."""
