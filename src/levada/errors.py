@@ -157,9 +157,12 @@ class JobFailed(EngineError):
 
 
 class TargetError(LevadaError):
-    """A target could not be used."""
+    """A target could not be used. Without a message: the first line of the class's docstring."""
 
     code = "target"
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or type(self).__name__).partition("\n")[0], hint=hint)
 
 
 class TargetUnreachable(TargetError):

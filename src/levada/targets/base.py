@@ -94,6 +94,8 @@ class FileLike:
             if text:
                 raise self._no_text()
             return self._open_table(form.table, writing)
+        if form is not None and form.piped:  # text or bytes, as its streams have it
+            return cast("IO[Any]", form.pipe_writer(streams.writer(self._begin(), None, text=False)) if writing else form.pipe_reader(self._source()))
         if text is None:
             text = form is None or form.encoding is not None
         stream: IO[Any]
