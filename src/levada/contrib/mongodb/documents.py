@@ -21,9 +21,14 @@ class _Documents:
     def __init__(self, url: str, collection: str) -> None:
         self.url, self.collection = url, collection
 
+    @property
+    def database(self) -> Any:
+        """The client's database, shared by all of the process. Raises TargetError: no client, or no such URL."""
+        return clients.database(self.url)
+
     def get_collection(self) -> Any:
         """The client's collection. Raises TargetError: no client, or no such URL."""
-        return clients.database(self.url)[self.collection]
+        return self.database[self.collection]
 
     def __str__(self) -> str:
         return f"{clients.shown(self.url)} {self.collection}"
@@ -103,7 +108,7 @@ class MongoCollectionTarget(_Documents):
     def exists(self) -> bool:
         """Whether it is there. Raises TargetUnreachable rather than guess."""
         with clients.asking(self):
-            return self.collection in clients.database(self.url).list_collection_names()
+            return self.collection in self.database.list_collection_names()
 
 
 class MongoCountTarget(_Documents):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.target import Target
@@ -191,14 +191,14 @@ class CopyToTable(MixinNaiveBulkComplete, _MetadataColumnsMixin, Task):
     column_separator: between the values of a line on their way to the database.
     """
 
-    host: Any = Wanted()
-    database: Any = Wanted()
-    user: Any = Wanted()
-    password: Any = Wanted()
-    table: Any = Wanted()
-    port: Any = None
-    columns: Any = []
-    null_values: Collection[Any] = (None,)
+    host: ClassVar[Any] = Wanted()
+    database: ClassVar[Any] = Wanted()
+    user: ClassVar[Any] = Wanted()
+    password: ClassVar[Any] = Wanted()
+    table: ClassVar[Any] = Wanted()
+    port: ClassVar[Any] = None
+    columns: ClassVar[Any] = []
+    null_values: ClassVar[Collection[Any]] = (None,)
     column_separator = "\t"
 
     def create_table(self, connection: Any) -> None:
@@ -235,14 +235,14 @@ class CopyToTable(MixinNaiveBulkComplete, _MetadataColumnsMixin, Task):
 class Query(MixinNaiveBulkComplete, Task):
     """A statement that a database runs. A subclass says host, database, user, password, table and query, and run and output."""
 
-    host: Any = Wanted()
-    port: Any = None
-    database: Any = Wanted()
-    user: Any = Wanted()
-    password: Any = Wanted()
-    table: Any = Wanted()
-    query: Any = Wanted()
-    autocommit: Any = False
+    host: ClassVar[Any] = Wanted()
+    port: ClassVar[Any] = None
+    database: ClassVar[Any] = Wanted()
+    user: ClassVar[Any] = Wanted()
+    password: ClassVar[Any] = Wanted()
+    table: ClassVar[Any] = Wanted()
+    query: ClassVar[Any] = Wanted()
+    autocommit: ClassVar[Any] = False
 
     @property
     def update_id(self) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from levada.params import IntParameter, Parameter
 from levada.task import Task
@@ -22,7 +22,7 @@ log = logging.getLogger("luigi-interface")
 class _CredentialsMixin:
     """With what Redshift reads and writes S3: from the class, the configuration, or the environment, in this order."""
 
-    configuration_section: Any = "redshift"
+    configuration_section: ClassVar[Any] = "redshift"
 
     @property
     def aws_access_key_id(self) -> Any:
@@ -88,15 +88,15 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
     table from that date on are deleted before the load. queries: what is run after it.
     """
 
-    copy_options: Any = Wanted()
-    prune_table: Any = None
-    prune_column: Any = None
-    prune_date: Any = None
-    table_attributes: Any = ""
-    table_constraints: Any = ""
-    do_truncate_table: Any = False
-    table_type: Any = ""
-    queries: Any = []
+    copy_options: ClassVar[Any] = Wanted()
+    prune_table: ClassVar[Any] = None
+    prune_column: ClassVar[Any] = None
+    prune_date: ClassVar[Any] = None
+    table_attributes: ClassVar[Any] = ""
+    table_constraints: ClassVar[Any] = ""
+    do_truncate_table: ClassVar[Any] = False
+    table_type: ClassVar[Any] = ""
+    queries: ClassVar[Any] = []
 
     def s3_load_path(self) -> str:
         """The file, prefix or manifest in S3."""
@@ -211,8 +211,8 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
 class S3CopyJSONToTable(S3CopyToTable):
     """Files of JSON in S3 into a table of Redshift. A subclass says ``jsonpath`` and ``copy_json_options``, too."""
 
-    jsonpath: Any = Wanted()
-    copy_json_options: Any = Wanted()
+    jsonpath: ClassVar[Any] = Wanted()
+    copy_json_options: ClassVar[Any] = Wanted()
 
     def copy(self, cursor: Any, f: str) -> None:
         """Have Redshift load a file, prefix or manifest of S3."""
@@ -251,10 +251,10 @@ class KillOpenRedshiftSessions(Task):
     """
 
     connection_reset_wait_seconds = IntParameter(default=60)
-    host: Any = Wanted()
-    database: Any = Wanted()
-    user: Any = Wanted()
-    password: Any = Wanted()
+    host: ClassVar[Any] = Wanted()
+    database: ClassVar[Any] = Wanted()
+    user: ClassVar[Any] = Wanted()
+    password: ClassVar[Any] = Wanted()
 
     @property
     def table(self) -> str:
@@ -305,9 +305,9 @@ class RedshiftQuery(postgres.PostgresQuery):
 class RedshiftUnloadTask(postgres.PostgresQuery, _CredentialsMixin):
     """The rows of ``query()`` into files of S3, by UNLOAD."""
 
-    s3_unload_path: Any = ""
-    unload_options: Any = "DELIMITER '|' ADDQUOTES GZIP ALLOWOVERWRITE PARALLEL ON"
-    unload_query: Any = "UNLOAD ( '{query}' ) TO '{s3_unload_path}' credentials '{credentials}' {unload_options};"
+    s3_unload_path: ClassVar[Any] = ""
+    unload_options: ClassVar[Any] = "DELIMITER '|' ADDQUOTES GZIP ALLOWOVERWRITE PARALLEL ON"
+    unload_query: ClassVar[Any] = "UNLOAD ( '{query}' ) TO '{s3_unload_path}' credentials '{credentials}' {unload_options};"
 
     def run(self) -> None:
         """Have Redshift write the files, and mark it."""
