@@ -42,7 +42,8 @@ RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", 
 
 NOT_PARAMETERS = frozenset(
     "priority resources retry timeout disabled batch_limit owners tags task_namespace namespace owner_email "
-    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window".split()
+    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window accepts_messages batchable "
+    "use_cmdline_section".split()
 )
 """Attributes of a task that keep their meaning when a class annotates them and gives them a value."""
 
@@ -66,14 +67,19 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same nesting with ``function`` applied to each leaf; other iterables become lists."""
+    """The same nesting with ``function`` applied to each leaf; kinds of dicts and tuples are kept, other iterables become lists."""
     if structure is None:
         return []
     if isinstance(structure, Mapping):
-        return {name: map_structure(function, part) for name, part in structure.items()}
+        made: Any = structure.copy() if isinstance(structure, dict) else {}
+        made.update((name, map_structure(function, part)) for name, part in structure.items())
+        return made
     if isinstance(structure, (str, bytes)) or not hasattr(type(structure), "__iter__"):
         return function(structure)
-    return [map_structure(function, part) for part in structure]
+    parts = [map_structure(function, part) for part in structure]
+    if isinstance(structure, tuple):
+        return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
+    return parts
 
 
 # -- where values come from that code did not give -----------------------------------------------
@@ -144,7 +150,7 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "forget", "init_is_own",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget", "init_is_own",
         "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
         "batched",
     )  # fmt: skip
@@ -161,6 +167,7 @@ class ClassInfo:
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
         self.run_is_own = cls.run is not Task.run
+        self.deps_is_own = cls.deps is not Task.deps or cls._requires is not Task._requires
         self.external = not callable(cls.run)
         self.remote = bool(cls.remote_complete)
         self.insignificant = any(not p.significant for _, p in self.params)
@@ -385,7 +392,8 @@ class Register(type):
         type.__setattr__(cls, "_forget", _forgetter(interned))
         if bases:
             _adopt_annotations(cls)
-            registry.add(cast("type[Task]", cls))
+            if namespace.get("_visible_in_registry", True):
+                registry.add(cast("type[Task]", cls))
         return cls
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
@@ -948,15 +956,23 @@ class Task(metaclass=Register):
         """The outputs of ``requires()``, in the same nesting."""
         return map_structure(lambda task: task.output(), self.requires())
 
+    def _requires(self) -> Any:
+        """``requires()``, and what a template adds to it that is no input; it overrides this and leaves ``requires()`` to its users."""
+        return self.requires()
+
     def deps(self) -> list[Any]:
-        """The requirements as a flat list."""
-        return flatten(self.requires())
+        """All that must be complete first, as a flat list."""
+        return flatten(self._requires())
 
     def clone(self, cls: Any = None, **kwargs: Any) -> Any:
-        """Another task with the parameters that both have in common, changed by ``kwargs``."""
+        """Another task with the parameters that both have in common, changed by ``kwargs``.
+
+        What is no parameter of ours, and yet an attribute, counts as common; a change of one of ours that the other lacks is left out.
+        """
         into = cls if cls is not None else type(self)
-        common = {name: getattr(self, name) for name, _ in info_of(into).params if name in info_of(type(self)).names}
-        return into(**{**common, **kwargs})
+        own, theirs = info_of(type(self)).names, info_of(into).names
+        common = {n: getattr(self, n) for n in theirs if n in own or (not hasattr(Task, n) and hasattr(self, n))}
+        return into(**common | {name: value for name, value in kwargs.items() if name in theirs or name not in own})
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
@@ -1029,13 +1045,13 @@ class Task(metaclass=Register):
         """Take a handler back."""
         _handlers.get(event, {}).get(cls, []).remove(handler)
 
-    def trigger_event(self, event: str, *args: Any) -> None:
+    def trigger_event(self, event: str, *args: Any, **kwargs: Any) -> None:
         """Call the handlers of an event; what they raise is logged and goes no further."""
         for cls, handlers in list(_handlers.get(event, {}).items()):
             if isinstance(self, cls):
                 for handler in list(handlers):
                     try:
-                        handler(*args)
+                        handler(*args, **kwargs)
                     except FROM_USERS:
                         import logging
 
@@ -1093,17 +1109,36 @@ class Config(Task):
 
 
 def externalize(task: Any) -> Any:
-    """The same task (or class) without its ``run``: something that others make. The original stays."""
+    """The same task (or class) without its ``run``: something that others make. The original stays, and alone is found by name."""
     if isinstance(task, type):
         cls: Any = task
         body = {
             "run": None,
             "__module__": cls.__module__,
             "__qualname__": cls.__qualname__ + "#external",
+            "__reduce__": lambda self: (_external_from_values, (cls, self.param_kwargs)),
             "task_namespace": cls.get_task_namespace(),
+            "_visible_in_registry": False,
         }
         return Register(cls.__name__, (cls,), body)
-    return task.clone(externalize(type(task)))
+    return task.clone(_external_of(type(task)))
+
+
+_externals: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def _external_of(cls: Any) -> Any:
+    """The one external class beside a class, for tasks that were made external one by one: equal ones stay the same."""
+    made = _externals.get(cls)
+    found = made() if made is not None else None
+    if found is None:
+        found = externalize(cls)
+        _externals[cls] = weakref.ref(found)
+    return found
+
+
+def _external_from_values(cls: Any, values: dict[str, Any]) -> Any:
+    return _external_of(cls)(**values)
 
 
 # -- identity, for the engine: safe when a parameter shadows a name of Task ----------------------
@@ -1146,16 +1181,34 @@ def identity_of(task: Any) -> tuple[TaskKey, str]:
     return eater.digest(), text
 
 
+ID_PARAMS, ID_TEXT, ID_DIGITS = 3, 16, 10
+"""Of a task_id: values that are told in it, characters of each, digits of the hash."""
+
+
 def task_id_of(task: Any) -> str:
-    """Luigi's ``Family_first_three_values_md5``, from the canonical text."""
+    """The task's ``task_id_str``. A value that not everybody may see is in its hash alone; where all may, it is Luigi's to the letter."""
+    texts = {n: p.serialize(getattr(task, n)) for n, p in info_of(type(task)).params if p.significant and p.visibility == 0}
+    return _id_str(type(task).get_task_family(), texts, canonical_of(task))
+
+
+def task_id_str(family: str, texts: Mapping[str, str]) -> str:
+    """Luigi's ``Family_first_three_values_md5``, the values by name.
+
+    >>> task_id_str("Daily", {"shop": "north", "day": "2013-01-05"})
+    'Daily_2013_01_05_north_7cd853cb48'
+    """
+    import json
+
+    return _id_str(family, texts, json.dumps(dict(texts), separators=(",", ":"), sort_keys=True))
+
+
+def _id_str(family: str, texts: Mapping[str, str], whole: str) -> str:
     import re
     from hashlib import md5
 
-    texts = [p.serialize(getattr(task, n)) if not p.secret else "***" for n, p in info_of(type(task)).params if p.significant]
-    summary = "_".join(text[:16] for text in texts[:3])
-    digest = md5(canonical_of(task).encode(), usedforsecurity=False).hexdigest()[:10]
-    family = type(task).get_task_family()
-    return f"{family}_{re.sub(r'[^A-Za-z0-9_]', '_', summary)}_{digest}"
+    summary = "_".join(texts[name][:ID_TEXT] for name in sorted(texts)[:ID_PARAMS])
+    digest = md5(whole.encode(), usedforsecurity=False).hexdigest()[:ID_DIGITS]
+    return f"{family}_{re.sub('[^A-Za-z0-9_]', '_', summary)}_{digest}"
 
 
 def repr_of(task: Any) -> str:

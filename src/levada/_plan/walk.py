@@ -256,7 +256,7 @@ class Discovery:
     def _required(self, index: Index, task: Any) -> Any:
         """The task's requirements: a list of tasks that stand for themselves, or an iterator over many that nobody has looked at."""
         try:
-            required = task.requires()
+            required = task.deps() if (type(task)._info or info_of(type(task))).deps_is_own else task.requires()
             if type(required) is list and len(required) <= SLICE and self._plain.issuperset(map(type, required)):
                 return required
             if hasattr(required, "__next__"):

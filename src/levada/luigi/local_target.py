@@ -60,7 +60,9 @@ class LocalFileSystem(FileSystem):
             os.remove(path)
 
     def move(self, path: str, dest: str, raise_if_exists: bool = False) -> None:
-        """Give a file another name; folders are made."""
+        """Give a file another name; folders are made. Raises FileAlreadyExists, FileNotFoundError."""
+        if raise_if_exists and os.path.lexists(dest):
+            raise FileAlreadyExists(f"{dest}: exists already")
         targets.LocalTarget(path).move(dest, raise_if_exists=raise_if_exists)
 
     def rename_dont_move(self, path: str, dest: str) -> None:
