@@ -17,7 +17,9 @@ from .reading import Wanted
 log = logging.getLogger("luigi-interface")
 
 _POLLS = 5  # seconds between two looks at a job
-_TRIES = 3
+
+bq_retry = gcp.again(3, renew=lambda client: client._initialise_client())
+"""Decorator of a client's methods: another try with another connection, where the service or the way there was in trouble."""
 
 
 class CreateDisposition:
@@ -137,21 +139,15 @@ class BigQueryClient:
     def _initialise_client(self) -> None:
         self.client = gcp.service("bigquery", "v2", self.descriptor, **gcp.get_authenticate_kwargs(self.oauth_credentials, self.http_))
 
+    @bq_retry
     def _ask(self, make: Callable[[], Any]) -> Any:
-        """The answer to a request, None where it is 404. Asked anew, with a new client, where the service or the way there was in trouble."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return make().execute()
-            except Exception as error:
-                if gcp.is_status(error, 404):
-                    return None
-                trouble = str(getattr(getattr(error, "resp", None), "status", "")).startswith("5") or isinstance(error, OSError)
-                if not trouble or attempt == _TRIES:
-                    raise
-                log.warning("BigQuery is asked again: %s", error)
-            time.sleep(2 ** (attempt - 1))
-            self._initialise_client()
-        raise AssertionError("unreachable")
+        """The answer to a request, None where it is 404."""
+        try:
+            return make().execute()
+        except Exception as error:
+            if gcp.is_status(error, 404):
+                return None
+            raise
 
     def dataset_exists(self, dataset: BQDataset) -> bool:
         """Whether a dataset is there. Raises TargetError where it is in another place than the one that is wanted."""

@@ -11,6 +11,11 @@ from .bigquery import BigQueryLoadTask, SourceFormat
 from .gcs import GCSClient
 from .reading import client as needed
 
+try:
+    import avro.datafile  # noqa: F401 - programs take what it brings for granted
+except ImportError:
+    pass  # told when a schema is read
+
 log = logging.getLogger("luigi-interface")
 
 _HEADS = 64 << 10  # bytes in a request, of which the first should hold the schema

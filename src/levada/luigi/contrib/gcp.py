@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from levada.errors import LevadaError
+
 from .reading import client as needed
+
+log = logging.getLogger("luigi-interface")
 
 
 def get_authenticate_kwargs(oauth_credentials: Any = None, http_: Any = None) -> dict[str, Any]:
@@ -29,6 +37,34 @@ def service(name: str, version: str, descriptor: Any = "", **options: Any) -> An
         return discovery.build_from_document(descriptor, **options)
     options.setdefault("cache_discovery", False)
     return discovery.build(name, version, **options)
+
+
+def is_error_5xx(err: BaseException) -> bool:
+    """Whether an error of googleapiclient is a trouble of the service, so that another try may help."""
+    return str(getattr(getattr(err, "resp", None), "status", "")).startswith("5")
+
+
+def again(tries: int, renew: Callable[[Any], object] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: call so many times, as long as the service, or the way there, is in trouble. renew: called with the first argument before."""
+
+    def attach(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            for attempt in range(1, tries):
+                try:
+                    return function(*args, **kwargs)
+                except Exception as error:
+                    if not is_error_5xx(error) and (not isinstance(error, OSError) or isinstance(error, LevadaError)):
+                        raise
+                    log.warning("Google's service is asked again: %s", error)
+                time.sleep(min(10, 2 ** (attempt - 1)))
+                if renew is not None:
+                    renew(args[0])
+            return function(*args, **kwargs)
+
+        return called
+
+    return attach
 
 
 def is_status(error: BaseException, status: int) -> bool:

@@ -11,9 +11,7 @@ import logging
 import mimetypes
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -29,31 +27,14 @@ log = logging.getLogger("luigi-interface")
 
 CHUNKSIZE = 10 << 20  # bytes in a request
 DEFAULT_MIMETYPE = "application/octet-stream"
-_TRIES = 5
+
+gcs_retry = gcp.again(5)
 
 
 class InvalidDeleteException(FileSystemException):
     """What was to be removed may not be: a bucket, or a folder without ``recursive``."""
 
     code = "invalid-delete"
-
-
-def is_error_5xx(err: BaseException) -> bool:
-    """Whether the service had a trouble of its own, so that another try may help."""
-    return str(getattr(getattr(err, "resp", None), "status", "")).startswith("5")
-
-
-def _again(work: Callable[[], Any]) -> Any:
-    """The result of ``work``, which is tried anew where the service, or the way there, was in trouble."""
-    for attempt in range(1, _TRIES):
-        try:
-            return work()
-        except Exception as error:
-            if not is_error_5xx(error) and (not isinstance(error, OSError) or isinstance(error, TargetError)):
-                raise
-            log.warning("Google's service is asked again: %s", error)
-        time.sleep(min(10, 2**attempt / 2))
-    return work()
 
 
 class GCSClient(FileSystem):
@@ -81,7 +62,7 @@ class GCSClient(FileSystem):
         folder = self._add_path_delimiter(key)
         if self._obj_exists(bucket, folder):
             return True
-        return bool(_again(self.client.objects().list(bucket=bucket, prefix=folder, maxResults=1).execute).get("items"))
+        return bool(gcs_retry(self.client.objects().list(bucket=bucket, prefix=folder, maxResults=1).execute)().get("items"))
 
     def listdir(self, path: str) -> Iterator[str]:
         """Whole paths of all objects below a folder."""
@@ -107,7 +88,7 @@ class GCSClient(FileSystem):
     @staticmethod
     def _is_there(request: Any) -> bool:
         try:
-            _again(request.execute)
+            gcs_retry(request.execute)()
         except Exception as error:
             if gcp.is_status(error, 404):
                 return False
@@ -117,7 +98,7 @@ class GCSClient(FileSystem):
     def _list_iter(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
         request = self.client.objects().list(bucket=bucket, prefix=prefix)
         while request is not None:
-            response = _again(request.execute)
+            response = gcs_retry(request.execute)()
             yield from response.get("items", [])
             request = self.client.objects().list_next(request, response)
 
@@ -131,20 +112,11 @@ class GCSClient(FileSystem):
         self._do_put(lambda: http.MediaFileUpload(filename, mimetype=kind, chunksize=chunksize or self.chunksize, resumable=resumable), dest_path)
 
     def put_multiple(self, filepaths: Iterable[str], remote_directory: str, mimetype: str | None = None, chunksize: int | None = None, num_process: int = 1) -> None:
-        """Send local files into a folder, ``num_process`` at once."""
+        """Send local files into a folder, one after the other: Google's client bears no threads, so ``num_process`` is not heeded."""
         if isinstance(filepaths, str):
             raise ValueError(f"filepaths is a list of paths, got {filepaths!r}")
-
-        def send(path: str) -> None:
+        for path in filepaths:
             self.put(path, f"{remote_directory.rstrip('/')}/{os.path.basename(path)}", mimetype, chunksize)
-
-        if num_process < 2:
-            for path in filepaths:
-                send(path)
-            return
-        with ThreadPoolExecutor(num_process, "gcs-put") as pool:
-            for done in [pool.submit(send, path) for path in filepaths]:
-                done.result()
 
     def put_string(self, contents: str | bytes, dest_path: str, mimetype: str | None = None) -> None:
         """Make an object of this content."""
@@ -165,7 +137,7 @@ class GCSClient(FileSystem):
             while request.next_chunk()[1] is None:
                 pass
 
-        _again(send)
+        gcs_retry(send)()
 
     def download(self, path: str, chunksize: int | None = None, chunk_callback: Callable[[IO[bytes]], bool] = lambda _: False) -> IO[bytes]:
         """The bytes of an object, in a nameless file here. chunk_callback: called with the file after each request; True: that is enough."""
@@ -187,7 +159,7 @@ class GCSClient(FileSystem):
                 raise
             return file  # type: ignore[return-value]  # it is a file in all but its class
 
-        found: IO[bytes] = _again(bring)
+        found: IO[bytes] = gcs_retry(bring)()
         return found
 
     # -- changes ---------------------------------------------------------------------------------
@@ -227,11 +199,10 @@ class GCSClient(FileSystem):
             prefix, new = self._add_path_delimiter(source), self._add_path_delimiter(key)
             pairs = [(item["name"], new + item["name"][len(prefix) :]) for item in self._list_iter(source_bucket, prefix)]
         for old_name, new_name in pairs:
-            _again(
-                self.client.objects()
-                .copy(sourceBucket=source_bucket, sourceObject=old_name, destinationBucket=bucket, destinationObject=new_name, body={})
-                .execute
+            request = self.client.objects().copy(
+                sourceBucket=source_bucket, sourceObject=old_name, destinationBucket=bucket, destinationObject=new_name, body={}
             )
+            gcs_retry(request.execute)()
 
     def move(self, source_path: str, destination_path: str) -> None:
         """Copy, then remove: not one step, since there is none."""
