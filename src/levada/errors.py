@@ -74,6 +74,12 @@ class ParameterError(LevadaError, ValueError):
     code = "wrong-parameter"
 
 
+class ParameterDefinitionError(DefinitionError, ParameterError):
+    """A parameter is defined wrongly: choices without choices, a range without an end."""
+
+    code = "wrong-definition"
+
+
 class MissingParameter(ParameterError):
     """A parameter without default was given no value."""
 

@@ -26,6 +26,7 @@ from .errors import (
     UnknownParameter,
     UnknownTask,
 )
+from .params import base as kinds
 from .params.base import NO_VALUE, Parameter, is_marker, param
 
 if TYPE_CHECKING:
@@ -107,6 +108,14 @@ def add_value_source(source: ValueSource, *, before_settings: bool = False) -> N
     if source not in (*before, *after):
         _further = ((*before, source), after) if before_settings else (before, (*after, source))
         _join_sources()
+
+
+def remove_value_source(source: ValueSource) -> None:
+    """Ask this one no more."""
+    global _further
+    before, after = _further
+    _further = tuple(each for each in before if each is not source), tuple(each for each in after if each is not source)
+    _join_sources()
 
 
 def _join_sources() -> None:
@@ -258,7 +267,8 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
         text = f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
-        text = f"'\"' + {text} + '\"'" if parameter.plain and not parameter.secret else f"quote({text})"
+        plain = parameter.plain and not parameter.secret and (parameter.typed or not kinds.wrong_values_are_kept())
+        text = f"'\"' + {text} + '\"'" if plain else f"quote({text})"
         parts.append(f"'{quote(name)}:' + {text}")
     joined = " + ',' + ".join(parts)
     body = f"'{{' + {joined} + '}}'" if parts else "'{}'"
@@ -500,8 +510,9 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     """The slow way: fill in what was not given, validate, look again, build."""
     values = _validated(cls, info, given)
     key: Any = values
-    if values is not given or not info.exact:  # else they were looked up before
-        key = values if info.exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+    exact = info.exact and _are_hashable(values)
+    if values is not given or not exact:  # else they were looked up before
+        key = values if exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
         ref = info.interned.get(key)
         found: T | None = ref() if ref is not None else None
         if found is not None:
@@ -522,8 +533,29 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     return task
 
 
+def _are_hashable(values: tuple[Any, ...]) -> bool:
+    """Whether values that were checked can be looked up; False only where wrong ones are kept."""
+    if not kinds.wrong_values_are_kept():
+        return True
+    try:
+        hash(values)
+    except TypeError:
+        return False
+    return True
+
+
 _interning = True
 _kept: list[Any] | None = None
+
+
+def keep_wrong_values(tell: Callable[[Parameter[Any], object], None] | None) -> None:
+    """Let parameters in Luigi's spelling keep values of other types, and ``tell`` of each; None: refuse them, as usual.
+
+    What old programs rely on: ``Report(limit=None)``, where ``limit`` is an IntParameter.
+    """
+    kinds.keep_wrong_values(tell)
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
 
 
 def keep_instances(keep: bool = True) -> None:

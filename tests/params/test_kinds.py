@@ -279,7 +279,7 @@ def test_dates_are_cut_to_their_grid() -> None:
     assert lv.DateMinuteParameter().serialize(datetime(2013, 7, 10, 19, 7)) == "2013-07-10T1907"
     assert lv.DateSecondParameter().serialize(datetime(2013, 7, 10, 19, 7, 38)) == "2013-07-10T190738"
     assert lv.DateHourParameter().serialize(datetime(2013, 7, 10, 19)) == "2013-07-10T19"
-    with pytest.warns(DeprecationWarning, match="leave it out"):
+    with pytest.warns(DeprecationWarning, match="omit it instead"):
         assert lv.DateMinuteParameter().parse("2013-07-10T19H07") == datetime(2013, 7, 10, 19, 7)
 
 

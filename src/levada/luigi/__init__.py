@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import absent
+from . import absent, habits
 
 if TYPE_CHECKING:
     from .. import __version__ as __version__
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 PARAMETERS = (
     "BoolParameter", "ChoiceListParameter", "ChoiceParameter", "DateHourParameter", "DateIntervalParameter", "DateMinuteParameter",
     "DateParameter", "DateSecondParameter", "DictParameter", "EnumListParameter", "EnumParameter", "FloatParameter", "IntParameter",
-    "ListParameter", "MonthParameter", "NumericalParameter", "OptionalBoolParameter", "OptionalChoiceParameter",
+    "ListParameter", "MonthParameter", "NumericalParameter", "OptionalBoolParameter", "OptionalChoiceParameter", "OptionalDateParameter",
     "OptionalDictParameter", "OptionalFloatParameter", "OptionalIntParameter", "OptionalListParameter",
     "OptionalNumericalParameter", "OptionalParameter", "OptionalPathParameter", "OptionalStrParameter", "OptionalTupleParameter",
     "Parameter", "PathParameter", "StrParameter", "TaskParameter", "TimeDeltaParameter", "TupleParameter", "YearParameter",
@@ -75,15 +75,17 @@ _HOMES = {
 """Public name -> module of the annex that has it."""
 
 MODULES = frozenset(
-    "batch_notifier cmdline cmdline_parser configuration contrib date_interval db_task_history event execution_summary format "
-    "freezing interface local_target lock metrics mock mypy notifications parameter process retcodes rpc safe_extractor scheduler "
-    "server setup_logging target task task_history task_register task_status tools util worker door absent".split()
+    "absent batch_notifier cmdline cmdline_parser configuration contrib date_interval db_task_history door event execution_summary "
+    "format freezing habits interface local_target lock metrics mock mypy notifications parameter process retcodes rpc "
+    "safe_extractor scheduler server setup_logging target task task_history task_register task_status tools util worker".split()
 )
 """Modules that are attributes after ``import luigi``, as most are there."""
 
-__all__ = [*_HOMES, "configuration", "event", "interface", "local_target", "parameter", "rpc", "target", "task", "__version__"]  # noqa: PLE0604
+_PUBLIC_MODULES = "configuration event interface local_target parameter rpc target task task_register range".split()
+__all__ = [*_HOMES, *_PUBLIC_MODULES, "__version__"]  # noqa: PLE0604 - texts, all of them
 
 absent.have_the_last_word()
+habits.keep()
 
 if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 
@@ -101,7 +103,6 @@ def _found(name: str) -> object:
 
     if name == "__version__":
         return import_module("levada").__version__
-    import_module(f"{__name__}.parameter")
     if name == "hdfs":
         return import_module(f"{__name__}.contrib.hdfs")
     if name == "range":
@@ -112,7 +113,7 @@ def _found(name: str) -> object:
             module = import_module(f"{__name__}.{home}")
             return module if home == name else getattr(module, name)
         except ModuleNotFoundError as fault:
-            if fault.name != f"{__name__}.{home}":
+            if fault.name not in (f"{__name__}.{home}", f"luigi.{home}"):
                 raise
     house = import_module("levada")
     if name in dir(house) and name not in MODULES:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
 from ..errors import DuplicateParameter as DuplicateParameterException
 from ..errors import MissingParameter as MissingParameterException
 from ..errors import ParameterError as ParameterException
@@ -20,12 +24,14 @@ from ..params import (
     EnumListParameter,
     EnumParameter,
     FloatParameter,
+    FrozenDict,
     IntParameter,
     ListParameter,
     MonthParameter,
     NumericalParameter,
     OptionalBoolParameter,
     OptionalChoiceParameter,
+    OptionalDateParameter,
     OptionalDictParameter,
     OptionalFloatParameter,
     OptionalIntParameter,
@@ -45,7 +51,8 @@ from ..params import (
     TupleParameter,
     YearParameter,
 )
-from . import _values as _values  # where values come from that code did not give
+
+_JSONSCHEMA_ENABLED = find_spec("jsonschema") is not None
 
 
 class OptionalParameterTypeWarning(UserWarning):
@@ -56,11 +63,32 @@ class UnconsumedParameterWarning(UserWarning):
     """A configuration file has a value for a parameter that the task does not have."""
 
 
+def warn_of_wrong_type(parameter: Any, value: object) -> None:
+    """Warn, where Luigi does, of a value that its parameter does not expect but keeps; in Luigi's words, which filters name."""
+    name = parameter.name
+    if isinstance(parameter, OptionalParameterMixin):
+        expected: Any = parameter.expected_type
+        if value is None or isinstance(value, expected) or issubclass(type(parameter), BoolParameter):
+            return
+        if isinstance(expected, tuple):
+            wanted = "any type in [" + ", ".join(f'"{each.__name__}"' for each in expected) + "]"
+        else:
+            wanted = f'type "{_OLD_NAMES.get(expected, expected.__name__)}"'
+        text = f'{type(parameter).__name__} "{name}" with value "{value}" is not of {wanted} or None.'
+        warnings.warn(text, OptionalParameterTypeWarning, stacklevel=2)
+    elif type(parameter) is Parameter:
+        warnings.warn(f'Parameter "{name}" with value "{value}" is not of type string.', stacklevel=2)
+
+
+_OLD_NAMES = {FrozenDict: "FrozenOrderedDict"}
+
+
 __all__ = [
     "BoolParameter", "ChoiceListParameter", "ChoiceParameter", "DateHourParameter", "DateIntervalParameter", "DateMinuteParameter",
     "DateParameter", "DateSecondParameter", "DictParameter", "DuplicateParameterException", "EnumListParameter", "EnumParameter",
     "FloatParameter", "IntParameter", "ListParameter", "MissingParameterException", "MonthParameter", "NumericalParameter",
-    "OptionalBoolParameter", "OptionalChoiceParameter", "OptionalDictParameter", "OptionalFloatParameter", "OptionalIntParameter",
+    "OptionalBoolParameter", "OptionalChoiceParameter", "OptionalDateParameter", "OptionalDictParameter",
+    "OptionalFloatParameter", "OptionalIntParameter",
     "OptionalListParameter", "OptionalNumericalParameter", "OptionalParameter", "OptionalParameterMixin",
     "OptionalParameterTypeWarning", "OptionalPathParameter", "OptionalStrParameter", "OptionalTupleParameter", "Parameter",
     "ParameterException", "ParameterVisibility", "PathParameter", "StrParameter", "TaskParameter", "TimeDeltaParameter",

@@ -6,7 +6,7 @@ yet they have other texts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import DefinitionError, ParameterError
 from .base import NO_VALUE, OptionalParameterMixin, Parameter, within
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
+def _kept_frozen(self: Parameter[Any], value: Any) -> Any:
+    """Where wrong values are kept, anything is, with tuples and FrozenDicts instead of lists and dicts."""
+    if isinstance(value, (list, tuple, set)):
+        return tuple([_kept_frozen(self, item) for item in value])
+    if isinstance(value, dict):
+        return FrozenDict({key: _kept_frozen(self, item) for key, item in value.items()})
+    return value
+
+
 class JsonParameter(Parameter[C]):
     """Any value that JSON carries exactly, made unchangeable. schema: a JSON schema, or a validator of one."""
 
+    keep = _kept_frozen
     takes = "JSON"
     expected = "a JSON text, e.g. [1, 2] or null"
     accepts: tuple[type, ...] = ()
@@ -63,6 +73,9 @@ class JsonParameter(Parameter[C]):
         try:
             return freeze(value)  # type: ignore[no-any-return]  # the kind says what comes of it
         except ParameterError as fault:
+            kept = self._kept(value)
+            if kept is not NO_VALUE:
+                return cast(C, kept)
             raise within(self.name, fault) if self.name else fault from None
 
     def _checked(self, value: Any) -> Any:

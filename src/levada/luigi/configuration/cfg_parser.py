@@ -71,7 +71,7 @@ class LuigiConfigParser(BaseParser, ConfigParser):
             return good
         dashed = option.replace("_", "-")
         if ConfigParser.has_option(self, section, dashed):
-            warnings.warn(f"[{section}] {dashed}: dashes are deprecated, write {good}", DeprecationWarning, stacklevel=4)
+            warnings.warn(f"[{section}] {dashed} (with dashes) should be avoided; write {good}", DeprecationWarning, stacklevel=4)
             return dashed
         return None
 

@@ -16,7 +16,7 @@ class LuigiTomlParser(BaseParser, ConfigParser):
 
     NO_DEFAULT: ClassVar[Any] = object()
     enabled = True
-    data: dict[str, Any] = {}  # noqa: RUF012 - an instance that read nothing shares the empty one, as Luigi's does
+    data: dict[str, Any] = {}
     _config_paths: ClassVar[list[str]] = ["/etc/luigi/luigi.toml", "luigi.toml"]
 
     def read(self, filenames: Iterable[str], encoding: str | None = None) -> Any:  # type: ignore[override]  # Luigi's result

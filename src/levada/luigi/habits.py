@@ -1,6 +1,9 @@
-"""Values of parameters that code did not give: Luigi's command line first, then our settings, then luigi.cfg.
+"""What the house does otherwise while old programs run in the process: switches of the house, set when the annex is used.
 
-Both are asked at each look-up, so what a program changes in its configuration counts from then on.
+* Parameters that code gives no value look at Luigi's command line, then at our settings, then into luigi.cfg; all are
+  asked at each look-up, so what a program changes in its configuration counts from then on.
+* Values of a wrong type are kept, with a warning, where Luigi keeps them.
+* Tasks live as long as the process: old programs note things on them, and look there on a second one with equal values.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import warnings
 from configparser import NoOptionError, NoSectionError
 from typing import Any
 
-from ..task import add_value_source, keep_instances
+from .. import task as house
 
 _NOTHING = object()
 
@@ -40,7 +43,7 @@ def from_configuration(cls: Any, name: str, parameter: Any) -> tuple[Any, str] |
     if value is _NOTHING:
         return None
     warnings.warn(
-        f"[{place['section']}] {place['name']} is an old place of this value; write it as [{family}] {name}",
+        f"[{place['section']}] {place['name']} is deprecated; write [{family}] {name}",
         DeprecationWarning,
         stacklevel=2,
     )
@@ -54,6 +57,19 @@ def _configured(config: Any, section: str, name: str) -> Any:
         return _NOTHING
 
 
-add_value_source(from_command_line, before_settings=True)
-add_value_source(from_configuration)
-keep_instances()
+def _tell_of_wrong(parameter: Any, value: object) -> None:
+    from .parameter import warn_of_wrong_type
+
+    warn_of_wrong_type(parameter, value)
+
+
+def keep(habits: bool = True) -> None:
+    """Follow Luigi's habits from now on; False: those of the house."""
+    if habits:
+        house.add_value_source(from_command_line, before_settings=True)
+        house.add_value_source(from_configuration)
+    else:
+        house.remove_value_source(from_command_line)
+        house.remove_value_source(from_configuration)
+    house.keep_wrong_values(_tell_of_wrong if habits else None)
+    house.keep_instances(habits)
