@@ -20,9 +20,14 @@ _OURS = ("protocol", "endpoint_suffix", "custom_domain", "connection_string")
 
 
 class AzureBlobClient(FileSystem):
-    """Blobs as files; a path is ``CONTAINER/BLOB``. Options: protocol, endpoint_suffix, custom_domain, connection_string; more are the client's."""
+    """Blobs as files; a path is ``CONTAINER/BLOB``.
 
-    def __init__(self, account_name: str | None = None, account_key: str | None = None, sas_token: str | None = None, **kwargs: Any) -> None:
+    Options: protocol, endpoint_suffix, custom_domain, connection_string, token_credential; more are the client's.
+    """
+
+    def __init__(
+        self, account_name: str | None = None, account_key: str | None = None, sas_token: str | None = None, **kwargs: Any
+    ) -> None:
         protocol = kwargs.get("protocol", "https")
         if domain := kwargs.get("custom_domain"):
             account_url = f"{protocol}://{domain}/{account_name}"
@@ -139,7 +144,7 @@ class ReadableAzureBlobFile:
 
     def _here(self) -> Any:
         if self._file is None:
-            self._file = tempfile.TemporaryFile()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this
             self.client.blob_client(self.container, self.blob).download_blob().readinto(self._file)
             self._file.seek(0)
         return self._file
@@ -203,7 +208,13 @@ class AzureBlobTarget(FileSystemTarget):
     remote = True
 
     def __init__(
-        self, container: str, blob: str, client: AzureBlobClient | None = None, format: Any = None, download_when_reading: bool = True, **kwargs: Any
+        self,
+        container: str,
+        blob: str,
+        client: AzureBlobClient | None = None,
+        format: Any = None,
+        download_when_reading: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(os.path.join(container, blob))
         self.container, self.blob, self.client = container, blob, client or AzureBlobClient()

@@ -153,7 +153,9 @@ class BigQueryClient:
         """Whether a dataset is there. Raises TargetError where it is in another place than the one that is wanted."""
         found = self._ask(lambda: self.client.datasets().get(projectId=dataset.project_id, datasetId=dataset.dataset_id))
         if found is not None and dataset.location is not None and found.get("location") != dataset.location:
-            raise TargetError(f"dataset {dataset.dataset_id} is in {found.get('location') or 'no place that is told'}, not in {dataset.location}")
+            raise TargetError(
+                f"dataset {dataset.dataset_id} is in {found.get('location') or 'no place that is told'}, not in {dataset.location}"
+            )
         return found is not None
 
     def table_exists(self, table: BQTable) -> bool:
@@ -176,7 +178,9 @@ class BigQueryClient:
     def delete_dataset(self, dataset: BQDataset, delete_nonempty: bool = True) -> None:
         """Remove a dataset, if it is there. delete_nonempty: with its tables."""
         if self.dataset_exists(dataset):
-            request = self.client.datasets().delete(projectId=dataset.project_id, datasetId=dataset.dataset_id, deleteContents=delete_nonempty)
+            request = self.client.datasets().delete(
+                projectId=dataset.project_id, datasetId=dataset.dataset_id, deleteContents=delete_nonempty
+            )
             request.execute()
 
     def delete_table(self, table: BQTable) -> None:
@@ -253,7 +257,9 @@ class BigQueryTarget(Target):
 
     remote = True
 
-    def __init__(self, project_id: str, dataset_id: str, table_id: str, client: BigQueryClient | None = None, location: str | None = None) -> None:
+    def __init__(
+        self, project_id: str, dataset_id: str, table_id: str, client: BigQueryClient | None = None, location: str | None = None
+    ) -> None:
         self.table = BQTable(project_id, dataset_id, table_id, location)
         self.client = client or BigQueryClient()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from importlib import import_module
 from typing import IO, Any, ClassVar
 
 from levada.task import flatten
@@ -11,10 +13,8 @@ from .bigquery import BigQueryLoadTask, SourceFormat
 from .gcs import GCSClient
 from .reading import client as needed
 
-try:
-    import avro.datafile  # noqa: F401 - programs take what it brings for granted
-except ImportError:
-    pass  # told when a schema is read
+with suppress(ImportError):  # told when a schema is read
+    import_module("avro.datafile")  # programs take what it brings for granted
 
 log = logging.getLogger("luigi-interface")
 
@@ -37,15 +37,14 @@ class BigQueryLoadAvro(BigQueryLoadTask):
     def _get_input_schema(self) -> Any:
         """The schema of the first file. Raises RuntimeError where there is none."""
         datafile = needed("avro.datafile", wanted="BigQueryLoadAvro", install="avro")
-        from avro.io import DatumReader
-
+        reader = import_module("avro.io").DatumReader
         first, uri = flatten(self.input())[0], self.source_uris()[0]
         client = getattr(first, "fs", None) or GCSClient()
         if "*" in uri:
-            matches = client.list_wildcard(uri)
-            uri, pattern = next(iter(matches), None), uri
-            if uri is None:
-                raise RuntimeError(f"{pattern}: no file has such a name")
+            matches = list(client.list_wildcard(uri))
+            if not matches:
+                raise RuntimeError(f"{uri}: no file has such a name")
+            uri = matches[0]
         found: list[Any] = []
         trouble: list[Exception] = []
 
@@ -54,7 +53,7 @@ class BigQueryLoadAvro(BigQueryLoadTask):
             at = file.tell()
             try:
                 file.seek(0)
-                found.append(self._get_writer_schema(datafile.DataFileReader(file, DatumReader()).datum_reader))
+                found.append(self._get_writer_schema(datafile.DataFileReader(file, reader()).datum_reader))
             except Exception as error:
                 trouble.append(error)
                 return False

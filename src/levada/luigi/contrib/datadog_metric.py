@@ -11,7 +11,7 @@ from levada.task import Config
 from .reading import client as needed
 
 
-class datadog(Config):  # noqa: N801 - Luigi's name, and that of its section
+class datadog(Config):
     """Where metrics and events go, and what all of them are marked with. default_tags: with commas between them."""
 
     api_key = Parameter(default="dummy_api_key")

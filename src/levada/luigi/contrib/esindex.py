@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from urllib.parse import quote
 
 from levada.contrib import elasticsearch as house
@@ -57,7 +57,9 @@ class ElasticsearchTarget(house.ElasticsearchTarget):
         self.extra_elasticsearch_args = dict(extra_elasticsearch_args or {})
         self.marker_index_hist_size = marker_index_hist_size
         marker_index = str(self.marker_index)
-        super().__init__(_url(host, port, http_auth, self.extra_elasticsearch_args), index, update_id, marker_index=marker_index, doc_type=doc_type)
+        super().__init__(
+            _url(host, port, http_auth, self.extra_elasticsearch_args), index, update_id, marker_index=marker_index, doc_type=doc_type
+        )
 
     @property
     def es(self) -> Any:
@@ -83,7 +85,12 @@ class ElasticsearchTarget(house.ElasticsearchTarget):
         if self.marker_index_hist_size == 0:
             return
         must(self, send(self, "POST", path_of(self.marker_index) + "/_refresh"))
-        asked = {"query": {"match_phrase": {"target_index": self.index}}, "sort": [{"date": "desc"}], "size": 1000, "_source": ["target_index"]}
+        asked = {
+            "query": {"match_phrase": {"target_index": self.index}},
+            "sort": [{"date": "desc"}],
+            "size": 1000,
+            "_source": ["target_index"],
+        }
         answer = send(self, "POST", path_of(self.marker_index) + "/_search", asked)
         must(self, answer)
         markers = [hit["_id"] for hit in answer.content["hits"]["hits"] if hit["_source"]["target_index"] == self.index]
@@ -108,7 +115,7 @@ class CopyToIndex(house.CopyToIndex):
     host: ClassVar[Any] = "localhost"
     port: ClassVar[Any] = 9200
     http_auth: ClassVar[Any] = None
-    index: ClassVar[Any] = Wanted()
+    index = cast("Any", Wanted())
     doc_type: ClassVar[Any] = "default"
     mapping: ClassVar[Any] = None
     settings: ClassVar[Any] = {"settings": {}}

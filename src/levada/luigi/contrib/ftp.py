@@ -1,6 +1,6 @@
 """Luigi's targets on servers of FTP, by the house's store with a login that the program gives; and of SFTP, by the package pysftp.
 
-New programs say ``FileTarget("ftp://user@host/path")`` and ``FileTarget("sftp://user@host/path")``, whose passwords and keys are where they belong.
+New programs say ``FileTarget("ftp://user@host/path")`` or ``sftp://``, whose passwords and keys are where they belong.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ftplib
 import os
 import posixpath
-import random
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from levada.targets.atomic import before_commit
 from levada.targets.folder import drafted
 
 from .reading import client as needed
+from .reading import temporary
 
 
 class _Encrypted(Connection, ftplib.FTP_TLS):
@@ -36,7 +36,7 @@ class _Encrypted(Connection, ftplib.FTP_TLS):
 
 
 class RemoteFileSystem(FileSystem):
-    """Files of a server. tls: FTP over TLS. sftp: SFTP, whose connections pysftp makes with ``pysftp_conn_kwargs``. timeout: seconds, of FTP."""
+    """Files of a server. tls: FTP over TLS. sftp: SFTP, by pysftp with ``pysftp_conn_kwargs``. timeout: seconds, of FTP."""
 
     def __init__(
         self,
@@ -74,7 +74,8 @@ class RemoteFileSystem(FileSystem):
             with self._sftp() as connection:
                 if not connection.exists(path):
                     return False
-                return not mtime or bool(connection.stat(path).st_mtime > mtime)
+                written: float = connection.stat(path).st_mtime
+                return not mtime or written > float(mtime)
         found = self._store.info(path)
         if found is None or not mtime:
             return found is not None
@@ -116,24 +117,24 @@ class RemoteFileSystem(FileSystem):
                     raise
                 pending.commit()
             return
-        folder, name = posixpath.split(posixpath.normpath(path))
-        temporary = posixpath.join(folder, f"{name}-luigi-tmp-{random.randrange(10**10):010}") if atomic else posixpath.normpath(path)
+        name = posixpath.normpath(path)
+        folder, draft = posixpath.dirname(name), temporary(name) if atomic else name
         with self._sftp() as connection:
             if folder:
                 connection.makedirs(folder)
-            connection.put(local_path, temporary)
+            connection.put(local_path, draft)
             before_commit()
             if atomic:
-                connection.sftp_client.posix_rename(temporary, posixpath.normpath(path))
+                connection.sftp_client.posix_rename(draft, name)
 
     def get(self, path: str, local_path: str) -> None:
         """Bring a file here; it gets its name when all of it is here."""
-        with drafted(os.fspath(local_path), replace=True, durable=False) as temporary:
+        with drafted(os.fspath(local_path), replace=True, durable=False) as draft:
             if self.sftp:
                 with self._sftp() as connection:
-                    connection.get(path, temporary)
+                    connection.get(path, draft)
                 return
-            with self._store.open(path) as source, open(temporary, "wb") as local:
+            with self._store.open(path) as source, open(draft, "wb") as local:
                 shutil.copyfileobj(source, local, 1 << 20)
 
     def listdir(self, path: str = ".") -> list[str]:

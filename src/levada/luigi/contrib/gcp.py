@@ -22,11 +22,9 @@ def get_authenticate_kwargs(oauth_credentials: Any = None, http_: Any = None) ->
     if http_:
         return {"http": http_}
     auth = needed("google.auth", wanted="Google's services", install="google-auth google-auth-httplib2")
-    from google.auth.exceptions import DefaultCredentialsError
-
     try:
         return {"credentials": auth.default()[0]}
-    except DefaultCredentialsError:
+    except auth.exceptions.DefaultCredentialsError:
         return {"http": needed("httplib2", wanted="Google's services", install="httplib2").Http()}
 
 
@@ -45,7 +43,7 @@ def is_error_5xx(err: BaseException) -> bool:
 
 
 def again(tries: int, renew: Callable[[Any], object] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: call so many times, as long as the service, or the way there, is in trouble. renew: called with the first argument before."""
+    """Decorator: call so many times, as long as the service is in trouble. renew: called with the first argument before."""
 
     def attach(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

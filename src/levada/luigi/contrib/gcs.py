@@ -43,9 +43,18 @@ class GCSClient(FileSystem):
     descriptor: what googleapiclient is to know of the service, in place of what it brings. chunksize: bytes in a request.
     """
 
-    def __init__(self, oauth_credentials: Any = None, descriptor: Any = "", http_: Any = None, chunksize: int = CHUNKSIZE, **discovery_build_kwargs: Any) -> None:
+    def __init__(
+        self,
+        oauth_credentials: Any = None,
+        descriptor: Any = "",
+        http_: Any = None,
+        chunksize: int = CHUNKSIZE,
+        **discovery_build_kwargs: Any,
+    ) -> None:
         self.chunksize = chunksize
-        self.client = gcp.service("storage", "v1", descriptor, **gcp.get_authenticate_kwargs(oauth_credentials, http_), **discovery_build_kwargs)
+        self.client = gcp.service(
+            "storage", "v1", descriptor, **gcp.get_authenticate_kwargs(oauth_credentials, http_), **discovery_build_kwargs
+        )
 
     # -- questions -------------------------------------------------------------------------------
 
@@ -109,9 +118,18 @@ class GCSClient(FileSystem):
         http = _http()
         resumable = os.path.getsize(filename) > 0
         kind = mimetype or mimetypes.guess_type(dest_path)[0] or DEFAULT_MIMETYPE
-        self._do_put(lambda: http.MediaFileUpload(filename, mimetype=kind, chunksize=chunksize or self.chunksize, resumable=resumable), dest_path)
+        self._do_put(
+            lambda: http.MediaFileUpload(filename, mimetype=kind, chunksize=chunksize or self.chunksize, resumable=resumable), dest_path
+        )
 
-    def put_multiple(self, filepaths: Iterable[str], remote_directory: str, mimetype: str | None = None, chunksize: int | None = None, num_process: int = 1) -> None:
+    def put_multiple(
+        self,
+        filepaths: Iterable[str],
+        remote_directory: str,
+        mimetype: str | None = None,
+        chunksize: int | None = None,
+        num_process: int = 1,
+    ) -> None:
         """Send local files into a folder, one after the other: Google's client bears no threads, so ``num_process`` is not heeded."""
         if isinstance(filepaths, str):
             raise ValueError(f"filepaths is a list of paths, got {filepaths!r}")
@@ -157,7 +175,7 @@ class GCSClient(FileSystem):
             except BaseException:
                 file.close()
                 raise
-            return file  # type: ignore[return-value]  # it is a file in all but its class
+            return file
 
         found: IO[bytes] = gcs_retry(bring)()
         return found

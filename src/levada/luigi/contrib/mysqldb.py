@@ -42,7 +42,13 @@ class MySqlTarget(rdbms.MarkedTarget):
     def connect(self, autocommit: bool = False) -> Any:
         """A connection of the driver."""
         return driver().connect(
-            user=self.user, password=self.password, host=self.host, port=self.port, database=self.database, autocommit=autocommit, **self.cnx_kwargs
+            user=self.user,
+            password=self.password,
+            host=self.host,
+            port=self.port,
+            database=self.database,
+            autocommit=autocommit,
+            **self.cnx_kwargs,
         )
 
     def _own_connection(self) -> Any:
@@ -88,7 +94,9 @@ class CopyToTable(rdbms.CopyToTable):
 
     def output(self) -> Any:
         """The update."""
-        return MySqlTarget(host=self.host, database=self.database, user=self.user, password=self.password, table=self.table, update_id=self.update_id)
+        return MySqlTarget(
+            host=self.host, database=self.database, user=self.user, password=self.password, table=self.table, update_id=self.update_id
+        )
 
     def copy(self, cursor: Any, file: Any = None) -> None:
         """Add the rows."""

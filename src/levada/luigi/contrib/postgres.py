@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import IO, Any
@@ -68,7 +68,9 @@ class MultiReplacer:
         return self._old.sub(lambda match: self._new[match.group()], search_string)
 
 
-default_escape = MultiReplacer([("\\", "\\\\"), *((character, repr(character)[1:-1]) for character in "\t\n\r"), ("\v", "\\v"), ("\b", "\\b"), ("\f", "\\f")])
+default_escape = MultiReplacer(
+    [("\\", "\\\\"), *((character, repr(character)[1:-1]) for character in "\t\n\r"), ("\v", "\\v"), ("\b", "\\b"), ("\f", "\\f")]
+)
 
 
 class PostgresTarget(rdbms.MarkedTarget):
@@ -109,7 +111,8 @@ class PostgresTarget(rdbms.MarkedTarget):
         return _state(error) in (_DUPLICATE_TABLE, _TAKEN)  # the second where two make it in the same moment
 
     def _mark(self, connection: Any) -> None:
-        names, values = ["update_id", "target_table"], [self.update_id, self.table]
+        names: list[str] = ["update_id", "target_table"]
+        values: list[object] = [self.update_id, self.table]
         if not self.use_db_timestamps:
             names, values = [*names, "inserted"], [*values, datetime.now()]
         holes = ", ".join(["%s"] * len(values))
@@ -143,15 +146,20 @@ class CopyToTable(rdbms.CopyToTable):
     def output(self) -> Any:
         """The update."""
         return PostgresTarget(
-            host=self.host, database=self.database, user=self.user, password=self.password, table=self.table, update_id=self.update_id, port=self.port
+            host=self.host,
+            database=self.database,
+            user=self.user,
+            password=self.password,
+            table=self.table,
+            update_id=self.update_id,
+            port=self.port,
         )
 
     def copy(self, cursor: Any, file: Any) -> None:
         """Load what is in the file."""
         names = [column if isinstance(column, str) else column[0] for column in self.columns]
         statement = (
-            f"COPY {self.table} ({', '.join(names)}) FROM STDIN "
-            f"WITH (FORMAT text, NULL '{_NO_VALUE}', DELIMITER '{self.column_separator}')"
+            f"COPY {self.table} ({', '.join(names)}) FROM STDIN WITH (FORMAT text, NULL '{_NO_VALUE}', DELIMITER '{self.column_separator}')"
         )
         if hasattr(cursor, "copy_expert"):  # psycopg2
             cursor.copy_expert(statement, file)
@@ -227,5 +235,11 @@ class PostgresQuery(rdbms.Query):
     def output(self) -> Any:
         """The update."""
         return PostgresTarget(
-            host=self.host, database=self.database, user=self.user, password=self.password, table=self.table, update_id=self.update_id, port=self.port
+            host=self.host,
+            database=self.database,
+            user=self.user,
+            password=self.password,
+            table=self.table,
+            update_id=self.update_id,
+            port=self.port,
         )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from time import sleep
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.target import Target
@@ -21,7 +21,7 @@ from .reading import client as needed
 log = logging.getLogger("luigi-interface")
 
 
-class presto(Config):  # noqa: N801 - Luigi's name, and that of its section
+class presto(Config):
     """Where Presto is: ``[presto]`` of the configuration. poll_interval: seconds between questions after a query's progress."""
 
     host = Parameter(default="localhost")
@@ -100,7 +100,7 @@ class PrestoTarget(Target):
 
     @property
     def _count_query(self) -> tuple[str, list[Any]]:
-        wanted: Mapping[Any, Any] = self.partition or {1: 1}
+        wanted: Mapping[Any, Any] = self.partition or cast("Mapping[Any, Any]", {1: 1})
         clauses = " AND ".join(f"{column} = %s" for column in wanted)
         place = f"{self.catalog}.{self.database}.{self.table}"
         return f"SELECT COUNT(*) AS cnt FROM {place} WHERE {clauses} LIMIT 1", list(wanted.values())  # noqa: S608 - names of the authors

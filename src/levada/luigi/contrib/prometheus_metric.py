@@ -11,7 +11,7 @@ from levada.task import Config
 from .reading import client as needed
 
 
-class prometheus(Config):  # noqa: N801 - Luigi's name, and that of its section
+class prometheus(Config):
     """What the counts are told apart by: the family of the task, and parameters."""
 
     use_task_family_in_labels = BoolParameter(default=True, parsing=BoolParameter.EXPLICIT_PARSING)
@@ -22,12 +22,13 @@ class PrometheusMetricsCollector(MetricsCollector):
     """Counters of started, failed, disabled and done tasks, and the time that each took. Arguments: those of ``[prometheus]``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__()
         client = needed("prometheus_client", wanted="luigi.contrib.prometheus_metric", install="prometheus-client")
         config: Any = prometheus(**kwargs)
         self.labels = [*config.task_parameters_to_use_in_labels, *(["family"] if config.use_task_family_in_labels else [])]
         if not self.labels:
-            raise ValueError("[prometheus] tells tasks apart by nothing: give task_parameters_to_use_in_labels, or use_task_family_in_labels")
+            raise ValueError(
+                "[prometheus] tells tasks apart by nothing: give task_parameters_to_use_in_labels, or use_task_family_in_labels"
+            )
         self.registry = client.CollectorRegistry()
 
         def counter(what: str) -> Any:

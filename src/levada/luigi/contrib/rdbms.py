@@ -57,7 +57,7 @@ class MarkedTarget(Target):
             raise TargetUnreachable(where, cause, hint="Is the database up, and may this user read the table of markers?") from cause
 
     def touch(self, connection: Any = None) -> None:
-        """Mark the update, in the transaction of ``connection`` if given: let its commit be next. The table is made where it is not there."""
+        """Mark the update, in the transaction of ``connection`` if given: let its commit be next. The table is made if need be."""
         self.create_marker_table()
         before_commit()
         if connection is not None:
@@ -133,7 +133,7 @@ def split_host(host: str, port: Any, default: int) -> tuple[str, Any]:
 class _MetadataColumnsMixin:
     """Columns that a team wants in each of its tables, and the statements that fill them after a load."""
 
-    table: Any
+    table: ClassVar[Any]
 
     @property
     def metadata_columns(self) -> Sequence[Sequence[str]]:
@@ -204,7 +204,9 @@ class CopyToTable(MixinNaiveBulkComplete, _MetadataColumnsMixin, Task):
     def create_table(self, connection: Any) -> None:
         """Make the table of ``columns``, in the transaction of ``connection``. NotImplementedError where they have no types."""
         if len(self.columns[0]) == 1 or isinstance(self.columns[0], str):
-            raise NotImplementedError(f"table {self.table} is not there, and its columns have no types: give (name, type), or define create_table()")
+            raise NotImplementedError(
+                f"table {self.table} is not there, and its columns have no types: give (name, type), or define create_table()"
+            )
         definitions = ",".join(f"{name} {kind}" for name, kind in self.columns)
         connection.cursor().execute(f"CREATE TABLE {self.table} ({definitions})")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -30,7 +31,14 @@ class Wanted:
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        raise NotImplementedError(f"{type(instance).__name__}: {self.name} is not said; give the class an attribute or a property of that name")
+        raise NotImplementedError(
+            f"{type(instance).__name__}: {self.name} is not said; give the class an attribute or a property of that name"
+        )
+
+
+def temporary(path: str) -> str:
+    """A name beside a path, for what is not whole yet."""
+    return f"{path}-luigi-tmp-{os.urandom(6).hex()}"
 
 
 def client(*names: str, wanted: str, install: str) -> ModuleType:

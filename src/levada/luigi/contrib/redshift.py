@@ -127,7 +127,9 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
         """Make the table of ``columns``, ``(name, type)`` or ``(name, type, encoding)`` each, in the transaction of ``connection``."""
         columns = list(self.columns or ())
         if columns and (isinstance(columns[0], str) or len(columns[0]) == 1):
-            raise NotImplementedError(f"table {self.table} is not there, and its columns have no types: give (name, type), or define create_table()")
+            raise NotImplementedError(
+                f"table {self.table} is not there, and its columns have no types: give (name, type), or define create_table()"
+            )
         if not columns or len(columns[0]) > 3:
             raise ValueError(f"table {self.table}: a column is (name, type) or (name, type, encoding), got {self.columns!r}")
         definitions = ",".join(" ".join([*column[:2], *(["ENCODE", column[2]] if len(column) == 3 else [])]) for column in columns)
@@ -179,7 +181,9 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
         """Whether the table is there."""
         parts = tuple(str(self.table).split("."))
         if len(parts) > 1:
-            asked = "select 1 as table_exists from information_schema.tables where table_schema = lower(%s) and table_name = lower(%s) limit 1"
+            asked = (
+                "select 1 as table_exists from information_schema.tables where table_schema = lower(%s) and table_name = lower(%s) limit 1"
+            )
         else:
             asked = "select 1 as table_exists from pg_table_def where tablename = lower(%s) limit 1"
         return _finds(connection, asked, parts)
@@ -233,7 +237,7 @@ class RedshiftManifestTask(S3PathTask):
     folder_paths = Parameter()
     text_target = True
 
-    def run(self) -> None:
+    def run(self) -> None:  # type: ignore[override]  # others made it, and now this does
         """List the folders, and write what is there."""
         entries = [
             {"url": f"{folder}/{name}", "mandatory": True} for folder in self.folder_paths for name in S3Target(folder).fs.list(folder)

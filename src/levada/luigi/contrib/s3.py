@@ -15,7 +15,14 @@ from urllib.parse import urlsplit
 
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.format import get_default_format
-from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemException, FileSystemTarget, MissingParentDirectory
+from levada.luigi.target import (
+    AtomicLocalFile,
+    FileAlreadyExists,
+    FileSystem,
+    FileSystemException,
+    FileSystemTarget,
+    MissingParentDirectory,
+)
 from levada.params import OptionalParameter, Parameter
 from levada.targets.atomic import before_commit
 from levada.task import ExternalTask
@@ -64,7 +71,11 @@ class S3Client(FileSystem):
     _s3: Any = None
 
     def __init__(
-        self, aws_access_key_id: str | None = None, aws_secret_access_key: str | None = None, aws_session_token: str | None = None, **kwargs: Any
+        self,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        aws_session_token: str | None = None,
+        **kwargs: Any,
     ) -> None:
         given = {
             "aws_access_key_id": aws_access_key_id,
@@ -149,8 +160,10 @@ class S3Client(FileSystem):
         bucket, key = self._path_to_bucket_and_key(path)
         return self.s3.ObjectSummary(bucket, key) if self._exists(bucket, key) else None
 
-    def listdir(self, path: str, start_time: datetime | None = None, end_time: datetime | None = None, return_key: bool = False) -> Iterator[Any]:
-        """Whole paths of all objects below a folder, of those written between the two times (with a zone). return_key: boto3's summaries."""
+    def listdir(
+        self, path: str, start_time: datetime | None = None, end_time: datetime | None = None, return_key: bool = False
+    ) -> Iterator[Any]:
+        """Whole paths of the objects below a folder that were written between two times (with a zone). return_key: boto3's summaries."""
         bucket, key = self._path_to_bucket_and_key(path)
         folder, prefix = self._add_path_delimiter(path), self._add_path_delimiter(key)
         for item in self.s3.Bucket(bucket).objects.filter(Prefix=prefix):
@@ -158,7 +171,9 @@ class S3Client(FileSystem):
             if (start_time is None or start_time < written) and (end_time is None or written < end_time):
                 yield item if return_key else folder + item.key[len(prefix) :]
 
-    def list(self, path: str, start_time: datetime | None = None, end_time: datetime | None = None, return_key: bool = False) -> Iterator[Any]:
+    def list(
+        self, path: str, start_time: datetime | None = None, end_time: datetime | None = None, return_key: bool = False
+    ) -> Iterator[Any]:
         """The same, as paths below the folder."""
         below = len(self._add_path_delimiter(path))
         for item in self.listdir(path, start_time=start_time, end_time=end_time, return_key=return_key):
@@ -175,7 +190,9 @@ class S3Client(FileSystem):
         self._check_deprecated_argument(**kwargs)
         bucket, key = self._path_to_bucket_and_key(destination_s3_path)
         with open(local_path, "rb") as file:
-            self._client.upload_fileobj(Fileobj=file, Bucket=bucket, Key=key, Config=_transfer(multipart_chunksize=part_size), ExtraArgs=kwargs)
+            self._client.upload_fileobj(
+                Fileobj=file, Bucket=bucket, Key=key, Config=_transfer(multipart_chunksize=part_size), ExtraArgs=kwargs
+            )
 
     def put_string(self, content: str | bytes, destination_s3_path: str, **kwargs: Any) -> None:
         """Make an object of this content. kwargs: those of boto3's ``put_object``."""
@@ -219,12 +236,12 @@ class S3Client(FileSystem):
             self._client.delete_objects(Bucket=bucket, Delete={"Objects": doomed[at : at + _AT_ONCE]})
         return bool(doomed)
 
-    def move(self, source_path: str, destination_path: str, **kwargs: Any) -> None:
+    def move(self, source_path: str, destination_path: str, **kwargs: Any) -> None:  # type: ignore[override]  # Luigi's names
         """Copy, then remove: not one step, since S3 has none."""
         self.copy(source_path, destination_path, **kwargs)
         self.remove(source_path)
 
-    def copy(
+    def copy(  # type: ignore[override]  # Luigi's names
         self,
         source_path: str,
         destination_path: str,
@@ -248,7 +265,9 @@ class S3Client(FileSystem):
             copy(source, key)
             return 1, size
         prefix, new = self._add_path_delimiter(source), self._add_path_delimiter(key)
-        found = [item for item in self.listdir(source_path, start_time, end_time, return_key=True) if item.key[len(prefix) :] not in ("", "/")]
+        found = [
+            item for item in self.listdir(source_path, start_time, end_time, return_key=True) if item.key[len(prefix) :] not in ("", "/")
+        ]
         with ThreadPoolExecutor(threads, "s3-copy") as pool:
             for done in [pool.submit(copy, item.key, new + item.key[len(prefix) :]) for item in found]:
                 done.result()
@@ -380,7 +399,7 @@ class ReadableS3File:
 
 
 class S3Target(FileSystemTarget):
-    """An object of S3, or a folder. client: an `S3Client`; None for one of the configuration. kwargs: for what it writes, see `AtomicS3File`."""
+    """An object of S3, or a folder. client: an `S3Client`; None for the configuration's. kwargs: see `AtomicS3File`."""
 
     remote = True
     fs: Any = None

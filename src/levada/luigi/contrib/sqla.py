@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from levada.contrib import sql
 from levada.contrib.sql import engines
@@ -116,17 +116,16 @@ def _engine(url: str, connect_args: Mapping[str, Any], echo: bool) -> Any:
 class CopyToTable(sql.CopyToTable):
     """Rows into a table, in one transaction with their marker. A subclass says connection_string, table, and columns or ``reflect``.
 
-    columns: ``([name, type], {options})`` each, for SQLAlchemy's Column. schema: of the table; it must be there. chunk_size: rows that are sent
-    together.
+    columns: ``([name, type], {options})`` each, for SQLAlchemy's Column. schema: of the table; it must be there.
+    chunk_size: rows that are sent together.
     """
 
     connection_string: ClassVar[Any] = Wanted()
-    table: ClassVar[Any] = Wanted()
+    table = cast("Any", Wanted())
     columns: ClassVar[Any] = []
-    schema: ClassVar[Any] = ""
     echo: ClassVar[Any] = False
     connect_args: ClassVar[Any] = {}
-    table_bound: ClassVar[Any] = None
+    table_bound = cast("Any", None)
 
     @property
     def url(self) -> str:  # type: ignore[override]  # a text, as the house's
@@ -152,7 +151,9 @@ class CopyToTable(sql.CopyToTable):
         import sqlalchemy
 
         if not self.reflect and (not self.columns or any(len(column) != 2 for column in self.columns)):
-            raise NotImplementedError(f"table {self.table}: give columns as ([name, type], {{options}}), say reflect = True, or define create_table()")
+            raise NotImplementedError(
+                f"table {self.table}: give columns as ([name, type], {{options}}), say reflect = True, or define create_table()"
+            )
         inside = sqlalchemy.MetaData()
         if not sqlalchemy.inspect(engine).has_table(self.table, schema=self.schema or None):
             columns = [sqlalchemy.Column(*arguments, **options) for arguments, options in self.columns]
@@ -185,5 +186,5 @@ class CopyToTable(sql.CopyToTable):
         """Add some rows; a task that changes rows instead defines its own. ins_rows: values by ``_`` and the column's name."""
         import sqlalchemy
 
-        values = {column: sqlalchemy.bindparam(f"_{column.key}") for column in table_bound.columns}
+        values: Any = {column: sqlalchemy.bindparam(f"_{column.key}") for column in table_bound.columns}
         conn.execute(table_bound.insert().values(values), ins_rows)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import random
 import re
 import shlex
 import subprocess
@@ -21,6 +20,8 @@ from levada.luigi.format import InputPipeProcessWrapper, OutputPipeProcessWrappe
 from levada.luigi.target import FileAlreadyExists, FileSystem, FileSystemTarget, MissingParentDirectory, NotADirectory
 from levada.targets.atomic import before_commit
 from levada.targets.folder import drafted
+
+from .reading import temporary
 
 
 class RemoteCalledProcessError(subprocess.CalledProcessError):
@@ -81,7 +82,7 @@ class RemoteContext:
         port = ["-p", str(self.port)] if self.port else []
         return [*password, "ssh", self._host_ref(), *self._options(), *port, *(["-t"] if self.tty else []), *cmd]
 
-    def Popen(self, cmd: Sequence[str], **kwargs: Any) -> Any:  # noqa: N802 - Luigi's name
+    def Popen(self, cmd: Sequence[str], **kwargs: Any) -> Any:
         """The command, started. cmd: words that the shell there reads, joined with blanks. kwargs: those of subprocess.Popen."""
         return subprocess.Popen(self._prepare_cmd(cmd), **kwargs)
 
@@ -172,15 +173,15 @@ class RemoteFileSystem(FileSystem):
         folder = posixpath.dirname(posixpath.normpath(path))
         if folder:
             self.remote_context.check_output(["mkdir", "-p", _word(folder)])
-        temporary = _temporary(path)
-        self._scp(local_path, f"{self.remote_context._host_ref()}:{temporary}")
+        draft = temporary(path)
+        self._scp(local_path, f"{self.remote_context._host_ref()}:{draft}")
         before_commit()
-        self.remote_context.check_output(["mv", _word(temporary), _word(path)])
+        self.remote_context.check_output(["mv", _word(draft), _word(path)])
 
     def get(self, path: str, local_path: str) -> None:
         """Bring a file here; it gets its name when all of it is here."""
-        with drafted(local_path, replace=True, durable=False) as temporary:
-            self._scp(f"{self.remote_context._host_ref()}:{path}", temporary)
+        with drafted(local_path, replace=True, durable=False) as draft:
+            self._scp(f"{self.remote_context._host_ref()}:{path}", draft)
 
     def _scp(self, source: str, destination: str) -> None:
         context = self.remote_context
@@ -193,10 +194,6 @@ class RemoteFileSystem(FileSystem):
             raise RemoteCalledProcessError(status, command, context.host)
 
 
-def _temporary(path: str) -> str:
-    return f"{path}-luigi-tmp-{random.randrange(10**10):010}"
-
-
 class AtomicRemoteFileWriter(OutputPipeProcessWrapper):
     """A file of another host that is written there under another name, and gets its own when it is closed."""
 
@@ -205,7 +202,7 @@ class AtomicRemoteFileWriter(OutputPipeProcessWrapper):
         folder = posixpath.dirname(posixpath.normpath(path))
         if folder:
             fs.mkdir(folder)
-        self._temporary = _temporary(path)
+        self._temporary = temporary(path)
         super().__init__(fs.remote_context._prepare_cmd(["cat", ">", _word(self._temporary)]))
 
     @property
