@@ -33,7 +33,13 @@ def server(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Host, port, database, user and password of an empty database of PostgreSQL."""
     parts = urlsplit(postgresql)
     options = parse_qs(parts.query)
-    place = {"host": options["host"][0], "port": int(options["port"][0]), "database": parts.path[1:], "user": parts.username, "password": ""}
+    place = {
+        "host": options["host"][0],
+        "port": int(options["port"][0]),
+        "database": parts.path[1:],
+        "user": parts.username,
+        "password": "",
+    }
     for name in ("host", "port", "database", "user", "password"):
         monkeypatch.setattr(Cities, name, place[name])
         monkeypatch.setattr(Shout, name, place[name])

@@ -158,7 +158,7 @@ class GCSClient(FileSystem):
         gcs_retry(send)()
 
     def download(self, path: str, chunksize: int | None = None, chunk_callback: Callable[[IO[bytes]], bool] = lambda _: False) -> IO[bytes]:
-        """The bytes of an object, in a nameless file here. chunk_callback: called with the file after each request; True: that is enough."""
+        """The bytes of an object, in a nameless file here. chunk_callback: called with the file after a request; True: that is enough."""
         bucket, key = self._path_to_bucket_and_key(path)
 
         def bring() -> IO[bytes]:

@@ -62,8 +62,8 @@ class _CredentialsMixin:
             token = f";token={self.aws_session_token}" if self.aws_session_token else ""
             return f"aws_access_key_id={self.aws_access_key_id};aws_secret_access_key={self.aws_secret_access_key}{token}"
         raise NotImplementedError(
-            f"{type(self).__name__}: Redshift has no credentials for S3. Set aws_account_id and aws_arn_role_name, or aws_access_key_id and "
-            f"aws_secret_access_key: on the class, in [{self.configuration_section}] of the configuration, or in the environment"
+            f"{type(self).__name__}: Redshift has no credentials for S3. Say aws_account_id and aws_arn_role_name, or aws_access_key_id "
+            f"and aws_secret_access_key: on the class, in [{self.configuration_section}] of the configuration, or in the environment"
         )
 
 
