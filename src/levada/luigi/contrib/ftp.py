@@ -81,7 +81,8 @@ class RemoteFileSystem(FileSystem):
             return found is not None
         if found.modified is None:
             raise TargetUnreachable(f"{self}{path}", "the server does not say when it was written", hint="Leave mtime out.")
-        return datetime.fromtimestamp(found.modified, UTC) > (mtime if mtime.tzinfo else mtime.replace(tzinfo=UTC))
+        since: datetime = mtime if mtime.tzinfo else mtime.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(found.modified, UTC) > since
 
     def remove(self, path: str, recursive: bool = True, skip_trash: bool = True) -> None:
         """Remove a file, or a folder with all in it; without ``recursive`` an empty one."""

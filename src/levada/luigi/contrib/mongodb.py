@@ -8,11 +8,11 @@ from typing import Any
 from levada.contrib.mongodb import documents
 
 
-class MongoTarget(documents._Documents):
+class MongoTarget(documents.Documents):
     """What is in a collection. mongo_client: pymongo's. index: the name of a database."""
 
     def __init__(self, mongo_client: Any, index: str, collection: str) -> None:
-        super().__init__("", collection)
+        documents.Documents.__init__(self, "", collection)
         self._mongo_client, self._index, self._collection = mongo_client, index, collection
 
     @property
