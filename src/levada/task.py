@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import sys
 import weakref
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from ._model.spec import Policy, Retry, TaskKey
@@ -40,6 +42,9 @@ _FOREVER = float("inf")
 
 RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", "clone", "on_success", "on_failure"})
 """Names that the engine calls on every task; a parameter may not take them."""
+
+FOR_AUTHORS = frozenset({"input", "clone"})
+"""Of these, those that only authors call: an old program may have given one up for a parameter."""
 
 NOT_PARAMETERS = frozenset(
     "priority resources retry timeout disabled batch_limit owners tags task_namespace namespace owner_email "
@@ -159,9 +164,9 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget", "init_is_own",
-        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
-        "batched",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget",
+        "init_is_own", "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote",
+        "run_is_own", "texts", "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
@@ -229,16 +234,20 @@ def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ..
 
 def _compile_bind(params: tuple[tuple[str, Parameter[Any]], ...]) -> Callable[..., tuple[Any, ...]]:
     """A function that puts call arguments in order, by Python's own rules; missing ones are NO_VALUE."""
-    positional = [f"{n}=_" for n, p in params if p.positional]
-    keyword = [f"{n}=_" for n, p in params if not p.positional]
+    spelled = {n: f"v{at}_" if iskeyword(n) else n for at, (n, _) in enumerate(params)}  # classes made by type() may have such names
+    positional = [f"{spelled[n]}=_" for n, p in params if p.positional]
+    keyword = [f"{spelled[n]}=_" for n, p in params if not p.positional]
     signature = ", ".join(positional + (["*", *keyword] if keyword else []))
-    values = "".join(f"{n}, " for n, _ in params)
-    return cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+    values = "".join(f"{name}, " for name in spelled.values())
+    bind = cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+    if not any(map(iskeyword, spelled)):
+        return bind
+    return lambda *args, **kwargs: bind(*args, **{spelled.get(name, name): value for name, value in kwargs.items()})
 
 
 def _compile_fill(names: tuple[str, ...]) -> Callable[[Any, tuple[Any, ...]], None]:
     """A function that sets the attributes of a new instance (plain stores keep its dict small)."""
-    body = "".join(f"self.{n}, " for n in names) + "= values" if names else "pass"
+    body = "".join(f"self.__dict__[{n!r}], " if iskeyword(n) else f"self.{n}, " for n in names) + "= values" if names else "pass"
     return cast("Callable[[Any, tuple[Any, ...]], None]", _compiled("fill", f"def fill(self, values): {body}"))
 
 
@@ -264,7 +273,7 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
     for number, (name, parameter) in enumerate(sorted(params)):
         is_plain = getattr(parameter.serialize, "__func__", None) is Parameter.serialize
         scope[f"s{number}"] = str if is_plain else parameter.serialize
-        text = f"s{number}(self.{name})"
+        text = f"s{number}(self.__dict__[{name!r}])" if iskeyword(name) else f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
         plain = parameter.plain and not parameter.secret and (parameter.typed or not kinds.wrong_values_are_kept())
@@ -384,8 +393,15 @@ class InternedRef(weakref.ref[T]):
 
 
 @dataclass_transform(field_specifiers=(param,), eq_default=False)
-class Register(type):
-    """Metaclass of tasks: collects parameters, registers the family, interns instances."""
+class Register(ABCMeta):
+    """Metaclass of tasks: collects parameters, registers the family, interns instances.
+
+    An ABCMeta, so that tasks may have abstract methods and may be mixed with classes that have; what counts as an
+    instance is decided as for other classes, which is faster.
+    """
+
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
 
     _info: ClassInfo | None
     _interned: dict[Any, InternedRef[Any]]
@@ -438,6 +454,8 @@ class Register(type):
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
         super().__setattr__(name, value)
+        if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
+            return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
         for changed in _with_subclasses(cls):
@@ -678,7 +696,7 @@ def _adopt_annotations(cls: Any) -> None:
                 faults.append(f"{name}: {fault}")
     for name, value in list(own.items()):
         if isinstance(value, Parameter):
-            if name in RESERVED:
+            if name in RESERVED and (value.typed or name not in FOR_AUTHORS):
                 faults.append(f"{name}: a parameter cannot have this name, the engine calls it")
         elif is_marker(value):
             faults.append(f"{name}: param() needs an annotation, as in `{name}: int = param(...)`")

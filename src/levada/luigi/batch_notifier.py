@@ -12,7 +12,7 @@ from ..task import Config
 from .notifications import email, send_email
 
 
-class batch_email(Config):  # noqa: N801 - the section's name
+class batch_email(Config):
     """The section ``[batch_email]``."""
 
     email_interval = IntParameter(

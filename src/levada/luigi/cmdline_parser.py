@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from ..params import BoolParameter
+from . import parameter as _  # noqa: F401 - attaches how parameters are read by argparse
 from . import task_register
 from .task_register import Register
 
@@ -76,10 +76,9 @@ class CmdlineParser:
             if isinstance(help_text, str) and help_text is not argparse.SUPPRESS:
                 help_text = help_text.replace("%", "%%")
             option = name if bare else f"{family}_{name}"
-            how = parser_options(parameter)
-            parser.add_argument(f"--{option.replace('_', '-')}", help=help_text, dest=f"{family}_{name}", **how)
+            parser.add_argument(f"--{option.replace('_', '-')}", help=help_text, **parameter._parser_kwargs(name, family))
             if wanted:
-                parser.add_argument(f"--{name.replace('_', '-')}", help=help_text, dest=name, **how)
+                parser.add_argument(f"--{name.replace('_', '-')}", help=help_text, **parameter._parser_kwargs(name))
         return parser
 
     @staticmethod
@@ -98,15 +97,6 @@ class CmdlineParser:
     def _get_task_kwargs(self) -> dict[str, Any]:
         given = {name: (getattr(self.known_args, name), parameter) for name, parameter in self._get_task_cls().get_params()}
         return {name: parameter.parse(text) if isinstance(text, str) else text for name, (text, parameter) in given.items() if text}
-
-
-def parser_options(parameter: Any) -> dict[str, Any]:
-    """How argparse reads a parameter: flags may go without a value, others have one."""
-    if not isinstance(parameter, BoolParameter):
-        return {"action": "store"}
-    if parameter.parsing == BoolParameter.IMPLICIT_PARSING:
-        return {"action": "store_true"}
-    return {"nargs": "?", "const": True}
 
 
 def _know_sections() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from ..errors import TargetError
+from ..targets.formats import UTF8 as UTF8
 from ..targets.formats import Bzip2 as Bzip2
 from ..targets.formats import Bzip2Format as Bzip2Format
 from ..targets.formats import ChainFormat as ChainFormat
@@ -25,7 +26,6 @@ from ..targets.formats import GzipFormat as GzipFormat
 from ..targets.formats import Nop as Nop
 from ..targets.formats import Text as Text
 from ..targets.formats import TextFormat as TextFormat
-from ..targets.formats import UTF8 as UTF8
 from ..targets.writing import TextWriter as TextWrapper  # noqa: F401 - Luigi's name
 
 NopFormat = Format
@@ -178,7 +178,7 @@ class InputPipeProcessWrapper:
     def __init__(self, command: Any, input_pipe: Any = None) -> None:
         self._command = command
         self._input_pipe = None if input_pipe is None else _with_number(input_pipe)
-        self._process = command if isinstance(command, subprocess.Popen) else self.create_subprocess(command)
+        self._process: Any = command if isinstance(command, subprocess.Popen) else self.create_subprocess(command)
 
     def create_subprocess(self, command: Any) -> Any:
         """The program, started."""
@@ -243,7 +243,7 @@ class OutputPipeProcessWrapper:
     def __init__(self, command: Any, output_pipe: Any = None) -> None:
         self.closed = False
         self._command, self._output_pipe = command, output_pipe
-        self._spooled = None if output_pipe is None or _has_number(output_pipe) else tempfile.TemporaryFile()
+        self._spooled = None if output_pipe is None or _has_number(output_pipe) else tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self._spooled or output_pipe)
 
     @property
@@ -254,7 +254,7 @@ class OutputPipeProcessWrapper:
         """Hand bytes to the program."""
         self._stdin.write(*content)
 
-    def writeLine(self, line: str) -> None:  # noqa: N802 - Luigi's name
+    def writeLine(self, line: str) -> None:
         """Hand it a line."""
         if "\n" in line:
             raise ValueError(f"a line may hold no line end; got {line!r:.100}")
@@ -266,11 +266,12 @@ class OutputPipeProcessWrapper:
             return
         self._finish()
         if self._process.returncode:
-            _give_up(self._output_pipe)
+            self._give_up()
             raise PipeFailed(self._command, self._process.returncode)
         if self._spooled is not None:
-            self._spooled.seek(0)
-            shutil.copyfileobj(self._spooled, self._output_pipe)
+            with self._spooled:
+                self._spooled.seek(0)
+                shutil.copyfileobj(self._spooled, self._output_pipe)
         if self._output_pipe is not None:
             self._output_pipe.close()
 
@@ -278,7 +279,13 @@ class OutputPipeProcessWrapper:
         """End the program and give its output up."""
         if not self.closed:
             self._finish()
-            _give_up(self._output_pipe)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._spooled is not None:
+            self._spooled.close()
+        if hasattr(self._output_pipe, "abort"):
+            self._output_pipe.abort()
 
     def _finish(self) -> None:
         self.closed = True
@@ -338,13 +345,8 @@ def _with_number(stream: Any) -> Any:
     """The stream, or a file with what it holds."""
     if _has_number(stream):
         return stream
-    spooled = tempfile.TemporaryFile()
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - who reads it closes it
     shutil.copyfileobj(stream, spooled)
     stream.close()
     spooled.seek(0)
     return spooled
-
-
-def _give_up(stream: Any) -> None:
-    if stream is not None and hasattr(stream, "abort"):
-        stream.abort()

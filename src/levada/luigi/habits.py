@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from configparser import NoOptionError, NoSectionError
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .. import task as house
 
@@ -33,6 +34,7 @@ def from_configuration(cls: Any, name: str, parameter: Any) -> tuple[Any, str] |
     from .configuration import get_config
 
     config, family = get_config(), cls.get_task_family()
+    _warn_of_strangers(config, family, cls)
     value = _configured(config, family, name)
     if value is not _NOTHING:
         return value, f"luigi.cfg: [{family}] {name}"
@@ -50,7 +52,36 @@ def from_configuration(cls: Any, name: str, parameter: Any) -> tuple[Any, str] |
     return value, f"luigi.cfg: [{place['section']}] {place['name']}"
 
 
+_looked_at: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _warn_of_strangers(config: Any, family: str, cls: Any) -> None:
+    """Warn once, for a class and a configuration, of names in its section that are none of its parameters."""
+    if not isinstance(cls, type) or _looked_at.get(cls) is config:
+        return
+    _looked_at[cls] = config
+    if not has_section(config, family):
+        return
+    from .parameter import UnconsumedParameterWarning
+
+    known = {name for name, _ in cls.get_params()} | set(getattr(cls, "ignore_unconsumed", ()))
+    for name, value in config[family].items():
+        if name.replace("-", "_") not in known:
+            warnings.warn(
+                f"The configuration contains the parameter '{name}' with value '{value}' that is not consumed by the task '{family}'.",
+                UnconsumedParameterWarning,
+                stacklevel=2,
+            )
+
+
+def has_section(config: Any, section: str) -> bool:
+    """Whether there is a section of that name, in either kind of configuration."""
+    return section in config.data if hasattr(config, "data") else config.has_section(section)
+
+
 def _configured(config: Any, section: str, name: str) -> Any:
+    if not has_section(config, section):
+        return _NOTHING
     try:
         return config.get(section, name)
     except (NoSectionError, NoOptionError, KeyError):

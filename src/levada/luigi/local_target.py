@@ -6,7 +6,7 @@ A second write replaces the first, as old programs expect; ``levada.LocalTarget`
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import shutil
 from collections.abc import Iterator
 from typing import IO, Any
@@ -15,7 +15,7 @@ from .. import targets
 from .target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemTarget, MissingParentDirectory, NotADirectory
 
 
-class atomic_file(AtomicLocalFile):  # noqa: N801 - Luigi's name
+class atomic_file(AtomicLocalFile):
     """A local file that takes its name when it is closed."""
 
     def move_to_final_destination(self) -> None:
@@ -24,7 +24,7 @@ class atomic_file(AtomicLocalFile):  # noqa: N801 - Luigi's name
 
     def generate_tmp_path(self, path: str) -> str:
         """A name beside it."""
-        return f"{path}-luigi-tmp-{random.randrange(10**10):010}"
+        return f"{path}-luigi-tmp-{secrets.randbelow(10**10):010}"
 
 
 class LocalFileSystem(FileSystem):
@@ -74,7 +74,7 @@ class LocalFileSystem(FileSystem):
         targets.LocalTarget(path).copy(dest, raise_if_exists=raise_if_exists)
 
 
-class LocalTarget(targets.LocalTarget, FileSystemTarget):
+class LocalTarget(targets.LocalTarget, FileSystemTarget):  # type: ignore[misc]  # two spellings of one context manager
     """A file of this machine. The format alone says whether it is text: ``b`` and ``t`` in the mode of ``open`` are let pass."""
 
     _default_mode = "replace"
@@ -90,6 +90,6 @@ class LocalTarget(targets.LocalTarget, FileSystemTarget):
         """Remove the file, or the folder with all in it."""
         self.fs.remove(self.path)
 
-    def open(self, mode: str = "r") -> IO[Any]:  # type: ignore[override]  # the format says what flows
+    def open(self, mode: str = "r") -> IO[Any]:  # the format says what flows
         """A stream; what is written takes its place when it is closed."""
         return super().open(mode.replace("b", "").replace("t", ""))

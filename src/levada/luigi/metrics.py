@@ -58,13 +58,13 @@ class MetricsCollector(ABC):
     def handle_task_done(self, task: Any) -> Any:
         """It is complete."""
 
-    def handle_task_statistics(self, task: Any, statistics: Any) -> Any:
+    def handle_task_statistics(self, task: Any, statistics: Any) -> Any:  # noqa: B027 - optional
         """What a run told of itself."""
 
-    def generate_latest(self) -> Any:
+    def generate_latest(self) -> Any:  # noqa: B027
         """What ``/metrics`` shows."""
 
-    def configure_http_handler(self, http_handler: Any) -> Any:
+    def configure_http_handler(self, http_handler: Any) -> Any:  # noqa: B027
         """Set headers of that answer."""
 
 

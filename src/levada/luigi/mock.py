@@ -154,7 +154,7 @@ class MockTarget(FileLike, FileSystemTarget):
 
     rename = move
 
-    def open(self, mode: str = "r") -> IO[Any]:  # type: ignore[override]  # the format says what flows
+    def open(self, mode: str = "r") -> IO[Any]:  # the format says what flows
         """A stream; what is written exists when it is closed."""
         if not isinstance(mode, str):
             raise TypeError(f"mode is {mode!r}; expected 'r' or 'w'")

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from ..params import BoolParameter, ChoiceParameter, FloatParameter, IntParameter, Parameter
@@ -30,12 +31,15 @@ def _once(section: str, name: str) -> dict[str, str]:
     return {"section": section, "name": name}
 
 
-class email(Config):  # noqa: N801 - the section's name
+class email(Config):
     """The section ``[email]``."""
 
     force_send = BoolParameter(default=False, description="send from a terminal, too")
     format: Any = ChoiceParameter(
-        default="plain", choices=("plain", "html", "none"), config_path=_once("core", "email-type"), description="layout of e-mails; none: no e-mails"
+        default="plain",
+        choices=("plain", "html", "none"),
+        config_path=_once("core", "email-type"),
+        description="layout of e-mails; none: no e-mails",
     )
     method: Any = ChoiceParameter(
         default="smtp", choices=("smtp", "sendgrid", "ses", "sns"), config_path=_once("email", "type"), description="who carries them"
@@ -46,20 +50,24 @@ class email(Config):  # noqa: N801 - the section's name
     sender = Parameter(default=DEFAULT_CLIENT_EMAIL, config_path=_once("core", "email-sender"), description="who they come from")
 
 
-class smtp(Config):  # noqa: N801 - the section's name
+class smtp(Config):
     """The section ``[smtp]``."""
 
     host = Parameter(default="localhost", config_path=_once("core", "smtp_host"), description="the mail server")
-    local_hostname: Any = Parameter(default=NOBODY, config_path=_once("core", "smtp_local_hostname"), description="what this host calls itself")
+    local_hostname: Any = Parameter(
+        default=NOBODY, config_path=_once("core", "smtp_local_hostname"), description="what this host calls itself"
+    )
     no_tls = BoolParameter(default=False, config_path=_once("core", "smtp_without_tls"), description="do not encrypt")
-    password: Any = Parameter(default=NOBODY, config_path=_once("core", "smtp_password"), description="password at the mail server", secret=True)
+    password: Any = Parameter(
+        default=NOBODY, config_path=_once("core", "smtp_password"), description="password at the mail server", secret=True
+    )
     port = IntParameter(default=0, config_path=_once("core", "smtp_port"), description="its port; 0: the usual one")
     ssl = BoolParameter(default=False, config_path=_once("core", "smtp_ssl"), description="encrypted from the first byte")
     timeout = FloatParameter(default=10.0, config_path=_once("core", "smtp_timeout"), description="seconds to wait for it")
     username: Any = Parameter(default=NOBODY, config_path=_once("core", "smtp_login"), description="name at the mail server")
 
 
-class sendgrid(Config):  # noqa: N801 - the section's name
+class sendgrid(Config):
     """The section ``[sendgrid]``."""
 
     apikey = Parameter(config_path=_once("email", "SENGRID_API_KEY"), description="the key of SendGrid", secret=True)
@@ -147,7 +155,7 @@ def send_email_ses(sender: str, subject: str, message: str, recipients: Sequence
     logger.debug("Message sent to SES: %s", answer["MessageId"])
 
 
-def send_email_sns(sender: str, subject: str, message: str, topic_ARN: Sequence[str], images_png: Any = None) -> None:  # noqa: N803
+def send_email_sns(sender: str, subject: str, message: str, topic_ARN: Sequence[str], images_png: Any = None) -> None:
     """Publish to a topic of Amazon SNS, whose ARN is the first recipient."""
     import boto3
 
@@ -201,12 +209,10 @@ def wrap_traceback(traceback: str) -> str:
     if email().format != "html":
         return traceback
     try:
-        from pygments import highlight
-        from pygments.formatters import HtmlFormatter
-        from pygments.lexers import PythonTracebackLexer
+        pygments, formatters, lexers = map(import_module, ("pygments", "pygments.formatters", "pygments.lexers"))
     except ImportError:
         return f"<pre>{escape(traceback, quote=False)}</pre>"
-    return str(highlight(traceback, PythonTracebackLexer(), HtmlFormatter(noclasses=True)))
+    return str(pygments.highlight(traceback, lexers.PythonTracebackLexer(), formatters.HtmlFormatter(noclasses=True)))
 
 
 def format_task_error(headline: str, task: Any, command: str, formatted_exception: str | None = None) -> str:

@@ -51,6 +51,7 @@ from ..params import (
     TupleParameter,
     YearParameter,
 )
+from ..task import value_without_argument
 
 _JSONSCHEMA_ENABLED = find_spec("jsonschema") is not None
 
@@ -75,12 +76,73 @@ def warn_of_wrong_type(parameter: Any, value: object) -> None:
         else:
             wanted = f'type "{_OLD_NAMES.get(expected, expected.__name__)}"'
         text = f'{type(parameter).__name__} "{name}" with value "{value}" is not of {wanted} or None.'
-        warnings.warn(text, OptionalParameterTypeWarning, stacklevel=2)
+        warnings.warn(text, OptionalParameterTypeWarning)  # noqa: B028 - who called is far above
     elif type(parameter) is Parameter:
-        warnings.warn(f'Parameter "{name}" with value "{value}" is not of type string.', stacklevel=2)
+        warnings.warn(f'Parameter "{name}" with value "{value}" is not of type string.')  # noqa: B028 - the same
 
 
 _OLD_NAMES = {FrozenDict: "FrozenOrderedDict"}
+
+
+# -- names that kinds of old programs call on their base class, or put their own in the place of ---------------------
+
+
+def _parser_global_dest(param_name: str, task_name: str) -> str:
+    return f"{task_name}_{param_name}"
+
+
+def _parser_kwargs(self: Any, param_name: str, task_name: str | None = None) -> dict[str, Any]:
+    """How argparse reads the parameter: flags may go without a value, others have one."""
+    dest = {"dest": _parser_global_dest(param_name, task_name) if task_name else param_name}
+    if not isinstance(self, BoolParameter):
+        return {"action": "store", **dest}
+    if self.parsing == BoolParameter.IMPLICIT_PARSING:
+        return {"action": "store_true", **dest}
+    return {"action": "store", "nargs": "?", "const": True, **dest}
+
+
+def _get_value(self: Any, task_name: str, param_name: str) -> Any:
+    """The value that a task gets which code gives none; ``_no_value`` where there is none."""
+    return value_without_argument(_Named(task_name), param_name, self)[0]
+
+
+class _Named:
+    """Stands for a task class of which only the name is known."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+
+    def get_task_family(self) -> str:
+        """The name."""
+        return self.family
+
+
+def has_task_value(self: Any, task_name: str, param_name: str) -> bool:
+    """Whether a task of that name can be made without giving the parameter."""
+    return _get_value(self, task_name, param_name) is not _no_value
+
+
+def task_value(self: Any, task_name: str, param_name: str) -> Any:
+    """The value that a task of that name gets which code gives none; raises MissingParameterException."""
+    value = _get_value(self, task_name, param_name)
+    if value is _no_value:
+        raise MissingParameterException(f"{task_name}: no value for {param_name}", hint=f"Give --{task_name}-{param_name} or a default.")
+    return self.normalize(value)
+
+
+def _parse_or_no_value(self: Any, text: str | None) -> Any:
+    return self.parse(text) if text else _no_value
+
+
+def _warn_on_wrong_param_type(self: Any, param_name: str, param_value: object) -> None:
+    """Nothing: a value is looked at when it is taken."""
+
+
+for _method in (_parser_kwargs, _get_value, has_task_value, task_value, _parse_or_no_value, _warn_on_wrong_param_type):
+    setattr(Parameter, _method.__name__, _method)
+Parameter._parser_global_dest = staticmethod(_parser_global_dest)  # type: ignore[attr-defined]  # Luigi's name on a class of the house
+Parameter._batch_method = property(lambda self: self.batch_method)  # type: ignore[attr-defined]
+Parameter._config_path = property(lambda self: self.config_path)  # type: ignore[attr-defined]
 
 
 __all__ = [

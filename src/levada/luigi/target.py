@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-import random
+import secrets
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
@@ -115,7 +115,7 @@ class FileSystemTarget(Target):
     def temporary_path(self) -> Iterator[str]:
         """A path for other programs to write at; it gets the target's name if the block ends well."""
         bare = self.path.rstrip("/\\")
-        temporary = f"{bare}-luigi-tmp-{random.randrange(10**10):010}{self.path[len(bare) :][:1]}"
+        temporary = f"{bare}-luigi-tmp-{secrets.randbelow(10**10):010}{self.path[len(bare) :][:1]}"
         if folder := os.path.dirname(bare):
             self.fs.mkdir(folder, parents=True, raise_if_exists=False)
         yield temporary
@@ -148,7 +148,7 @@ class AtomicLocalFile(BytesWriter):
 
     def generate_tmp_path(self, path: str) -> str:
         """A name for ``tmp_path``."""
-        return os.path.join(tempfile.gettempdir(), f"luigi-tmp-{random.randrange(10**10):010}")
+        return os.path.join(tempfile.gettempdir(), f"luigi-tmp-{secrets.randbelow(10**10):010}")
 
     def move_to_final_destination(self) -> None:
         """Bring ``tmp_path`` to ``path``."""
@@ -160,7 +160,7 @@ class _Draft:
 
     def __init__(self, path: str, owner: weakref.ref[AtomicLocalFile]) -> None:
         self.path, self._owner = path, owner
-        self.stream: Any = open(path, "wb", buffering=0)
+        self.stream: Any = open(path, "wb", buffering=0)  # noqa: SIM115 - until commit or abort
 
     def __repr__(self) -> str:
         return self.path

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .. import task as house
 from ..errors import AmbiguousTask as TaskClassAmbigiousException
 from ..errors import RegistryError as TaskClassException
 from ..errors import UnknownTask as TaskClassNotFoundException
 from ..task import Register, registry
-
-if TYPE_CHECKING:
-    from ..params import Parameter
 
 __all__ = ["Register", "TaskClassAmbigiousException", "TaskClassException", "TaskClassNotFoundException", "load_task"]
 
@@ -78,7 +75,7 @@ def _nearest(name: str) -> str:
     return f"Candidates are: {','.join(names)}"
 
 
-def get_all_params(cls: Any = None) -> Iterator[tuple[str, bool, str, Parameter[Any]]]:
+def get_all_params(cls: Any = None) -> Iterator[tuple[str, bool, str, Any]]:
     """(task name, whether its options go without the task's name, parameter name, parameter) of all classes."""
     for name, each in _get_reg().items():
         if each is not AMBIGUOUS_CLASS:

@@ -189,7 +189,8 @@ class RangeBase(WrapperTask):
     def _missing(self, moments: list[datetime]) -> Iterable[datetime]:
         """``missing_datetimes``, of which old subclasses take the family, too."""
         mine: Any = self.missing_datetimes
-        return mine(self.of, moments) if len(signature(mine).parameters) == 2 else mine(moments)
+        found: Iterable[datetime] = mine(self.of, moments) if len(signature(mine).parameters) == 2 else mine(moments)
+        return found
 
     def _tell(self, missing: list[datetime], first: datetime, end: datetime) -> None:
         """Events with how the whole range stands, as far as it has ends."""
