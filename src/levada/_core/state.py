@@ -144,6 +144,7 @@ class State:
         self.crew: dict[Index, int] = {}  # running as part of a batch -> its crew
         self.crews: dict[int, tuple[Resources, int]] = {}  # what a crew holds, and members left
         self.crews_made = 0
+        self.holds: dict[Index, Resources] = {}  # running alone: what it holds, where that is not what its policy says
         # -- the whole
         self.counts = [0] * len(Status)
         self.by_family: list[list[int]] = [[] for _ in Status]  # [status][family number]
@@ -186,6 +187,12 @@ class State:
         """Grants that count as attempts, the current one included."""
         return self.number[index] - self.floor[index] - self.uncounted.get(index, 0)
 
+    def held_by(self, index: Index) -> Resources:
+        """What a running task holds, or its batch together."""
+        if index in self.crew:
+            return self.crews[self.crew[index]][0]
+        return self.holds.get(index, self.policy_of(index).resources)
+
     def lease_end(self, index: Index) -> float | None:
         until = self.until.get(index)
         return None if until is None else until + self.forgiven
@@ -197,6 +204,10 @@ class State:
             if taken + amount > self.total.get(name, DEFAULT_TOTAL):
                 return name
         return None
+
+    def comes_back(self, index: Index) -> bool:
+        """Does the task go on by itself when its failures have disabled it for long enough?"""
+        return self.policy_of(index).retry.disabled_for is not None
 
     def dump(self) -> dict[str, Any]:
         """Everything that must be equal after a replay, as plain values."""
