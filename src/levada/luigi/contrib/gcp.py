@@ -25,7 +25,7 @@ def get_authenticate_kwargs(oauth_credentials: Any = None, http_: Any = None) ->
     try:
         return {"credentials": auth.default()[0]}
     except auth.exceptions.DefaultCredentialsError:
-        return {"http": needed("httplib2", wanted="Google's services", install="httplib2").Http()}
+        return {"http": needed("googleapiclient.http", wanted="Google's services", install="google-api-python-client").build_http()}
 
 
 def service(name: str, version: str, descriptor: Any = "", **options: Any) -> Any:

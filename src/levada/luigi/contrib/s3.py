@@ -7,9 +7,11 @@ old programs expect; an object appears whole or not at all in both, and the leas
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -69,6 +71,7 @@ class S3Client(FileSystem):
     DEFAULT_PART_SIZE = 8 << 20
     DEFAULT_THREADS = 100
     _s3: Any = None
+    _process = 0
 
     def __init__(
         self,
@@ -89,13 +92,15 @@ class S3Client(FileSystem):
     @property
     def s3(self) -> Any:
         """boto3's resource, made when it is first asked for. Raises TargetError where boto3 is not installed."""
-        if self._s3 is None:
-            self._s3 = self._make()
+        if self._s3 is None or self._process != os.getpid():
+            with _making:  # boto3's first steps bear no company
+                if self._s3 is None or self._process != os.getpid():
+                    self._s3, self._process = self._make(), os.getpid()
         return self._s3
 
     @s3.setter
     def s3(self, value: Any) -> None:
-        self._s3 = value
+        self._s3, self._process = value, os.getpid()
 
     @property
     def _client(self) -> Any:
@@ -150,8 +155,8 @@ class S3Client(FileSystem):
             return True
         if any(self._exists(bucket, key + mark) for mark in (S3_DIRECTORY_MARKER_SUFFIX_0, S3_DIRECTORY_MARKER_SUFFIX_1)):
             return True
-        below = self.s3.Bucket(bucket).objects.filter(Prefix=self._add_path_delimiter(key)).limit(1)
-        return any(True for _ in below)
+        below = self._client.list_objects_v2(Bucket=bucket, Prefix=self._add_path_delimiter(key), MaxKeys=1)
+        return bool(below.get("Contents"))
 
     is_dir = isdir
 
@@ -310,12 +315,31 @@ class S3Client(FileSystem):
         from botocore.exceptions import ClientError
 
         try:
-            self.s3.Object(bucket, key).load()
+            self._client.head_object(Bucket=bucket, Key=key)  # by the client, which threads may share
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return False
             raise
         return True
+
+
+_shared: dict[str, S3Client] = {}
+_making = Lock()
+
+
+def _forked() -> None:
+    global _making
+    _making = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def _of_the_configuration() -> S3Client:
+    """The client with the options of the configuration alone: one for all targets, since boto3 takes its time to make one."""
+    made = S3Client()
+    return _shared.setdefault(repr(sorted(made._options.items())), made) if type(made) is S3Client else made
 
 
 def _boto3() -> ModuleType:
@@ -407,7 +431,7 @@ class S3Target(FileSystemTarget):
     def __init__(self, path: str, format: Any = None, client: S3Client | None = None, **kwargs: Any) -> None:
         super().__init__(path)
         self.format = get_default_format() if format is None else format
-        self.fs = client or S3Client()
+        self.fs = client or _of_the_configuration()
         self.s3_options = kwargs
 
     def exists(self) -> bool:
