@@ -559,7 +559,13 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     task = cls.__new__(cls)
     if info.init_is_own:
         by_name = dict(zip(info.names, values, strict=True))
-        positional = [by_name.pop(name) for name, p in info.params if p.positional]
+        if not _has_room(cls.__init__, info):  # as old programs write it: what it does not take has its default
+            by_name = {name: by_name[name] for name, known in zip(info.names, given, strict=True) if known is not NO_VALUE}
+        positional = []
+        for name in [name for name, p in info.params if p.positional]:
+            if name not in by_name:
+                break  # the others by name
+            positional.append(by_name.pop(name))
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
@@ -570,6 +576,18 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         if _kept is not None:
             _kept.append(task)
     return task
+
+
+def _has_room(constructor: Any, info: ClassInfo) -> bool:
+    """Whether a constructor takes the values of all parameters; one that does not gets those that were given."""
+    code = getattr(constructor, "__code__", None)
+    if code is None:
+        return True
+    count = sum(1 for _, p in info.params if p.positional)
+    if not code.co_flags & 0x04 and count >= code.co_argcount:  # no *args
+        return False
+    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return bool(code.co_flags & 0x08) or all(p.positional or name in takes for name, p in info.params)  # **kwargs
 
 
 def _are_hashable(values: tuple[Any, ...]) -> bool:

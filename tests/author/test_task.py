@@ -181,6 +181,21 @@ def test_an_own_constructor_is_called_with_the_values() -> None:
     assert Own(4) is Own(a=4)
 
 
+def test_an_own_constructor_without_room_for_all_values_gets_those_that_were_given() -> None:
+    """Old programs narrow a constructor: what it does not take has its default, and is part of the identity all the same."""
+
+    class Narrow(lv.Task):
+        a: int = 1
+        b: int = 2
+        c: int = 3
+
+        def __init__(self, b: int) -> None:
+            super().__init__(b=b)
+
+    assert (Narrow(b=5).a, Narrow(b=5).b, Narrow(b=5).c) == (1, 5, 3)
+    assert Narrow(b=5).to_texts() == {"a": "1", "b": "5", "c": "3"}
+
+
 def test_containers_become_immutable_and_intern_by_text() -> None:
     class Lists(lv.Task):
         items: tuple[int, ...]
