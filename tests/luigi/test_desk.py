@@ -18,6 +18,7 @@ from levada._server.http.tokens import Identity
 from levada._wire import operators as o
 from levada._wire.forms import read_form
 from levada._wire.problems import Refusal
+from levada.luigi.guests.ending import ending
 from levada.luigi.guests.identity import canonical, id_of, key_of
 from levada.luigi.guests.requests import ROUTES
 from tests.faults.command import soon
@@ -381,6 +382,19 @@ def test_what_running_tasks_say_is_told(luigi: Luigi) -> None:
 def test_what_is_no_call_is_refused(data: bytes) -> None:
     with pytest.raises(Refusal):
         read_form(VERBS["get_work"], data)
+
+
+def test_what_json_inside_of_json_hides_reaches_no_store() -> None:
+    told = ending(json.dumps("Traceback (most recent call last):\n\ud800\0\nValueError: x"))
+    assert told.error == "Traceback (most recent call last):\n?\nValueError: x"
+
+
+def test_one_cause_has_one_fingerprint() -> None:
+    def told(line: int, value: str) -> str:
+        return f'Runtime error:\nTraceback (most recent call last):\n  File "/a/b.py", line {line}, in run\n    x()\nValueError: {value}\n'
+
+    assert ending(told(3, "a")).fingerprint == ending(told(4, "b")).fingerprint != ""
+    assert ending(told(3, "a").replace("in run", "in walk")).fingerprint != ending(told(3, "a")).fingerprint
 
 
 def test_fields_of_a_newer_luigi_are_passed_over() -> None:

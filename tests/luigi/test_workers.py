@@ -141,6 +141,7 @@ def test_a_failed_task_is_tried_again(mixed: Mixed) -> None:
     assert mixed.times() == {"flaky": 2}, said
     shown = mixed.run("history", "--scheduler", mixed.url, "--json").stdout
     assert "no rows yet" in shown
+    assert "ValueError: no rows yet" in mixed.run("history", "--scheduler", mixed.url).stdout
     assert '"ok"' in shown
 
 
@@ -236,6 +237,14 @@ def test_tools_read_what_stands_there(mixed: Mixed) -> None:
     assert guest.wait(20) == 0
     assert mixed.ask("task_list", status="PENDING", upstream_status="") == {}
     assert len(mixed.ask("task_list", status="DONE", upstream_status="")) == 2
+
+
+def test_levadas_door_may_go_the_same_way_with_luigis_options(mixed: Mixed) -> None:
+    url = f"http://luigi:{mixed.token}@127.0.0.1:{mixed.port}"
+    environ = {"PYTHONPATH": mixed._path()}
+    done = ended(mixed.start("luigi", "--module", "graph", "Asks", "--scheduler-url", url, environ=environ))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["status"] for row in mixed.ask("graph").values()} == {"DONE"}
 
 
 def test_the_token_may_stand_in_scheduler_host(mixed: Mixed) -> None:

@@ -173,7 +173,7 @@ class Telling:
         held = [(index, guest.held[index]) for index in tasks]
         if asked.status == "DONE":
             reply: m.SyncReply = desk.handle(m.Sync(guest.id, done=held))
-            ended = Ended(ExitClass.OK, "", ())
+            ended = Ended(ExitClass.OK)
         else:
             ended = ending(asked.expl)
             failed = [
@@ -207,7 +207,7 @@ class Telling:
         desk.attempts.append(
             (
                 row.key, row.family, row.params, max(1, host.brain.state.attempts(index)), started, max(0.0, desk.wall - started),
-                ended.exit.value, ended.error, "", 0.0, 0, guest.worker,
+                ended.exit.value, ended.error, ended.fingerprint, 0.0, 0, guest.worker,
             )
         )  # fmt: skip
 
