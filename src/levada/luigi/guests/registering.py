@@ -12,6 +12,7 @@ from ..._wire.problems import Refusal
 from .identity import Significant, canonical, key_of
 from .requests import AddTask
 
+NEVER = 999_999_999  # what Luigi's configuration says for "no limit", in seconds
 HIDDEN = 1
 """What Luigi's visibility of a parameter is at least, when it is no part of the task's id."""
 
@@ -59,13 +60,14 @@ def policy_of(asked: AddTask, family: str, batch_limit: int) -> w.PolicySpec:
 
 
 def _retry(said: dict[str, float | None]) -> w.RetrySpec:
-    count, window = said.get("retry_count"), said.get("disable_window")
-    if count is None and window is None and said.get("disable_hard_timeout") is None:
+    count, window, timeout = said.get("retry_count"), said.get("disable_window"), said.get("disable_hard_timeout")
+    if count is None and window is None and timeout is None:
         return w.RetrySpec()
     return w.RetrySpec(
         attempts=2**31,
         disable_after=None if count is None else max(1, min(int(count), INTEGER)),
         window=86_400.0 if not window else min(max(0.0, window), 1e9),
+        give_up_after=None if timeout is None or timeout >= NEVER else max(0.0, timeout),
     )
 
 
