@@ -208,7 +208,7 @@ class GCSClient(FileSystem):
             return
         self.put_string(b"", self._add_path_delimiter(path), mimetype="text/plain")
 
-    def copy(self, source_path: str, destination_path: str) -> None:
+    def copy(self, source_path: str, destination_path: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
         """Copy an object, or all below a folder."""
         source_bucket, source = self._path_to_bucket_and_key(source_path)
         bucket, key = self._path_to_bucket_and_key(destination_path)
@@ -222,7 +222,7 @@ class GCSClient(FileSystem):
             )
             gcs_retry(request.execute)()
 
-    def move(self, source_path: str, destination_path: str) -> None:
+    def move(self, source_path: str, destination_path: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
         """Copy, then remove: not one step, since there is none."""
         self.copy(source_path, destination_path)
         self.remove(source_path)
