@@ -40,9 +40,14 @@ def _epoch_began(state: State, change: ch.EpochBegan) -> None:
 def _session_opened(state: State, change: ch.SessionOpened) -> None:
     """Opening again changes labels and goal; a session that drains goes on draining."""
     name, labels, goal = change
-    draining = name in state.sessions and state.sessions[name].draining
+    is_known = name in state.sessions
+    draining = is_known and state.sessions[name].draining
     session = state.sessions[name] = Session(labels, goal, draining=draining)
-    session.groups.extend(group.number for group in state.groups if group.is_for(name, labels))
+    state.assistants.pop(name, None)
+    if labels:
+        state.assistants[name] = None
+    if is_known or labels:  # else there is no group of it
+        session.groups.extend(group.number for group in state.groups if group.is_for(name, labels))
 
 
 def _session_drained(state: State, change: ch.SessionDrained) -> None:
@@ -58,6 +63,7 @@ def _session_closed(state: State, change: ch.SessionClosed) -> None:
 
             merge(state, group, twin)
     state.woken.pop(change.session, None)
+    state.assistants.pop(change.session, None)
     for index in [index for index, holder in state.holder.items() if holder == change.session]:
         del state.holder[index]
 

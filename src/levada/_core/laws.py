@@ -143,6 +143,8 @@ def _sessions_know_their_groups(state: State) -> Iterator[str]:
         due = [group.number for group in state.groups if group.is_for(name, session.labels)]
         if session.groups != due:
             yield f"session {name!r} knows groups {session.groups}, due are {due}"
+    if set(state.assistants) != {name for name, session in state.sessions.items() if session.labels}:
+        yield f"assistants are {list(state.assistants)}, which are not the sessions with labels"
     for group in state.groups:
         if (group.number in state.free_groups) == bool(state.size_of(group)):
             yield f"group {group.number} holds {state.size_of(group)} tasks, free are {list(state.free_groups)}"

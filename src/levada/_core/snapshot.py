@@ -109,6 +109,8 @@ def _load_groups(state: State, few: dict[str, Any]) -> None:
     state.group_numbers = {(state.groups[number].sessions, state.groups[number].module): number for number in few["known_groups"]}
     for name, labels, goal, draining in few["sessions"]:
         session = state.sessions[SessionId(name)] = Session(tuple(labels), goal, draining=draining)
+        if labels:
+            state.assistants[SessionId(name)] = None
         session.groups.extend(group.number for group in state.groups if group.is_for(SessionId(name), session.labels))
 
 

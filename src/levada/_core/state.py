@@ -104,6 +104,7 @@ class State:
         self.epoch = epoch
         self.rules = rules
         self.sessions: dict[SessionId, Session] = {}
+        self.assistants: dict[SessionId, None] = {}  # sessions with labels
         self.groups: list[Group] = []
         self.group_numbers: dict[tuple[frozenset[SessionId], str], int] = {}
         self.free_groups: dict[int, None] = {}  # numbers of groups that hold no task any more; a blank group stands there
@@ -263,8 +264,8 @@ class State:
         return number
 
     def _sessions_of(self, group: Group) -> list[Session]:
-        """Those that may run its tasks. Where it has a module, that costs a look at all sessions."""
-        names = self.sessions if group.module else group.sessions
+        """Those that may run its tasks. Where it has a module, that costs a look at all assistants."""
+        names = {*group.sessions, *self.assistants} if group.module else group.sessions
         found = ((name, self.sessions.get(name)) for name in names)
         return [one for name, one in found if one is not None and group.is_for(name, one.labels)]
 

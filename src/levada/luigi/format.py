@@ -328,7 +328,7 @@ class PipeFailed(TargetError, RuntimeError):
 
     code = "pipe-failed"
 
-    def __init__(self, command: Any, status: int) -> None:
+    def __init__(self, command: Any, status: Any) -> None:
         super().__init__(f"{command}: ended with exit status {status}", hint="What it wrote to stderr is in the log.")
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from ..params import BoolParameter, ChoiceParameter, FloatParameter, IntParameter, Parameter
 from ..task import Config, Task
@@ -63,7 +63,7 @@ class smtp(Config):
     )
     port = IntParameter(default=0, config_path=_once("core", "smtp_port"), description="its port; 0: the usual one")
     ssl = BoolParameter(default=False, config_path=_once("core", "smtp_ssl"), description="encrypted from the first byte")
-    timeout = FloatParameter(default=10.0, config_path=_once("core", "smtp_timeout"), description="seconds to wait for it")
+    timeout: ClassVar[Any] = FloatParameter(default=10.0, config_path=_once("core", "smtp_timeout"), description="seconds to wait for it")
     username: Any = Parameter(default=NOBODY, config_path=_once("core", "smtp_login"), description="name at the mail server")
 
 
@@ -118,7 +118,7 @@ def _email_disabled_reason() -> str | None:
 
 
 def _email_recipients(additional_recipients: Any = None) -> list[str]:
-    more = [additional_recipients] if isinstance(additional_recipients, str) else list(additional_recipients or ())
+    more: list[str] = [additional_recipients] if isinstance(additional_recipients, str) else list(additional_recipients or ())
     return [email().receiver, *more] if email().receiver else more
 
 
@@ -148,8 +148,7 @@ def send_email_smtp(sender: str, subject: str, message: str, recipients: Sequenc
 
 def send_email_ses(sender: str, subject: str, message: str, recipients: Sequence[str], images_png: Any = None) -> None:
     """Send by Amazon SES, with the credentials that boto3 finds."""
-    import boto3  # type: ignore[import-not-found,import-untyped,unused-ignore]  # it has no types
-
+    boto3 = import_module("boto3")
     whole = generate_email(sender, subject, message, recipients, images_png).as_string()
     answer = boto3.client("ses").send_raw_email(Source=sender, Destinations=recipients, RawMessage={"Data": whole})
     logger.debug("Message sent to SES: %s", answer["MessageId"])
@@ -157,8 +156,7 @@ def send_email_ses(sender: str, subject: str, message: str, recipients: Sequence
 
 def send_email_sns(sender: str, subject: str, message: str, topic_ARN: Sequence[str], images_png: Any = None) -> None:
     """Publish to a topic of Amazon SNS, whose ARN is the first recipient."""
-    import boto3
-
+    boto3 = import_module("boto3")
     if len(subject) > SNS_SUBJECT:
         half = (SNS_SUBJECT - 3) // 2
         subject = f"{subject[:half]}...{subject[-half:]}"
@@ -168,8 +166,7 @@ def send_email_sns(sender: str, subject: str, message: str, topic_ARN: Sequence[
 
 def send_email_sendgrid(sender: str, subject: str, message: str, recipients: Sequence[str], images_png: Any = None) -> None:
     """Send by SendGrid."""
-    import sendgrid as library  # type: ignore[import-not-found,import-untyped,unused-ignore]  # it has no types
-
+    library = import_module("sendgrid")
     mail = library.Mail(from_email=sender, to_emails=recipients, subject=subject)
     mail.add_content(message, "text/html" if email().format == "html" else "text/plain")
     for path in _images(images_png):

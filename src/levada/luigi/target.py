@@ -13,7 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._model.ports import Target as Target
 from ..errors import TargetError, TargetExists
@@ -90,10 +90,14 @@ class FileSystemTarget(Target):
     def __str__(self) -> str:
         return self.path
 
-    @property
-    @abstractmethod
-    def fs(self) -> Any:
-        """The FileSystem."""
+    if TYPE_CHECKING:
+        fs: Any
+    else:
+
+        @property
+        @abstractmethod
+        def fs(self):
+            """The FileSystem."""
 
     @abstractmethod
     def open(self, mode: str) -> Any:
@@ -126,7 +130,7 @@ class FileSystemTarget(Target):
             pass
 
 
-FileSystemTarget.register(FileLike)
+cast("Any", FileSystemTarget).register(FileLike)
 
 
 class AtomicLocalFile(BytesWriter):
