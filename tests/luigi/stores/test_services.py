@@ -11,7 +11,7 @@ import pytest
 
 import levada as lv
 from levada.errors import TargetError, TargetUnreachable
-from levada.luigi.contrib import bigquery, datadog_metric, gcs, mssqldb, presto, prometheus_metric, reading, redshift
+from levada.luigi.contrib import _clients, bigquery, datadog_metric, gcs, mssqldb, presto, prometheus_metric, redshift
 
 
 class Recorder:
@@ -285,5 +285,5 @@ def test_datadog_hears_of_a_task_that_is_done(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_client_that_is_not_installed_is_named_with_the_way_to_get_it() -> None:
     with pytest.raises(TargetError, match="Oracle needs no_such_oracle") as told:
-        reading.client("no_such_oracle", wanted="Oracle", install="oracledb")
+        _clients.client("no_such_oracle", wanted="Oracle", install="oracledb")
     assert told.value.hint == "pip install oracledb"

@@ -14,7 +14,7 @@ from levada.luigi.format import get_default_format
 from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemTarget
 from levada.targets.atomic import before_commit
 
-from .reading import client as needed
+from ._clients import client as needed
 
 _OURS = ("protocol", "endpoint_suffix", "custom_domain", "connection_string")
 

@@ -23,8 +23,8 @@ from levada.luigi.target import AtomicLocalFile, FileSystem, FileSystemTarget
 from levada.targets.atomic import before_commit
 from levada.targets.folder import drafted
 
-from .reading import client as needed
-from .reading import temporary
+from ._clients import client as needed
+from ._clients import temporary
 
 
 class _Encrypted(Connection, ftplib.FTP_TLS):

@@ -21,7 +21,7 @@ from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, 
 from levada.targets.atomic import before_commit
 
 from . import gcp
-from .reading import client as needed
+from ._clients import client as needed
 
 log = logging.getLogger("luigi-interface")
 

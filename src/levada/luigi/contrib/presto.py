@@ -16,7 +16,7 @@ from levada.params import FloatParameter, IntParameter, Parameter
 from levada.task import Config, Register
 
 from . import rdbms
-from .reading import client as needed
+from ._clients import client as needed
 
 log = logging.getLogger("luigi-interface")
 

@@ -17,7 +17,7 @@ from levada.luigi.task import MixinNaiveBulkComplete
 from levada.targets.atomic import before_commit
 from levada.task import Task
 
-from .reading import Wanted
+from ._clients import Wanted
 
 log = logging.getLogger("luigi-interface")
 

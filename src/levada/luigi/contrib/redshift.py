@@ -13,7 +13,8 @@ from levada.params import IntParameter, Parameter
 from levada.task import Task
 
 from . import postgres, rdbms
-from .reading import FromConfig, Wanted
+from ._clients import FromConfig, Wanted
+from ._settings import configured
 from .s3 import S3PathTask, S3Target
 
 log = logging.getLogger("luigi-interface")
@@ -50,9 +51,7 @@ class _CredentialsMixin:
         return self._get_configuration_attribute("aws_session_token")
 
     def _get_configuration_attribute(self, attribute: str) -> Any:
-        from levada.luigi.configuration import get_config
-
-        return get_config().get(self.configuration_section, attribute, None) or os.environ.get(attribute.upper())
+        return configured(self.configuration_section, attribute) or os.environ.get(attribute.upper())
 
     def _credentials(self) -> str:
         """The text for COPY and UNLOAD: a role where there is one, else a key. Raises NotImplementedError where there is neither."""

@@ -29,7 +29,7 @@ from levada.params import OptionalParameter, Parameter
 from levada.targets.atomic import before_commit
 from levada.task import ExternalTask
 
-from .reading import client as needed
+from ._clients import client as needed
 
 if TYPE_CHECKING:
     from types import ModuleType

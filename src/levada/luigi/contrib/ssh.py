@@ -21,7 +21,7 @@ from levada.luigi.target import FileAlreadyExists, FileSystem, FileSystemTarget,
 from levada.targets.atomic import before_commit
 from levada.targets.folder import drafted
 
-from .reading import temporary
+from ._clients import temporary
 
 
 class RemoteCalledProcessError(subprocess.CalledProcessError):

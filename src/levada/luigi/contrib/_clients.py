@@ -9,6 +9,8 @@ from typing import Any
 
 from levada.errors import TargetError
 
+from ._settings import configured
+
 
 class FromConfig:
     """A class attribute whose value is read from the configuration when somebody asks; a class or object may replace it."""
@@ -17,9 +19,7 @@ class FromConfig:
         self.section, self.option, self.default = section, option, default
 
     def __get__(self, instance: object, owner: type | None = None) -> str:
-        from levada.luigi.configuration import get_config
-
-        return str(get_config().get(self.section, self.option, self.default))
+        return str(configured(self.section, self.option, self.default))
 
 
 class Wanted:
