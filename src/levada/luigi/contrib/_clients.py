@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -39,6 +40,14 @@ class Wanted:
 def temporary(path: str) -> str:
     """A name beside a path, for what is not whole yet."""
     return f"{path}-luigi-tmp-{os.urandom(6).hex()}"
+
+
+def laid_out(format: Any, writer: Any) -> Any:
+    """The format's stream over a writer, with the writer's ``tmp_path``, which programs look at."""
+    stream = format.pipe_writer(writer)
+    with suppress(AttributeError):  # a stream of the program's own may take none
+        stream.tmp_path = writer.tmp_path
+    return stream
 
 
 def client(*names: str, wanted: str, install: str) -> ModuleType:

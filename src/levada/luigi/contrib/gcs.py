@@ -22,6 +22,7 @@ from levada.targets.atomic import before_commit
 
 from . import gcp
 from ._clients import client as needed
+from ._clients import laid_out
 
 log = logging.getLogger("luigi-interface")
 
@@ -285,7 +286,7 @@ class GCSTarget(FileSystemTarget):
     def open(self, mode: str = "r") -> Any:
         """A stream. What is written appears, whole, when it is closed."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicGCSFile(self.path, self.fs))
+            return laid_out(self.format, AtomicGCSFile(self.path, self.fs))
         if mode == "r":
             return self.format.pipe_reader(self.fs.download(self.path))
         raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')

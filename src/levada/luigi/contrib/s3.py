@@ -30,6 +30,7 @@ from levada.targets.atomic import before_commit
 from levada.task import ExternalTask
 
 from ._clients import client as needed
+from ._clients import laid_out
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -446,7 +447,7 @@ class S3Target(FileSystemTarget):
     def open(self, mode: str = "r") -> Any:
         """A stream. What is written appears, whole, when it is closed. Raises FileNotFoundException."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicS3File(self.path, self.fs, **self.s3_options))
+            return laid_out(self.format, AtomicS3File(self.path, self.fs, **self.s3_options))
         if mode != "r":
             raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')
         found = self.fs.get_key(self.path)
