@@ -192,7 +192,10 @@ def test_programs_may_put_a_list_in_place_of_the_registry() -> None:
 
     assert Gone not in register._get_reg().values()
     assert Later in register._get_reg().values()
+
+    register._reg = []
     register._set_reg(before)
+    assert register._get_reg() == before
 
 
 def test_an_old_kind_of_list_may_change_what_it_read() -> None:
