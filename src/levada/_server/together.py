@@ -44,11 +44,14 @@ class Forward:
 
 
 class Together:
-    """One brain, several sessions. touched: called with the tasks that a command changed, before its answer is given."""
+    """One brain, several sessions; urgent tasks are kept what they need.
+
+    touched: called with the tasks that a command changed, before its answer is given.
+    """
 
     def __init__(self, *, lease: float = math.inf, lock_delay: float = 0.0, clock: Callable[[], float] | None = None) -> None:
         self.lease = lease
-        self._brain = Brain(lease=lease, lock_delay=lock_delay)
+        self._brain = Brain(lease=lease, lock_delay=lock_delay, reserve=True)
         self._clock = Forward(clock or (lambda: time.time()))  # by name at each call: the process may set another
         self._free: list[Index] = []
         self.touched: Callable[[Iterable[Index]], None] = lambda tasks: None

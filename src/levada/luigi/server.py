@@ -169,6 +169,7 @@ def app(scheduler: Any) -> App:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer leaves in one piece: in two, the second waits until the first is acknowledged
     server: _Server
 
     def _handle(self) -> None:
