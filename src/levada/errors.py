@@ -74,6 +74,12 @@ class ParameterError(LevadaError, ValueError):
     code = "wrong-parameter"
 
 
+class ParameterDefinitionError(DefinitionError, ParameterError):
+    """A parameter is defined wrongly: choices without choices, a range without an end."""
+
+    code = "wrong-definition"
+
+
 class MissingParameter(ParameterError):
     """A parameter without default was given no value."""
 
@@ -157,9 +163,12 @@ class JobFailed(EngineError):
 
 
 class TargetError(LevadaError):
-    """A target could not be used."""
+    """A target could not be used. Without a message: the first line of the class's docstring."""
 
     code = "target"
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or type(self).__name__).partition("\n")[0], hint=hint)
 
 
 class TargetUnreachable(TargetError):

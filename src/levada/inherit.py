@@ -26,13 +26,13 @@ def inherits(*parents: type[Task], **named: type[Task]) -> Callable[[C], C]:
                 if not hasattr(cls, name):
                     setattr(cls, name, parameter)
 
-        def clone_parents(self: Task) -> Any:
+        def clone_parents(self: Task, **changed: Any) -> Any:
             if named:
-                return {name: self.clone(parent) for name, parent in named.items()}
-            return [self.clone(parent) for parent in parents]
+                return {name: self.clone(parent, **changed) for name, parent in named.items()}
+            return [self.clone(parent, **changed) for parent in parents]
 
-        def clone_parent(self: Task) -> Any:
-            return self.clone(parents[0] if parents else next(iter(named.values())))
+        def clone_parent(self: Task, **changed: Any) -> Any:
+            return self.clone(parents[0] if parents else next(iter(named.values())), **changed)
 
         cls.clone_parents = clone_parents
         cls.clone_parent = clone_parent

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import sys
 import weakref
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from ._model.spec import Policy, Retry, TaskKey
@@ -26,6 +28,7 @@ from .errors import (
     UnknownParameter,
     UnknownTask,
 )
+from .params import base as kinds
 from .params.base import NO_VALUE, Parameter, is_marker, param
 
 if TYPE_CHECKING:
@@ -40,9 +43,13 @@ _FOREVER = float("inf")
 RESERVED = frozenset({"requires", "output", "run", "complete", "input", "deps", "clone", "on_success", "on_failure"})
 """Names that the engine calls on every task; a parameter may not take them."""
 
+FOR_AUTHORS = frozenset({"input", "clone"})
+"""Of these, those that only authors call: an old program may have given one up for a parameter."""
+
 NOT_PARAMETERS = frozenset(
     "priority resources retry timeout disabled batch_limit owners tags task_namespace namespace owner_email "
-    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window".split()
+    "remote_complete max_batch_size retry_count worker_timeout disable_hard_timeout disable_window accepts_messages batchable "
+    "use_cmdline_section".split()
 )
 """Attributes of a task that keep their meaning when a class annotates them and gives them a value."""
 
@@ -66,14 +73,19 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same nesting with ``function`` applied to each leaf; other iterables become lists."""
+    """The same nesting with ``function`` applied to each leaf; kinds of dicts and tuples are kept, other iterables become lists."""
     if structure is None:
         return []
     if isinstance(structure, Mapping):
-        return {name: map_structure(function, part) for name, part in structure.items()}
+        made: Any = structure.copy() if isinstance(structure, dict) else {}
+        made.update((name, map_structure(function, part)) for name, part in structure.items())
+        return made
     if isinstance(structure, (str, bytes)) or not hasattr(type(structure), "__iter__"):
         return function(structure)
-    return [map_structure(function, part) for part in structure]
+    parts = [map_structure(function, part) for part in structure]
+    if isinstance(structure, tuple):
+        return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
+    return parts
 
 
 # -- where values come from that code did not give -----------------------------------------------
@@ -82,13 +94,48 @@ ValueSource = Callable[[Any, str, "Parameter[Any]"], "tuple[Any, str] | None"]
 """(class, parameter name, parameter) -> (text or value, where it was found), or None."""
 
 _value_source: ValueSource | None = None
+_settings: ValueSource | None = None
+_further: tuple[tuple[ValueSource, ...], tuple[ValueSource, ...]] = ((), ())
 _defaults_version = 0
 
 
 def set_value_source(source: ValueSource | None) -> None:
-    """Ask ``source`` for each parameter that code gave no value; None: defaults alone."""
+    """Ask ``source`` (the settings) for each parameter that code gave no value; None: defaults alone."""
+    global _settings
+    _settings = source
+    _join_sources()
+
+
+def add_value_source(source: ValueSource, *, before_settings: bool = False) -> None:
+    """Ask this one too: where the settings have no value, or before them. It is asked each time, so it may change its mind."""
+    global _further
+    before, after = _further
+    if source not in (*before, *after):
+        _further = ((*before, source), after) if before_settings else (before, (*after, source))
+        _join_sources()
+
+
+def remove_value_source(source: ValueSource) -> None:
+    """Ask this one no more."""
+    global _further
+    before, after = _further
+    _further = tuple(each for each in before if each is not source), tuple(each for each in after if each is not source)
+    _join_sources()
+
+
+def _join_sources() -> None:
     global _value_source, _defaults_version
-    _value_source = source
+    before, after = _further
+    sources = [source for source in (*before, _settings, *after) if source is not None]
+
+    def first_found(cls: Any, name: str, parameter: Parameter[Any]) -> tuple[Any, str] | None:
+        for source in sources:
+            found = source(cls, name, parameter)
+            if found is not None:
+                return found
+        return None
+
+    _value_source = first_found if len(sources) > 1 else sources[0] if sources else None
     _defaults_version += 1
 
 
@@ -110,6 +157,20 @@ def _masked(text: str) -> str:
     return _secret_mac(text)
 
 
+Binder = Callable[[Any, "tuple[tuple[str, Parameter[Any]], ...]"], "Callable[..., tuple[Any, ...]] | None"]
+"""(class, its parameters) -> a function from call arguments to values in positional order, or None: Python's own rules."""
+
+_binder: Binder | None = None
+
+
+def set_binder(binder: Binder | None) -> None:
+    """How classes that say so themselves make parameter values of call arguments, from now on; None: by Python's rules."""
+    global _binder
+    _binder = binder
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
+
+
 # -- what is known of a class ------------------------------------------------------------------
 
 
@@ -117,23 +178,26 @@ class ClassInfo:
     """What is the same for all instances of a task class; computed once, forgotten when the class changes."""
 
     __slots__ = (
-        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "exact", "external", "fill", "forget", "init_is_own",
-        "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote", "run_is_own", "texts",
-        "batched",
+        "bind", "by_position", "complete_is_own", "defaults", "defaults_version", "deps_is_own", "exact", "external", "fill", "forget",
+        "init_is_own", "hash_start", "insignificant", "interned", "names", "normalize", "params", "policy", "priority", "remote",
+        "run_is_own", "texts", "batched",
     )  # fmt: skip
 
     def __init__(self, cls: type[Task]) -> None:
         self.interned, self.forget = cls._interned, cls._forget
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
-        self.bind = _compile_bind(self.params)
-        self.by_position = len(self.params) if all(p.positional for _, p in self.params) else -1  # so many arguments are all values
+        own = _binder(cls, self.params) if _binder is not None else None
+        self.bind = own or _compile_bind(self.params)
+        plain = own is None and all(p.positional for _, p in self.params)
+        self.by_position = len(self.params) if plain else -1  # so many arguments are all values
         self.fill = _compile_fill(self.names)
-        self.exact = all(p.exact for _, p in self.params)
+        self.exact = own is None and all(p.exact for _, p in self.params)
         self.normalize = _compile_normalize(self.params, same=self.exact)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
         self.run_is_own = cls.run is not Task.run
+        self.deps_is_own = cls.deps is not Task.deps or cls._requires is not Task._requires
         self.external = not callable(cls.run)
         self.remote = bool(cls.remote_complete)
         self.insignificant = any(not p.significant for _, p in self.params)
@@ -186,16 +250,20 @@ def _ordered_parameters(cls: type[Task]) -> tuple[tuple[str, Parameter[Any]], ..
 
 def _compile_bind(params: tuple[tuple[str, Parameter[Any]], ...]) -> Callable[..., tuple[Any, ...]]:
     """A function that puts call arguments in order, by Python's own rules; missing ones are NO_VALUE."""
-    positional = [f"{n}=_" for n, p in params if p.positional]
-    keyword = [f"{n}=_" for n, p in params if not p.positional]
+    spelled = {n: f"v{at}_" if iskeyword(n) else n for at, (n, _) in enumerate(params)}  # classes made by type() may have such names
+    positional = [f"{spelled[n]}=_" for n, p in params if p.positional]
+    keyword = [f"{spelled[n]}=_" for n, p in params if not p.positional]
     signature = ", ".join(positional + (["*", *keyword] if keyword else []))
-    values = "".join(f"{n}, " for n, _ in params)
-    return cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+    values = "".join(f"{name}, " for name in spelled.values())
+    bind = cast("Callable[..., tuple[Any, ...]]", _compiled("bind", f"def bind({signature}): return ({values})"))
+    if not any(map(iskeyword, spelled)):
+        return bind
+    return lambda *args, **kwargs: bind(*args, **{spelled.get(name, name): value for name, value in kwargs.items()})
 
 
 def _compile_fill(names: tuple[str, ...]) -> Callable[[Any, tuple[Any, ...]], None]:
     """A function that sets the attributes of a new instance (plain stores keep its dict small)."""
-    body = "".join(f"self.{n}, " for n in names) + "= values" if names else "pass"
+    body = "".join(f"self.__dict__[{n!r}], " if iskeyword(n) else f"self.{n}, " for n in names) + "= values" if names else "pass"
     return cast("Callable[[Any, tuple[Any, ...]], None]", _compiled("fill", f"def fill(self, values): {body}"))
 
 
@@ -221,10 +289,11 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
     for number, (name, parameter) in enumerate(sorted(params)):
         is_plain = getattr(parameter.serialize, "__func__", None) is Parameter.serialize
         scope[f"s{number}"] = str if is_plain else parameter.serialize
-        text = f"s{number}(self.{name})"
+        text = f"s{number}(self.__dict__[{name!r}])" if iskeyword(name) else f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
-        text = f"'\"' + {text} + '\"'" if parameter.plain and not parameter.secret else f"quote({text})"
+        plain = parameter.plain and not parameter.secret and (parameter.typed or not kinds.wrong_values_are_kept())
+        text = f"'\"' + {text} + '\"'" if plain else f"quote({text})"
         parts.append(f"'{quote(name)}:' + {text}")
     joined = " + ',' + ".join(parts)
     body = f"'{{' + {joined} + '}}'" if parts else "'{}'"
@@ -340,8 +409,15 @@ class InternedRef(weakref.ref[T]):
 
 
 @dataclass_transform(field_specifiers=(param,), eq_default=False)
-class Register(type):
-    """Metaclass of tasks: collects parameters, registers the family, interns instances."""
+class Register(ABCMeta):
+    """Metaclass of tasks: collects parameters, registers the family, interns instances.
+
+    An ABCMeta, so that tasks may have abstract methods and may be mixed with classes that have; what counts as an
+    instance is decided as for other classes, which is faster.
+    """
+
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
 
     _info: ClassInfo | None
     _interned: dict[Any, InternedRef[Any]]
@@ -349,17 +425,21 @@ class Register(type):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Register:
         """Create the class; wrong definitions are collected and raised together as DefinitionError."""
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+        """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
+        super().__init__(name, bases, namespace, **kwargs)
         space = namespace.get("task_namespace", namespace.get("namespace"))
-        namespace["_own_namespace"] = space if space is not None else _namespace_of(namespace.get("__module__", ""))
-        cls = super().__new__(mcs, name, bases, namespace, **kwargs)
+        type.__setattr__(cls, "_own_namespace", space if space is not None else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
         type.__setattr__(cls, "_info", None)
         type.__setattr__(cls, "_interned", interned)
         type.__setattr__(cls, "_forget", _forgetter(interned))
         if bases:
             _adopt_annotations(cls)
-            registry.add(cast("type[Task]", cls))
-        return cls
+            if namespace.get("_visible_in_registry", True):
+                registry.add(cast("type[Task]", cls))
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
@@ -378,6 +458,8 @@ class Register(type):
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
+            if info.bind.__name__ != "bind":  # the class's own
+                raise
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
             try:
@@ -393,6 +475,8 @@ class Register(type):
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
         super().__setattr__(name, value)
+        if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
+            return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
         for changed in _with_subclasses(cls):
@@ -465,8 +549,9 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     """The slow way: fill in what was not given, validate, look again, build."""
     values = _validated(cls, info, given)
     key: Any = values
-    if values is not given or not info.exact:  # else they were looked up before
-        key = values if info.exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+    exact = info.exact and _are_hashable(values)
+    if values is not given or not exact:  # else they were looked up before
+        key = values if exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
         ref = info.interned.get(key)
         found: T | None = ref() if ref is not None else None
         if found is not None:
@@ -474,14 +559,84 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     task = cls.__new__(cls)
     if info.init_is_own:
         by_name = dict(zip(info.names, values, strict=True))
-        positional = [by_name.pop(name) for name, p in info.params if p.positional]
+        if not _has_room(cls.__init__, info):  # as old programs write it: what it does not take has its default
+            by_name = {name: by_name[name] for name, known in zip(info.names, given, strict=True) if known is not NO_VALUE}
+        positional = []
+        for name in [name for name, p in info.params if p.positional]:
+            if name not in by_name:
+                break  # the others by name
+            positional.append(by_name.pop(name))
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
-    fresh = InternedRef(task, info.forget)
-    fresh.values = key
-    info.interned[key] = fresh
+    if _interning:
+        fresh = InternedRef(task, info.forget)
+        fresh.values = key
+        info.interned[key] = fresh
+        if _kept is not None:
+            _kept.append(task)
     return task
+
+
+def _has_room(constructor: Any, info: ClassInfo) -> bool:
+    """Whether a constructor takes the values of all parameters; one that does not gets those that were given."""
+    code = getattr(constructor, "__code__", None)
+    if code is None:
+        return True
+    count = sum(1 for _, p in info.params if p.positional)
+    if not code.co_flags & 0x04 and count >= code.co_argcount:  # no *args
+        return False
+    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return bool(code.co_flags & 0x08) or all(p.positional or name in takes for name, p in info.params)  # **kwargs
+
+
+def _are_hashable(values: tuple[Any, ...]) -> bool:
+    """Whether values that were checked can be looked up; False only where wrong ones are kept."""
+    if not kinds.wrong_values_are_kept():
+        return True
+    try:
+        hash(values)
+    except TypeError:
+        return False
+    return True
+
+
+_interning = True
+_kept: list[Any] | None = None
+
+
+def keep_wrong_values(tell: Callable[[Parameter[Any], object], None] | None) -> None:
+    """Let parameters in Luigi's spelling keep values of other types, and ``tell`` of each; None: refuse them, as usual.
+
+    What old programs rely on: ``Report(limit=None)``, where ``limit`` is an IntParameter.
+    """
+    kinds.keep_wrong_values(tell)
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
+
+
+def keep_instances(keep: bool = True) -> None:
+    """Whether tasks live as long as the process from now on; else each as long as somebody holds it.
+
+    For programs that note something on a task and look for it on a second one with the same values.
+    """
+    global _kept
+    _kept = (_kept or []) if keep else None
+
+
+def intern_instances(intern: bool = True) -> None:
+    """Whether the same values give the same task from now on; without it each call of a class makes a new one."""
+    global _interning
+    _interning = intern
+    forget_instances()
+
+
+def forget_instances() -> None:
+    """Forget which tasks there are: the next call of a class makes a new one, whoever holds an old one."""
+    if _kept is not None:
+        _kept.clear()
+    for cls in _with_subclasses(Task):
+        cls._interned.clear()
 
 
 def _validated(cls: Any, info: ClassInfo, given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -580,7 +735,7 @@ def _adopt_annotations(cls: Any) -> None:
                 faults.append(f"{name}: {fault}")
     for name, value in list(own.items()):
         if isinstance(value, Parameter):
-            if name in RESERVED:
+            if name in RESERVED and (value.typed or name not in FOR_AUTHORS):
                 faults.append(f"{name}: a parameter cannot have this name, the engine calls it")
         elif is_marker(value):
             faults.append(f"{name}: param() needs an annotation, as in `{name}: int = param(...)`")
@@ -660,12 +815,19 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
+        self._kept: dict[type[Task], None] | None = None
+
+    def keep(self, keep: bool = True) -> None:
+        """Whether classes live as long as the process from now on, as those that a function makes and nobody holds."""
+        self._kept = dict.fromkeys(self.classes()) if keep else None
 
     def add(self, cls: type[Task]) -> None:
         """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
         family = cls.get_task_family()
         kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
         self._classes[family] = [*kept, weakref.ref(cls)]
+        if self._kept is not None:
+            self._kept[cls] = None
 
     def families(self) -> dict[str, type[Task]]:
         """Families that name exactly one class, without Levada's own bases; sorted."""
@@ -675,6 +837,18 @@ class Registry:
             if len(classes) == 1 and classes[0].__module__ != __name__:
                 found[family] = classes[0]
         return found
+
+    def classes(self) -> list[type[Task]]:
+        """Every class that is known and still there, by family; those of one family in the order of their definition."""
+        return [cls for family in sorted(self._classes) for cls in self._alive(family)]
+
+    def replace(self, classes: Iterable[type[Task]]) -> None:
+        """Know these classes and no others (for tests, which put back what they found)."""
+        self._classes = {}
+        for cls in (known := list(classes)):
+            self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
+        if self._kept is not None:
+            self._kept = dict.fromkeys(known)
 
     def own(self) -> list[str]:
         """Families that users define: without Levada's bases, wherever those stand."""
@@ -745,7 +919,8 @@ def auto_namespace(scope: str = "") -> None:
     _namespaces[scope] = "\0auto"
 
 
-def _namespace_of(module: str) -> str:
+def namespace_of(module: str) -> str:
+    """The namespace that tasks of a module get, "" for none."""
     for scope in sorted(_namespaces, key=len, reverse=True):
         if scope in ("", module) or module.startswith(scope + "."):
             space = _namespaces[scope]
@@ -824,6 +999,8 @@ class Task(metaclass=Register):
             try:
                 values = info.bind(*args, **kwargs)
             except TypeError:
+                if info.bind.__name__ != "bind":  # the class's own
+                    raise
                 raise _explain_arguments(type(self), info, args, kwargs) from None
             info.fill(self, _validated(type(self), info, values))
 
@@ -880,15 +1057,23 @@ class Task(metaclass=Register):
         """The outputs of ``requires()``, in the same nesting."""
         return map_structure(lambda task: task.output(), self.requires())
 
+    def _requires(self) -> Any:
+        """``requires()``, and what a template adds to it that is no input; it overrides this and leaves ``requires()`` to its users."""
+        return self.requires()
+
     def deps(self) -> list[Any]:
-        """The requirements as a flat list."""
-        return flatten(self.requires())
+        """All that must be complete first, as a flat list."""
+        return flatten(self._requires())
 
     def clone(self, cls: Any = None, **kwargs: Any) -> Any:
-        """Another task with the parameters that both have in common, changed by ``kwargs``."""
+        """Another task with the parameters that both have in common, changed by ``kwargs``.
+
+        What is no parameter of ours, and yet an attribute, counts as common; a change of one of ours that the other lacks is left out.
+        """
         into = cls if cls is not None else type(self)
-        common = {name: getattr(self, name) for name, _ in info_of(into).params if name in info_of(type(self)).names}
-        return into(**{**common, **kwargs})
+        own, theirs = info_of(type(self)).names, info_of(into).names
+        common = {n: getattr(self, n) for n in theirs if n in own or (not hasattr(Task, n) and hasattr(self, n))}
+        return into(**common | {name: value for name, value in kwargs.items() if name in theirs or name not in own})
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
@@ -961,13 +1146,13 @@ class Task(metaclass=Register):
         """Take a handler back."""
         _handlers.get(event, {}).get(cls, []).remove(handler)
 
-    def trigger_event(self, event: str, *args: Any) -> None:
+    def trigger_event(self, event: str, *args: Any, **kwargs: Any) -> None:
         """Call the handlers of an event; what they raise is logged and goes no further."""
         for cls, handlers in list(_handlers.get(event, {}).items()):
             if isinstance(self, cls):
                 for handler in list(handlers):
                     try:
-                        handler(*args)
+                        handler(*args, **kwargs)
                     except FROM_USERS:
                         import logging
 
@@ -1025,17 +1210,36 @@ class Config(Task):
 
 
 def externalize(task: Any) -> Any:
-    """The same task (or class) without its ``run``: something that others make. The original stays."""
+    """The same task (or class) without its ``run``: something that others make. The original stays, and alone is found by name."""
     if isinstance(task, type):
         cls: Any = task
         body = {
             "run": None,
             "__module__": cls.__module__,
             "__qualname__": cls.__qualname__ + "#external",
+            "__reduce__": lambda self: (_external_from_values, (cls, self.param_kwargs)),
             "task_namespace": cls.get_task_namespace(),
+            "_visible_in_registry": False,
         }
         return Register(cls.__name__, (cls,), body)
-    return task.clone(externalize(type(task)))
+    return task.clone(_external_of(type(task)))
+
+
+_externals: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def _external_of(cls: Any) -> Any:
+    """The one external class beside a class, for tasks that were made external one by one: equal ones stay the same."""
+    made = _externals.get(cls)
+    found = made() if made is not None else None
+    if found is None:
+        found = externalize(cls)
+        _externals[cls] = weakref.ref(found)
+    return found
+
+
+def _external_from_values(cls: Any, values: dict[str, Any]) -> Any:
+    return _external_of(cls)(**values)
 
 
 # -- identity, for the engine: safe when a parameter shadows a name of Task ----------------------
@@ -1078,16 +1282,34 @@ def identity_of(task: Any) -> tuple[TaskKey, str]:
     return eater.digest(), text
 
 
+ID_PARAMS, ID_TEXT, ID_DIGITS = 3, 16, 10
+"""Of a task_id: values that are told in it, characters of each, digits of the hash."""
+
+
 def task_id_of(task: Any) -> str:
-    """Luigi's ``Family_first_three_values_md5``, from the canonical text."""
+    """The task's ``task_id_str``. A value that not everybody may see is in its hash alone; where all may, it is Luigi's to the letter."""
+    texts = {n: p.serialize(getattr(task, n)) for n, p in info_of(type(task)).params if p.significant and p.visibility == 0}
+    return _id_str(type(task).get_task_family(), texts, canonical_of(task))
+
+
+def task_id_str(family: str, texts: Mapping[str, str]) -> str:
+    """Luigi's ``Family_first_three_values_md5``, the values by name.
+
+    >>> task_id_str("Daily", {"shop": "north", "day": "2013-01-05"})
+    'Daily_2013_01_05_north_7cd853cb48'
+    """
+    import json
+
+    return _id_str(family, texts, json.dumps(dict(texts), separators=(",", ":"), sort_keys=True))
+
+
+def _id_str(family: str, texts: Mapping[str, str], whole: str) -> str:
     import re
     from hashlib import md5
 
-    texts = [p.serialize(getattr(task, n)) if not p.secret else "***" for n, p in info_of(type(task)).params if p.significant]
-    summary = "_".join(text[:16] for text in texts[:3])
-    digest = md5(canonical_of(task).encode(), usedforsecurity=False).hexdigest()[:10]
-    family = type(task).get_task_family()
-    return f"{family}_{re.sub(r'[^A-Za-z0-9_]', '_', summary)}_{digest}"
+    summary = "_".join(texts[name][:ID_TEXT] for name in sorted(texts)[:ID_PARAMS])
+    digest = md5(whole.encode(), usedforsecurity=False).hexdigest()[:ID_DIGITS]
+    return f"{family}_{re.sub('[^A-Za-z0-9_]', '_', summary)}_{digest}"
 
 
 def repr_of(task: Any) -> str:

@@ -8,8 +8,9 @@ import gc
 import pickle
 import subprocess
 import sys
+from collections import OrderedDict
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -23,7 +24,8 @@ from levada.errors import (
     UnknownParameter,
     UnknownTask,
 )
-from levada.task import batch_group_of, canonical_of, combined, info_of, key_of, policy_of, registry, repr_of
+from levada.params import ParameterVisibility
+from levada.task import batch_group_of, canonical_of, combined, info_of, key_of, policy_of, registry, repr_of, task_id_str
 
 
 class Daily(lv.Task):
@@ -177,6 +179,21 @@ def test_an_own_constructor_is_called_with_the_values() -> None:
 
     assert Own(4).twice == 8
     assert Own(4) is Own(a=4)
+
+
+def test_an_own_constructor_without_room_for_all_values_gets_those_that_were_given() -> None:
+    """Old programs narrow a constructor: what it does not take has its default, and is part of the identity all the same."""
+
+    class Narrow(lv.Task):
+        a: int = 1
+        b: int = 2
+        c: int = 3
+
+        def __init__(self, b: int) -> None:
+            super().__init__(b=b)
+
+    assert (Narrow(b=5).a, Narrow(b=5).b, Narrow(b=5).c) == (1, 5, 3)
+    assert Narrow(b=5).to_texts() == {"a": "1", "b": "5", "c": "3"}
 
 
 def test_containers_become_immutable_and_intern_by_text() -> None:
@@ -403,3 +420,115 @@ def test_an_unknown_family_is_answered_with_those_that_users_define() -> None:
     with pytest.raises(UnknownTask) as told:
         registry.find("ExternalProgramTaks")
     assert "ExternalProgramTask" not in str(told.value)
+
+
+def test_input_keeps_kinds_of_tuples_and_dicts() -> None:
+    class Pair(NamedTuple):
+        first: Any
+        second: Any
+
+    class One(lv.Task):
+        n: int
+
+        def output(self) -> Any:
+            return lv.LocalTarget(str(self.n))
+
+    class All(lv.Task):
+        def requires(self) -> Any:
+            return {
+                "pair": Pair(One(1), One(2)),
+                "ordered": OrderedDict(a=One(3)),
+                "tuple": (One(4),),
+                "generator": (One(n) for n in (5, 6)),
+            }
+
+    given: Any = All().input()
+    assert given["pair"].second.path == "2"
+    assert type(given["ordered"]) is OrderedDict
+    assert type(given["tuple"]) is tuple
+    assert [target.path for target in given["generator"]] == ["5", "6"]
+
+
+def test_a_clone_takes_attributes_for_parameters_and_leaves_out_what_the_other_lacks() -> None:
+    class Source(lv.Task):
+        day: date
+        shop: str = "n"
+
+        @property
+        def month(self) -> int:
+            return self.day.month
+
+    class Other(lv.Task):
+        day: date
+        month: int
+        tags: str = "none"  # an attribute of every task, and no parameter of Source
+
+    other = Source(date(2013, 1, 5)).clone(Other, shop="s")
+    assert (other.month, other.tags) == (1, "none")
+    with pytest.raises(UnknownParameter, match="shup"):
+        Source(date(2013, 1, 5)).clone(Other, shup="s")
+
+
+class Outside(lv.Task):
+    """Made by others, sometimes."""
+
+    day: date
+
+    def run(self) -> None: ...
+
+
+def test_an_external_version_is_not_found_by_name_and_can_be_pickled() -> None:
+    registry.add(Outside)  # another test may have put the registry back
+    outside = lv.externalize(Outside(date(2013, 1, 5)))
+    assert outside.run is None
+    assert registry.find(f"{__name__}:Outside") is Outside
+    assert pickle.loads(pickle.dumps(outside)) is outside
+    assert outside.task_id == Outside(date(2013, 1, 5)).task_id
+
+
+def test_the_task_id_is_luigis_to_the_letter_unless_a_value_is_hidden() -> None:
+    class Shop(lv.Task):
+        name: str
+        city: str
+        door = lv.Parameter(default="front", visibility=ParameterVisibility.HIDDEN)
+
+    class Plain(lv.Task):
+        name: str
+        city: str
+
+    values = {"city": "Bonn", "name": "north"}
+    assert Plain(**values).task_id == task_id_str("Plain", values)
+    assert Shop(**values).task_id.startswith("Shop_Bonn_north_")
+    assert Shop(**values).task_id != Shop(**values, door="back").task_id
+
+
+def test_names_that_python_has_for_itself_may_be_those_of_a_class_made_by_a_program() -> None:
+    made: Any = type("Made", (lv.Task,), {"in": lv.IntParameter(), "out": lv.IntParameter(default=2)})
+    task = made(**{"in": 1})
+    assert task is made(1)
+    assert task.to_texts() == {"in": "1", "out": "2"}
+    assert made.from_texts({"in": "1"}) is task
+
+
+def test_a_parameter_in_luigis_spelling_may_be_called_input() -> None:
+    class Copy(lv.Task):
+        input = lv.Parameter()  # type: ignore[assignment]
+
+    assert Copy("a").to_texts() == {"input": "a"}
+    with pytest.raises(DefinitionError, match="input"):
+
+        class Typed(lv.Task):
+            input: str  # type: ignore[assignment]
+
+
+def test_handlers_are_given_names_too() -> None:
+    heard: list[Any] = []
+
+    @Old.event_handler("seen")
+    def seen(task: Any, *, by: str) -> None:
+        heard.append((task, by))
+
+    task = Old(date=date(2013, 1, 5))
+    task.trigger_event("seen", task, by="ana")
+    Old.remove_event_handler("seen", seen)
+    assert heard == [(task, "ana")]

@@ -184,7 +184,7 @@ def test_secrets_do_not_stand_in_errors_or_reprs() -> None:
         (lv.ChoiceParameter(choices=["a", "b"]), "c", "is not one of the choices; expected one of a, b"),
         (lv.ChoiceListParameter(choices=["a", "b"]), "a,c", "expected some of a, b, joined by commas"),
         (lv.NumericalParameter(var_type=int, min_value=0, max_value=7), "7", "is not a permitted int; expected int in [0, 7)"),
-        (lv.PathParameter(exists=True), "/no/such/place", "is not a path that exists"),
+        (lv.PathParameter(exists=True), "/no/such/place", "x: The path /no/such/place does not exist"),
         (lv.StrParameter(), "a\0b", "is not text; expected text without NUL"),
         (lv.Parameter(), "\ud800", "is not text"),
         (lv.TaskParameter(), "NoSuchTaskAnywhere", "is not a task class"),
@@ -279,7 +279,7 @@ def test_dates_are_cut_to_their_grid() -> None:
     assert lv.DateMinuteParameter().serialize(datetime(2013, 7, 10, 19, 7)) == "2013-07-10T1907"
     assert lv.DateSecondParameter().serialize(datetime(2013, 7, 10, 19, 7, 38)) == "2013-07-10T190738"
     assert lv.DateHourParameter().serialize(datetime(2013, 7, 10, 19)) == "2013-07-10T19"
-    with pytest.warns(DeprecationWarning, match="leave it out"):
+    with pytest.warns(DeprecationWarning, match="omit it instead"):
         assert lv.DateMinuteParameter().parse("2013-07-10T19H07") == datetime(2013, 7, 10, 19, 7)
 
 

@@ -112,3 +112,29 @@ def test_a_circle_of_a_million_is_found_without_recursion() -> None:
     size = 200_000
     circle = find_cycle(range(size), lambda n: ((n + 1) % size,))
     assert len(circle) == size
+
+
+def test_a_template_adds_requirements_that_are_no_input() -> None:
+    class Need(lv.Task):
+        n: int
+
+        def run(self) -> None: ...
+        def complete(self) -> bool:
+            return False
+
+    class Template(Need):
+        def _requires(self) -> Any:
+            return [self.requires(), Need(9)]
+
+    class Mine(Template):
+        def requires(self) -> Any:
+            return Need(1)
+
+    class Delegating(Need):
+        def deps(self) -> list[Any]:
+            return [*super().deps(), Need(8)]
+
+    walk = Discovery([Mine(0), Delegating(0)])
+    while walk.step() is not None:
+        pass
+    assert sorted(task.n for task in walk.tasks) == [0, 0, 1, 8, 9]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -111,3 +113,54 @@ def test_zstd_round_trip_where_it_is_there(tmp_path: Path) -> None:
     target = LocalTarget(tmp_path / "a", Text >> formats.Zstd)
     target.write_text("ä" * 1000)
     assert target.read_text() == "ä" * 1000
+
+
+class Upper(Format):
+    """What is written is kept in capitals, and read in small letters."""
+
+    def pipe_writer(self, output_pipe: Any) -> Any:
+        class Writer:
+            def write(self, content: bytes) -> None:
+                output_pipe.write(content.upper())
+
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *error: object) -> Any:
+                return output_pipe.__exit__(*error)
+
+        return Writer()
+
+    def pipe_reader(self, input_pipe: Any) -> Any:
+        with input_pipe:
+            return io.BytesIO(input_pipe.read().lower())
+
+
+def test_a_format_of_ones_own_wraps_the_stream_and_may_stand_in_a_chain(tmp_path: Path) -> None:
+    for layout in (Upper(), Upper() >> Gzip):
+        target = LocalTarget(tmp_path / repr(layout), format=layout)
+        with target.open("w") as out:
+            out.write(b"hello")
+        stored = Path(target.path).read_bytes()
+        assert (gzip.decompress(stored) if "Gzip" in repr(layout) else stored) == b"HELLO"
+        with target.open("r") as stream:
+            assert stream.read() == b"hello"
+
+
+def test_a_block_that_fails_leaves_nothing_of_a_format_of_ones_own(tmp_path: Path) -> None:
+    for layout in (Upper(), Upper() >> Gzip):
+        target = LocalTarget(tmp_path / "a", format=layout)
+        with pytest.raises(ZeroDivisionError), target.open("w") as out:
+            out.write(b"hello")
+            raise ZeroDivisionError
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_through_codecs_has_no_number_that_a_program_could_pass_them_by_with(tmp_path: Path) -> None:
+    plain, packed = LocalTarget(tmp_path / "a", format=Nop), LocalTarget(tmp_path / "b", format=Gzip)
+    with plain.open("w") as out:
+        assert out.fileno() > 2
+    with packed.open("w") as out, pytest.raises(io.UnsupportedOperation):
+        out.fileno()
+    with packed.open("r") as stream, pytest.raises(io.UnsupportedOperation):
+        stream.fileno()

@@ -16,7 +16,7 @@ import pytest
 from levada import targets
 from levada.contrib.hdfs import HdfsTarget
 from levada.errors import ConfigError, TargetError, TargetExists, TargetUnreachable
-from levada.targets import FileTarget, FolderTarget, LocalTarget, MemoryStore, MemoryTarget, open_store, register_scheme, set_root
+from levada.targets import FileTarget, FolderTarget, LocalTarget, MemoryStore, MemoryTarget, Target, open_store, register_scheme, set_root
 
 
 def test_every_public_name_is_there_and_none_is_loaded_before_it_is_used() -> None:
@@ -273,3 +273,28 @@ def test_what_is_no_format_is_refused_at_once_with_those_that_there_are(make: ty
     ) as refused:
         make("a.gz", format=given)
     assert repr(given)[:20] in str(refused.value)
+
+
+def test_a_temporary_file_may_be_kept_after_all(tmp_path: Path) -> None:
+    target = LocalTarget(tmp_path / "a", is_tmp=True)
+    target.write_text("x")
+    target.is_tmp = False
+    del target
+    assert (tmp_path / "a").exists()
+
+    again = LocalTarget(tmp_path / "a")
+    again.is_tmp = True
+    del again
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_target_that_cannot_tell_whether_it_exists_is_refused_when_it_is_made() -> None:
+    class Forgetful(Target):
+        pass
+
+    with pytest.raises(TypeError, match="exists"):
+        Forgetful()  # type: ignore[abstract]
+
+
+def test_an_error_of_targets_without_words_has_those_of_its_class() -> None:
+    assert str(TargetExists()) == "A write-once target was there already when it was to be committed; the first one stays."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import IO, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from .values import NamedTuple
 class Target(Protocol):
     """A thing in the world that exists or not. Anything with ``exists()`` is one."""
 
+    @abstractmethod  # who subclasses it and forgets this is told at once
     def exists(self) -> bool:
         """Whether it is there, whole. Raises TargetUnreachable rather than guess."""
         ...

@@ -256,7 +256,7 @@ class Discovery:
     def _required(self, index: Index, task: Any) -> Any:
         """The task's requirements: a list of tasks that stand for themselves, or an iterator over many that nobody has looked at."""
         try:
-            required = task.requires()
+            required = task.deps() if (type(task)._info or info_of(type(task))).deps_is_own else task.requires()
             if type(required) is list and len(required) <= SLICE and self._plain.issuperset(map(type, required)):
                 return required
             if hasattr(required, "__next__"):
@@ -426,13 +426,16 @@ class Discovery:
             self._index.pop(self.tasks[index], None)
             self.tasks[index] = None
 
+    def found_complete(self) -> list[Any]:
+        """The tasks that were found complete; looks at all."""
+        return [task for task, index in self._index.items() if index == COMPLETE]
+
     def complete_by_family(self) -> dict[str, int]:
         """How many tasks of each family were found complete; looks at all."""
         counts: dict[str, int] = {}
-        for task, index in self._index.items():
-            if index == COMPLETE:
-                family = type(task).get_task_family()
-                counts[family] = counts.get(family, 0) + 1
+        for task in self.found_complete():
+            family = type(task).get_task_family()
+            counts[family] = counts.get(family, 0) + 1
         return counts
 
     def external_missing(self) -> list[Index]:

@@ -22,7 +22,7 @@ from .._plan.complete import are_complete
 from .._plan.walk import BLIND, EXTERNAL, GATE, Discovery, Slice
 from .._wire.messages import SpecRow
 from ..errors import FROM_USERS, told
-from ..task import flatten, key_of, policy_of, priority_of, repr_of
+from ..task import key_of, policy_of, priority_of, repr_of
 from .executor import TARGET_BATCH, Ended
 from .runner import IN_A_MESSAGE, LOOK, Runner, Running
 from .texts import task_from
@@ -381,7 +381,7 @@ class Together(Runner):
         if task is None:
             return {}
         try:
-            needs = {bytes(key_of(one)): one for one in flatten(task.requires())}
+            needs = {bytes(key_of(one)): one for one in task.deps()}
         except FROM_USERS:
             return {}
         asked = [key for key in needs if key in keys]
@@ -455,7 +455,7 @@ class Resident(Together):
         for one in (grant, *grant.batch):
             task = self.discovery.tasks[one.index]
             try:
-                walk = Discovery([task.requires()])
+                walk = Discovery([task.deps()])
                 while (found := walk.step()) is not None:
                     for spec in found.tasks:
                         if walk.kinds[spec.index] not in (GATE, BLIND):

@@ -3,21 +3,29 @@
 ``import levada.luigi as luigi`` (or ``import levada as luigi``) runs programs that were written for
 Luigi. ``levada.luigi.Task is levada.Task``; for type checkers alone it is declared without the field
 transform, since ``date = luigi.DateParameter()`` tells them nothing of the constructor.
+
+Names and modules are loaded when first used; with the first comes what makes parameters look into luigi.cfg.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import __version__ as _version
+from . import absent, habits
+
 if TYPE_CHECKING:
+    from .._run import build as build
     from ..inherit import copies as copies
     from ..inherit import inherits as inherits
     from ..inherit import requires as requires
     from ..params import *  # noqa: F403
     from ..targets import LocalTarget as LocalTarget
+    from ..targets import Target as Target
     from ..task import Config as Config
     from ..task import Event as Event
-    from .interface import build as build
+    from ..task import auto_namespace as auto_namespace
+    from ..task import namespace as namespace
     from .interface import run as run
 
     class Task:
@@ -42,26 +50,76 @@ if TYPE_CHECKING:
         """Groups other tasks."""
 
 
-_HOMES = {"run": "interface", "build": "interface"}
+PARAMETERS = (
+    "BoolParameter", "ChoiceListParameter", "ChoiceParameter", "DateHourParameter", "DateIntervalParameter", "DateMinuteParameter",
+    "DateParameter", "DateSecondParameter", "DictParameter", "EnumListParameter", "EnumParameter", "FloatParameter", "IntParameter",
+    "ListParameter", "MonthParameter", "NumericalParameter", "OptionalBoolParameter", "OptionalChoiceParameter", "OptionalDateParameter",
+    "OptionalDictParameter", "OptionalFloatParameter", "OptionalIntParameter", "OptionalListParameter",
+    "OptionalNumericalParameter", "OptionalParameter", "OptionalPathParameter", "OptionalStrParameter", "OptionalTupleParameter",
+    "Parameter", "PathParameter", "StrParameter", "TaskParameter", "TimeDeltaParameter", "TupleParameter", "YearParameter",
+)  # fmt: skip
+"""Luigi's kinds of parameters."""
+
+_HOMES = {
+    **dict.fromkeys(PARAMETERS, "parameter"),
+    **dict.fromkeys(("Task", "Config", "ExternalTask", "WrapperTask", "namespace", "auto_namespace", "DynamicRequirements"), "task"),
+    "Target": "target",
+    "LocalTarget": "local_target",
+    "RemoteScheduler": "rpc",
+    "RPCError": "rpc",
+    "run": "interface",
+    "build": "interface",
+    "Event": "event",
+    "LuigiStatusCode": "execution_summary",
+}
+"""Public name -> module of the annex that has it."""
+
+MODULES = frozenset(
+    "absent batch_notifier cmdline cmdline_parser configuration contrib date_interval db_task_history door event execution_summary "
+    "format freezing habits interface local_target lock metrics mock mypy notifications parameter process retcodes rpc "
+    "safe_extractor scheduler server setup_logging target task task_history task_register task_status tools util worker".split()
+)
+"""Modules that are attributes after ``import luigi``, as most are there."""
+
+_PUBLIC_MODULES = "configuration event interface local_target parameter rpc target task task_register range".split()
+__all__ = [*_HOMES, *_PUBLIC_MODULES, "__version__"]  # noqa: PLE0604 - texts, all of them
+
+__version__ = _version.VERSION  # of the Luigi that is answered for: old programs choose by it; levada.__version__ is ours
+
+absent.have_the_last_word()
+habits.keep()
+
+if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
+
+    def __getattr__(name: str) -> object:
+        """A name of Luigi, loaded when it is first used; what only Levada has comes from there."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = _found(name)
+        globals()[name] = found
+        return found
 
 
-def __getattr__(name: str) -> object:
-    """A name of Luigi: from here, else from the house."""
+def _found(name: str) -> object:
     from importlib import import_module
 
-    if name.startswith("__"):
-        raise AttributeError(name)
     if name == "hdfs":
-        return import_module("levada.contrib.hdfs")
-    if name == "tools":
-        import_module(f"{__name__}.tools.range")
-        return import_module(f"{__name__}.tools")
-    if name in _HOMES:
-        found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    else:
-        house = import_module("levada")
-        if name not in dir(house):
-            raise AttributeError(f"Luigi's name {name!r} is not there in Levada")
-        found = getattr(house, name)
-    globals()[name] = found
-    return found
+        return import_module(f"{__name__}.contrib.hdfs")
+    if name == "range":
+        return import_module(f"{__name__}.tools.range")
+    home = _HOMES.get(name, name if name in MODULES else "")
+    if home:
+        try:
+            module = import_module(f"{__name__}.{home}")
+            return module if home == name else getattr(module, name)
+        except ModuleNotFoundError as fault:
+            if fault.name not in (f"{__name__}.{home}", f"luigi.{home}"):
+                raise
+    house = import_module("levada")
+    if name in dir(house) and name not in MODULES:
+        return getattr(house, name)
+    raise AttributeError(f"module 'luigi' has no attribute {name!r}: Luigi's name is not there in Levada")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *MODULES, "range"})

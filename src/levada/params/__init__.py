@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         DateSecondParameter,
         DateTimeParameter,
         MonthParameter,
+        OptionalDateParameter,
         YearParameter,
     )
     from .durations import TimeDeltaParameter
@@ -67,7 +68,8 @@ _KINDS = {
     "choices": "ChoiceListParameter ChoiceParameter EnumListParameter EnumParameter NumericalParameter "
     "OptionalChoiceParameter OptionalNumericalParameter",
     "containers": "DictParameter ListParameter OptionalDictParameter OptionalListParameter OptionalTupleParameter TupleParameter",
-    "dates": "DateHourParameter DateMinuteParameter DateParameter DateSecondParameter DateTimeParameter MonthParameter YearParameter",
+    "dates": "DateHourParameter DateMinuteParameter DateParameter DateSecondParameter DateTimeParameter MonthParameter "
+    "OptionalDateParameter YearParameter",
     "durations": "TimeDeltaParameter",
     "frozen": "FrozenDict",
     "intervals": "DateInterval DateIntervalParameter",
@@ -86,7 +88,7 @@ __all__ = [  # one literal list, so that type checkers see it
     "ListParameter", "TupleParameter", "DictParameter",
     "EnumParameter", "EnumListParameter", "ChoiceParameter", "ChoiceListParameter", "PathParameter", "TaskParameter",
     "OptionalParameter", "OptionalParameterMixin", "OptionalStrParameter", "OptionalIntParameter", "OptionalFloatParameter",
-    "OptionalBoolParameter", "OptionalDictParameter", "OptionalListParameter", "OptionalTupleParameter",
+    "OptionalBoolParameter", "OptionalDateParameter", "OptionalDictParameter", "OptionalListParameter", "OptionalTupleParameter",
     "OptionalNumericalParameter", "OptionalChoiceParameter", "OptionalPathParameter",
 ]  # fmt: skip
 

@@ -20,11 +20,11 @@ import warnings
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from ..errors import DefinitionError, ParameterError
+from ..errors import DefinitionError, ParameterDefinitionError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Final, NoReturn, Self, TypedDict, overload
+    from typing import Final, Self, TypedDict, overload
 
     from typing_extensions import TypeVar
 
@@ -109,6 +109,39 @@ def checked_text(value: object) -> str | None:
     return text
 
 
+_tell_of_wrong: Callable[[Parameter[Any], object], None] | None = None
+
+
+def keep_wrong_values(tell: Callable[[Parameter[Any], object], None] | None) -> None:
+    """Keep values of other types than a parameter's, as old programs may rely on, and ``tell`` of each; None: refuse them, as usual.
+
+    Only parameters in Luigi's spelling, of kinds that Luigi does not check, keep them (``Parameter.keep``). For
+    ``levada.task.keep_wrong_values``, which tells the classes.
+    """
+    global _tell_of_wrong
+    _tell_of_wrong = tell
+
+
+def wrong_values_are_kept() -> bool:
+    """Whether ``keep_wrong_values`` was called."""
+    return _tell_of_wrong is not None
+
+
+def as_hashable(value: Any) -> Any:
+    """Lists and sets as tuples, other values as they are."""
+    return tuple(value) if isinstance(value, (list, set)) else value
+
+
+def kept(self: Parameter[Any], value: Any) -> Any:
+    """``Parameter.keep`` of kinds that keep any value where wrong ones are kept."""
+    return as_hashable(value)
+
+
+def none_is_kept(self: Parameter[Any], value: Any) -> Any:
+    """``Parameter.keep`` of kinds that keep None alone where wrong values are kept."""
+    return None if value is None else NO_VALUE
+
+
 TEXT_RULE = "text without NUL and lone surrogates (any other Unicode is fine)"
 
 
@@ -158,10 +191,10 @@ class Parameter(Generic[T]):
         secret: bool = False,
     ) -> None:
         if is_global:
-            warnings.warn("is_global means nothing but positional=False; write that", DeprecationWarning, stacklevel=2)
+            warnings.warn("is_global support is removed. Assuming positional=False", DeprecationWarning, stacklevel=2)
             positional = False
         if config_path is not None and not {"section", "name"} <= set(config_path):
-            raise DefinitionError(f"config_path needs the entries section and name, got {shown(config_path)}")
+            raise ParameterDefinitionError(f"config_path needs the entries section and name, got {shown(config_path)}")
         self._default: T | NoValue = default
         self._takes_none = default is None
         self.significant = significant
@@ -263,7 +296,13 @@ class Parameter(Generic[T]):
         if value is None and self._takes_none:
             return cast(T, None)
         if type(self) is not Parameter:
-            return cast(T, value)
+            if _tell_of_wrong is None:
+                return cast(T, value)
+            _tell_of_wrong(self, value)  # the kind may look at it
+            return cast(T, as_hashable(value))
+        kept = self._kept(value)
+        if kept is not NO_VALUE:
+            return cast(T, kept)
         try:
             hash(value)
         except TypeError:
@@ -277,6 +316,19 @@ class Parameter(Generic[T]):
                 stacklevel=4,
             )
         return cast(T, value)
+
+    def keep(self, value: Any) -> Any:
+        """What a value of another type becomes where such are kept; NO_VALUE: it is refused even then."""
+        return as_hashable(value) if type(self) is Parameter else NO_VALUE
+
+    def _kept(self, value: Any, *, told: bool = True) -> Any:
+        """What a value of another type is kept as, or NO_VALUE. Parts of values have no name and are held to their type."""
+        if _tell_of_wrong is None or self.typed or self.name is None:
+            return NO_VALUE
+        kept = self.keep(value)
+        if kept is not NO_VALUE and told:
+            _tell_of_wrong(self, value)
+        return kept
 
     def to_json(self, value: T) -> Any:
         """The value as a part of a JSON text; other kinds than numbers and containers give their text."""
@@ -331,6 +383,9 @@ class Parameter(Generic[T]):
         """What a kind's ``normalize`` ends with: None where the default is None; raises otherwise."""
         if value is None and self._takes_none:
             return cast(T, None)
+        kept = self._kept(value)
+        if kept is not NO_VALUE:
+            return cast(T, kept)
         example = self.expected_in_code() if isinstance(value, str) and hint is None else ""
         if example:
             raise self.wrong(value, f"{self.takes} but text", f"the value itself, e.g. {example}")
@@ -338,7 +393,7 @@ class Parameter(Generic[T]):
 
     def misread(self, text: str) -> T:
         """What a kind's ``parse`` ends with: None for the text None where the default is None; raises otherwise."""
-        if text == "None" and self._takes_none:
+        if text == "None" and (self._takes_none or self._kept(None, told=False) is None):
             return cast(T, None)
         raise self.wrong(text)
 
@@ -397,11 +452,12 @@ class OptionalParameterMixin(Generic[T]):
 class OptionalParameter(OptionalParameterMixin[str], Parameter[str]):  # type: ignore[misc]  # they differ in what __get__ gives
     """Text or None; the empty text is None."""
 
-    def _foreign(self, value: Any) -> NoReturn:
-        raise self.wrong(value)
+    def _foreign(self, value: Any) -> Any:
+        return self.refuse(value)
 
     exact = True
     expected_type = str
+    keep = kept
 
 
 # -- the typed spelling ------------------------------------------------------------------------

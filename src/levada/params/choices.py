@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from ..errors import DefinitionError
-from .base import NO_VALUE, OptionalParameterMixin, Parameter, shown
+from ..errors import ParameterDefinitionError
+from .base import NO_VALUE, OptionalParameterMixin, Parameter, kept, shown
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -42,11 +42,13 @@ class _Choices(Generic[C]):
         self.var_type = var_type
         for text, value in texts:
             if text in self.by_text or value in self.by_value:
-                raise DefinitionError(f"two choices cannot be told apart: {shown(value)} and another have the text {text!r} or are equal")
+                raise ParameterDefinitionError(
+                    f"two choices cannot be told apart: {shown(value)} and another have the text {text!r} or are equal"
+                )
             self.by_text[text] = value
             self.by_value[value] = text
         if not self.by_text:
-            raise DefinitionError("there are no choices; expected one or more")
+            raise ParameterDefinitionError("there are no choices; expected one or more")
 
     def read(self, text: str) -> C:
         """The choice of a text, or of another spelling that ``var_type`` reads; KeyError if none."""
@@ -70,7 +72,7 @@ class _Choices(Generic[C]):
         """Refuses texts that a list joined by commas could not be read back from."""
         for text in self.by_text:
             if not text or SEPARATOR in text:
-                raise DefinitionError(f"the choice {text!r} cannot stand in a list joined by commas; expected no comma, not empty")
+                raise ParameterDefinitionError(f"the choice {text!r} cannot stand in a list joined by commas; expected no comma, not empty")
 
 
 class _OneOf(Parameter[C]):
@@ -139,7 +141,7 @@ class _SomeOf(Parameter[tuple[C, ...]]):
 
 def _members(enum: type[E] | None) -> _Choices[E]:
     if enum is None:
-        raise DefinitionError("an enum parameter needs its class: EnumParameter(enum=Color)")
+        raise ParameterDefinitionError("an enum parameter needs its class: EnumParameter(enum=Color)")
     members = cast("dict[str, E]", enum.__members__)
     return _Choices((name, member) for name, member in members.items() if member.name == name)
 
@@ -182,11 +184,11 @@ class EnumListParameter(_SomeOf[E]):
 
 def _of_type(choices: Iterable[C] | None, var_type: type[C]) -> _Choices[C]:
     if choices is None:
-        raise DefinitionError("a choice parameter needs its choices: ChoiceParameter(choices=[1, 2], var_type=int)")
+        raise ParameterDefinitionError("a choice parameter needs its choices: ChoiceParameter(choices=[1, 2], var_type=int)")
     values = list(choices)
     strange = [value for value in values if type(value) is not var_type]
     if strange:
-        raise DefinitionError(f"the choice {shown(strange[0])} is not of var_type {var_type.__name__}")
+        raise ParameterDefinitionError(f"the choice {shown(strange[0])} is not of var_type {var_type.__name__}")
     read = var_type if var_type in (str, int, float) else None  # bool("False") is True
     return _Choices(((str(value), value) for value in dict.fromkeys(values)), read)
 
@@ -264,6 +266,7 @@ class NumericalParameter(Parameter[N]):
 
     exact = True
     plain = True
+    keep = kept
 
     def __init__(
         self,
@@ -278,15 +281,16 @@ class NumericalParameter(Parameter[N]):
     ) -> None:
         super().__init__(default, **options)
         if var_type not in (int, float):
-            raise DefinitionError(f"var_type is {shown(var_type)}; expected int or float")
+            raise ParameterDefinitionError(f"var_type is {shown(var_type)}; expected int or float")
         if min_value is None or max_value is None:
-            raise DefinitionError("min_value and max_value must both be given")
+            raise ParameterDefinitionError("min_value and max_value must both be given")
         self.number: Parameter[Any] = _number_kind(var_type)
         self.min_value, self.max_value, self.left_op, self.right_op = min_value, max_value, left_op, right_op
         left = "[" if left_op is operator.le else "("
         right = "]" if right_op is operator.le else ")"
         self.takes = f"a permitted {var_type.__name__}"
         self.expected = f"{var_type.__name__} in {left}{min_value}, {max_value}{right}"
+        self.expected_type = var_type  # of the optional kind
         self.description = f"{self.description or ''} permitted values: {self.expected}".lstrip()
 
     def parse(self, text: str) -> N:
@@ -308,7 +312,10 @@ class NumericalParameter(Parameter[N]):
         except ValueError:
             return self.refuse(value)
         if not (self.left_op(self.min_value, number) and self.right_op(number, self.max_value)):
-            raise self.wrong(value)
+            outside = self._kept(number)
+            if outside is NO_VALUE:
+                raise self.wrong(value)
+            return cast(N, outside)
         return cast(N, number)
 
     def to_json(self, value: N) -> Any:

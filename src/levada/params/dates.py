@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DefinitionError
-from .base import NO_VALUE, Parameter
+from ..errors import ParameterDefinitionError
+from .base import NO_VALUE, OptionalParameterMixin, Parameter, none_is_kept
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -54,6 +54,7 @@ class DateParameter(Parameter[date]):
 
     exact = True
     plain = True
+    keep = none_is_kept
     takes = "a date"
     expected = "YYYY-MM-DD, e.g. 2013-01-31"
 
@@ -66,7 +67,7 @@ class DateParameter(Parameter[date]):
     ) -> None:
         super().__init__(default, **options)
         if interval < 1:
-            raise DefinitionError(f"interval is {interval!r}; expected 1 or more")
+            raise ParameterDefinitionError(f"interval is {interval!r}; expected 1 or more")
         self.interval = interval
         self.start = EPOCH if start is None else as_day(start)
         self._each = interval == 1
@@ -107,6 +108,13 @@ class DateParameter(Parameter[date]):
     def expected_in_code(self) -> str:
         """A date."""
         return "datetime.date(2013, 1, 31)"
+
+
+class OptionalDateParameter(OptionalParameterMixin[date], DateParameter):  # type: ignore[misc]  # they differ in what __get__ gives
+    """A day or None."""
+
+    exact = plain = True
+    expected_type = date
 
 
 class DayParameter(DateParameter):
@@ -230,12 +238,12 @@ class _MomentParameter(Parameter[datetime]):
     ) -> None:
         super().__init__(default, **options)
         if interval < 1:
-            raise DefinitionError(f"interval is {interval!r}; expected 1 or more")
+            raise ParameterDefinitionError(f"interval is {interval!r}; expected 1 or more")
         self.interval = interval
         self.start = start if start is not None else datetime(1970, 1, 1)
         self._step = self.unit * interval
         if self.start.tzinfo is not None or (self.start - datetime.min) % self.unit:
-            raise DefinitionError(f"start is {self.start}; expected a whole {self.takes.rpartition(' ')[2]} without time zone")
+            raise ParameterDefinitionError(f"start is {self.start}; expected a whole {self.takes.rpartition(' ')[2]} without time zone")
 
     def parse(self, text: str) -> datetime:
         """Luigi's form; colons between hours, minutes and seconds are fine too."""
@@ -310,7 +318,7 @@ class DateMinuteParameter(_MomentParameter):
         if len(text) == 5 and text[2] == "H":
             import warnings
 
-            warnings.warn("an H between hours and minutes is old; leave it out", DeprecationWarning, stacklevel=4)
+            warnings.warn('Using "H" between hours and minutes is deprecated, omit it instead.', DeprecationWarning, stacklevel=4)
             text = text[:2] + text[3:]
         return super()._clock(text)
 

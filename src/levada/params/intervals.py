@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .base import NO_VALUE, Parameter
+from .base import NO_VALUE, Parameter, none_is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -303,6 +303,7 @@ class DateIntervalParameter(Parameter[DateInterval]):
 
     exact = True
     plain = True
+    keep = none_is_kept
     takes = "a date interval"
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from .base import NO_VALUE, OptionalParameter, OptionalParameterMixin, Parameter
+from .base import NO_VALUE, OptionalParameter, OptionalParameterMixin, Parameter, kept
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -19,6 +19,7 @@ class StrParameter(Parameter[str]):
     """Text, and nothing but text."""
 
     exact = True
+    keep = kept
 
     def _foreign(self, value: Any) -> str:
         return self.refuse(value)
@@ -35,6 +36,7 @@ class IntParameter(Parameter[int]):
 
     exact = True
     plain = True
+    keep = kept
     takes = "a whole number"
     expected = "a whole number, e.g. 7"
 
@@ -61,7 +63,10 @@ class IntParameter(Parameter[int]):
         except (TypeError, ValueError, OverflowError):
             return self.refuse(value)
         if same and not SMALLEST <= whole <= LARGEST:
-            raise self.wrong(value, "within 64 bit", "a number from -2**63 to 2**63 - 1")
+            large = self._kept(whole)
+            if large is NO_VALUE:
+                raise self.wrong(value, "within 64 bit", "a number from -2**63 to 2**63 - 1")
+            return large  # type: ignore[no-any-return]  # what keep gives
         return whole if same else self.refuse(value)
 
     def to_json(self, value: int) -> Any:
@@ -86,6 +91,7 @@ class FloatParameter(Parameter[float]):
 
     exact = True
     plain = True
+    keep = kept
     takes = "a finite number"
     expected = "a finite number, e.g. 0.5"
 
@@ -96,7 +102,7 @@ class FloatParameter(Parameter[float]):
         except (ValueError, TypeError):
             return self.misread(text)
         if not isfinite(value):
-            raise self.wrong(text)
+            return value if self._kept(value) is not NO_VALUE else self.misread(text)
         return value + 0.0
 
     def normalize(self, value: Any) -> float:
@@ -119,7 +125,7 @@ class FloatParameter(Parameter[float]):
 
     def serialize(self, value: float) -> str:
         """``repr``."""
-        return repr(value)
+        return repr(value) if type(value) is float else str(value)
 
     def to_json(self, value: float) -> Any:
         """The number."""
@@ -134,6 +140,10 @@ class FloatParameter(Parameter[float]):
         return "0.5"
 
 
+def none_for_any(self: Parameter[Any], value: Any) -> None:
+    """Where wrong values are kept, a flag that is neither true nor false is None."""
+
+
 class BoolParameter(Parameter[bool]):
     """True or false; False where nothing is given.
 
@@ -146,6 +156,7 @@ class BoolParameter(Parameter[bool]):
     IMPLICIT_PARSING = "implicit"
     EXPLICIT_PARSING = "explicit"
     parsing = IMPLICIT_PARSING
+    keep = none_for_any
     takes = "true or false"
     expected = "true or false"
 
@@ -153,13 +164,13 @@ class BoolParameter(Parameter[bool]):
         super().__init__(False if default is NO_VALUE else default, **options)
         self.parsing = type(self).parsing if parsing is None else parsing
         if self.parsing not in (self.IMPLICIT_PARSING, self.EXPLICIT_PARSING):
-            from ..errors import DefinitionError
+            from ..errors import ParameterDefinitionError
 
-            raise DefinitionError(f"parsing is {self.parsing!r}; expected implicit or explicit")
+            raise ParameterDefinitionError(f"parsing is {self.parsing!r}; expected implicit or explicit")
 
     def parse(self, text: str) -> bool:
         """Reads ``true`` and ``false`` in any case of letters."""
-        word = text.strip().lower()
+        word = str(text).strip().lower()
         if word == "true":
             return True
         return False if word == "false" else self.misread(text)
@@ -168,7 +179,7 @@ class BoolParameter(Parameter[bool]):
         """Takes also numbers that equal True or False, and Luigi's texts ``true`` and ``false``."""
         if value is True or value is False:
             return value
-        if isinstance(value, str):
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
             return self.parse(value)
         try:
             equal = value in (False, True)

@@ -83,6 +83,10 @@ class FileLike:
         What is written takes its place, whole, when the stream is closed; if the ``with`` block raises,
         nothing is left. Raises TargetExists (write-once), TargetWriteError, FileNotFoundError.
         """
+        return self._opened(mode)
+
+    def _opened(self, mode: str) -> IO[Any]:
+        """``open`` as the short forms need it, whatever a subclass understands by a mode."""
         try:
             writing, text = _MODES[mode]
         except KeyError:
@@ -94,6 +98,11 @@ class FileLike:
             if text:
                 raise self._no_text()
             return self._open_table(form.table, writing)
+        if form is not None and form.piped:  # text or bytes, as its streams have it
+            return cast(
+                "IO[Any]",
+                form.pipe_writer(streams.writer(self._begin(), None, text=False)) if writing else form.pipe_reader(self._source()),
+            )
         if text is None:
             text = form is None or form.encoding is not None
         stream: IO[Any]
@@ -110,12 +119,13 @@ class FileLike:
 
     def read_bytes(self) -> bytes:
         """All of it, decompressed."""
-        with self.open("rb") as stream:
-            return stream.read()
+        with self._opened("rb") as stream:
+            content: bytes = stream.read()
+            return content
 
     def write_bytes(self, content: bytes) -> None:
         """Make it exist with this content."""
-        with self.open("wb") as stream:
+        with self._opened("wb") as stream:
             stream.write(content)
 
     def read_text(self) -> str:
@@ -140,11 +150,11 @@ class FileLike:
     def _tables(self, mode: str) -> Any:
         if self.format is None or not self.format.table:
             raise TargetError(f"{self}: its format is one of text or bytes, not of tables", hint="Give it format=formats.Parquet.")
-        return self.open(mode)
+        return self._opened(mode)
 
     def lines(self) -> Iterator[str]:
         """Its lines, one after the other, without their ends."""
-        with self.open("rt") as stream:
+        with self._opened("rt") as stream:
             for line in stream:
                 yield line.removesuffix("\n")
 

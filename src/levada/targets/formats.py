@@ -1,7 +1,8 @@
 """Formats: how the bytes of a target are laid out. ``Text >> Gzip`` is text, encoded, then compressed.
 
 The standard library's codecs are imported when a file is opened, not before. The same content
-gives the same bytes: gzip files carry neither time nor name.
+gives the same bytes: gzip files carry neither time nor name. A format of one's own is a subclass of
+`Format` with a ``pipe_reader`` and a ``pipe_writer``, which wrap a stream of bytes in another stream.
 """
 
 from __future__ import annotations
@@ -24,10 +25,18 @@ class Codec(NamedTuple):
 class Format:
     """A layout: an encoding (None: bytes) and the codecs from the inside out. Never changes."""
 
-    __slots__ = ("codecs", "encoding", "newline")
-
     table: str | None = None
     """The compression of a layout of tables; None: it is one of text or bytes."""
+
+    piped: bool = False
+    """Whether the class has a ``pipe_reader`` or ``pipe_writer`` of its own; then the stream is what they make of it."""
+
+    encoding: str | None = None
+    newline: str | None = None
+    codecs: tuple[Codec, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.piped = cls.pipe_reader is not Format.pipe_reader or cls.pipe_writer is not Format.pipe_writer
 
     def __init__(self, encoding: str | None = None, newline: str | None = None, codecs: tuple[Codec, ...] = ()) -> None:
         self.encoding, self.newline, self.codecs = encoding, newline, codecs
@@ -40,9 +49,25 @@ class Format:
             )
         if outer.encoding is not None:
             raise TargetError(f"{self!r} >> {outer!r}: text must come first", hint="Write it the other way round, e.g. `Text >> Gzip`.")
+        if self.piped or outer.piped:
+            return ChainFormat(self, outer)
         return Format(self.encoding, self.newline, self.codecs + outer.codecs)
 
+    def pipe_reader(self, input_pipe: Any) -> Any:
+        """The content of a stream of stored bytes: decompressed, and decoded if it is text."""
+        from .writing import reader
+
+        return reader(input_pipe, self, text=self.encoding is not None)
+
+    def pipe_writer(self, output_pipe: Any) -> Any:
+        """A stream that lays out what is written to it, and writes that to a stream of bytes, which it closes at its end."""
+        from .writing import Onward, writer
+
+        return writer(Onward(output_pipe), self, text=self.encoding is not None)
+
     def __repr__(self) -> str:
+        if self.piped:
+            return type(self).__name__
         names = ([f"Text({self.encoding})"] if self.encoding else []) + [codec.name for codec in self.codecs]
         return " >> ".join(names) or "Nop"
 
@@ -53,6 +78,28 @@ class Format:
         return hash(repr(self))
 
 
+class ChainFormat(Format):
+    """Formats one after the other, the innermost first, of which one has streams of its own."""
+
+    def __init__(self, *args: Format) -> None:
+        self.args = args
+
+    def __repr__(self) -> str:
+        return " >> ".join(map(repr, self.args))
+
+    def pipe_reader(self, input_pipe: Any) -> Any:
+        """The outermost reads the stored bytes, each next one what that gives."""
+        for form in reversed(self.args):
+            input_pipe = form.pipe_reader(input_pipe)
+        return input_pipe
+
+    def pipe_writer(self, output_pipe: Any) -> Any:
+        """The outermost writes the bytes, each next one to it."""
+        for form in reversed(self.args):
+            output_pipe = form.pipe_writer(output_pipe)
+        return output_pipe
+
+
 class TextFormat(Format):
     """Text in an encoding.
 
@@ -60,16 +107,12 @@ class TextFormat(Format):
     writing only when it is ``\\r`` or ``\\r\\n``, so that a file is the same on every platform.
     """
 
-    __slots__ = ()
-
     def __init__(self, encoding: str = "utf-8", newline: str | None = None) -> None:
         super().__init__(encoding, newline)
 
 
 class GzipFormat(Format):
     """gzip; level 1 (fast) to 9 (small)."""
-
-    __slots__ = ()
 
     def __init__(self, compression_level: int = 6) -> None:
         def write(stream: IO[bytes]) -> IO[bytes]:
@@ -83,8 +126,6 @@ class GzipFormat(Format):
 class Bzip2Format(Format):
     """bzip2; level 1 to 9."""
 
-    __slots__ = ()
-
     def __init__(self, compression_level: int = 9) -> None:
         def write(stream: IO[bytes]) -> IO[bytes]:
             import bz2
@@ -96,8 +137,6 @@ class Bzip2Format(Format):
 
 class XzFormat(Format):
     """xz (LZMA); preset 0 to 9."""
-
-    __slots__ = ()
 
     def __init__(self, preset: int = 6) -> None:
         def write(stream: IO[bytes]) -> IO[bytes]:
@@ -111,8 +150,6 @@ class XzFormat(Format):
 class ZstdFormat(Format):
     """Zstandard; level 1 to 22. Needs Python 3.14 or the extra ``levada[zstd]``."""
 
-    __slots__ = ()
-
     def __init__(self, compression_level: int = 3) -> None:
         def write(stream: IO[bytes]) -> IO[bytes]:
             return cast("IO[bytes]", _zstd().ZstdFile(stream, "wb", level=compression_level))
@@ -125,8 +162,6 @@ class ParquetFormat(Format):
 
     compression: "snappy", "zstd", "gzip", "brotli", "lz4" or "none".
     """
-
-    __slots__ = ("table",)
 
     def __init__(self, compression: str = "snappy") -> None:
         super().__init__()

@@ -93,8 +93,19 @@ class LocalTarget(FileLike):
 
     @property
     def is_tmp(self) -> bool:
-        """Whether the file is removed together with this object."""
+        """Whether the file is removed together with this object; may be set, and deleted, later."""
         return self._remover is not None
+
+    @is_tmp.setter
+    def is_tmp(self, value: bool) -> None:
+        if value != self.is_tmp:
+            if self._remover is not None:
+                self._remover.process = 0  # of nobody: it stays
+            self._remover = _Remover(self.path) if value else None
+
+    @is_tmp.deleter
+    def is_tmp(self) -> None:
+        self.is_tmp = False
 
     def exists(self) -> bool:
         """Whether it is there. One system call; raises TargetUnreachable rather than guess."""

@@ -56,6 +56,12 @@ class BytesWriter(io.BufferedWriter):
         super().__init__(cast("io.RawIOBase", layers[0]))
         self._layers, self._pending, self._over = layers, pending, False
 
+    def fileno(self) -> int:
+        """The file's own; through codecs there is none, for what is written to it would pass them by."""
+        if len(self._layers) > 1:
+            raise io.UnsupportedOperation("fileno")
+        return super().fileno()
+
     def close(self) -> None:
         """Flush, commit and close. Raises TargetExists or TargetWriteError; harmless to repeat."""
         if not self._over:
@@ -84,6 +90,10 @@ class _Chain(io.BufferedReader):
     def __init__(self, layers: list[IO[bytes]]) -> None:
         super().__init__(cast("io.RawIOBase", layers[-1]))
         self._layers = layers
+
+    def fileno(self) -> int:
+        """None: the file's own would give the bytes as they are stored."""
+        raise io.UnsupportedOperation("fileno")
 
     def close(self) -> None:
         super().close()
@@ -117,6 +127,28 @@ def reader(stream: IO[bytes], form: Format | None, *, text: bool) -> IO[Any]:
             raise
         stream = cast("IO[bytes]", _Chain(layers))
     return io.TextIOWrapper(stream, encoding=form.encoding or "utf-8", newline=form.newline) if text else stream
+
+
+class Onward:
+    """A stream of others as the end of a write: it is closed with it, and told when the write is given up."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream: IO[bytes] = stream
+
+    def __repr__(self) -> str:
+        return repr(self.stream)
+
+    def commit(self) -> None:
+        """Close it."""
+        self.stream.close()
+
+    def abort(self) -> None:
+        """Tell it: by ``abort()`` if it has one, else as a ``with`` block that an exception leaves."""
+        give_up = getattr(self.stream, "abort", None)
+        if give_up is not None:
+            give_up()
+        else:
+            self.stream.__exit__(RuntimeError, RuntimeError("the write was given up"), None)
 
 
 def _finish(flush: Callable[[], None], codecs: list[IO[bytes]], pending: Pending) -> None:

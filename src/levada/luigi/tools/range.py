@@ -8,12 +8,13 @@ range that has two ends is better written as ``levada backfill``, which has no l
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from ..._plan.complete import are_complete
+from ..._plan.complete import ONE_BY_ONE, are_complete
 from ...errors import ParameterError
 from ...params import (
     BoolParameter,
@@ -29,6 +30,13 @@ from ...params import (
 )
 from ...ranges import row_of, span
 from ...task import Event, WrapperTask, flatten, info_of
+from ..local_target import LocalFileSystem
+from ..mock import MockFileSystem
+from ..target import FileSystemTarget
+from ._listing import _constrain_glob as _constrain_glob
+from ._listing import _get_filesystems_and_globs as _get_filesystems_and_globs
+from ._listing import infer_bulk_complete_from_fs as infer_bulk_complete_from_fs
+from ._listing import most_common as most_common
 
 MOMENT = timedelta(microseconds=1)
 NONE: Any = None  # a default that makes None a value
@@ -83,6 +91,9 @@ class RangeBase(WrapperTask):
         """The value of the family's parameter."""
         return dt
 
+    digits = ""
+    """The moment's digits in a path, as ``strftime`` makes a pattern of them; "" where paths are not looked at."""
+
     def parameter_to_datetime(self, p: Any) -> datetime:
         """The moment of a value."""
         return p if isinstance(p, datetime) else datetime(p.year, p.month, p.day)
@@ -107,6 +118,18 @@ class RangeBase(WrapperTask):
         }
         return {**given, self._name: self.datetime_to_parameter(dt)}
 
+    def parameters_to_datetime(self, p: Any) -> datetime:
+        """The moment of all values of the family."""
+        return self.parameter_to_datetime(p[self._name])
+
+    @property
+    def of_cls(self) -> Any:
+        """The family."""
+        return self.of
+
+    def _instantiate_task_cls(self, param: Any) -> Any:
+        return self.of(**self.datetime_to_parameters(self.parameter_to_datetime(param)))
+
     @property
     def _name(self) -> str:
         return self.param_name or next(name for name, parameter in info_of(self.of).params if parameter.positional)
@@ -125,7 +148,13 @@ class RangeBase(WrapperTask):
                 pass
             else:
                 return [dt for dt in finite_datetimes if dt not in complete]
-        tasks = [self.of(**self.datetime_to_parameters(dt)) for dt in finite_datetimes]
+        made: Callable[[datetime], Any] = lambda dt: self.of(**self.datetime_to_parameters(dt))  # noqa: E731
+        tasks = list(map(made, finite_datetimes))
+        if self.digits and len(tasks) > ONE_BY_ONE and all(map(_by_listing, flatten(tasks[0].output()) or [None])):
+            try:
+                return infer_bulk_complete_from_fs(finite_datetimes, made, lambda dt: dt.strftime(self.digits))
+            except NotImplementedError:
+                pass
         if tasks and not flatten(tasks[0].output()):
             answers = [task.complete() for task in tasks]  # nothing that could be asked in batches
         else:
@@ -152,10 +181,16 @@ class RangeBase(WrapperTask):
         if self.stop is not None:
             end = min(end, self.parameter_to_datetime(self.stop))
         moments = self.finite_datetimes(first, end) if first <= end else []
-        missing = sorted(self.missing_datetimes(moments)) if moments else []
+        missing = sorted(self._missing(moments)) if moments else []
         self._tell(missing, first, end)
         wanted = missing[-self.task_limit :][::-1] if self.reverse else missing[: self.task_limit]
         return [self.of(**self.datetime_to_parameters(dt)) for dt in wanted]
+
+    def _missing(self, moments: list[datetime]) -> Iterable[datetime]:
+        """``missing_datetimes``, of which old subclasses take the family, too."""
+        mine: Any = self.missing_datetimes
+        found: Iterable[datetime] = mine(self.of, moments) if len(signature(mine).parameters) == 2 else mine(moments)
+        return found
 
     def _tell(self, missing: list[datetime], first: datetime, end: datetime) -> None:
         """Events with how the whole range stands, as far as it has ends."""
@@ -265,6 +300,15 @@ class RangeMonthly(RangeBase):
         return _months_on(now, self.months_forward)
 
 
+def _by_listing(target: Any) -> bool:
+    """Whether a listing of an old program's own FileSystem tells that the target exists."""
+    return (
+        isinstance(target, FileSystemTarget)
+        and type(target).exists is FileSystemTarget.exists
+        and not isinstance(target.fs, (LocalFileSystem, MockFileSystem))
+    )
+
+
 def _months_on(now: datetime, months: int) -> datetime:
     year, month = divmod(now.year * 12 + now.month - 1 + months, 12)
     return datetime(year, month + 1, 1)
@@ -273,10 +317,16 @@ def _months_on(now: datetime, months: int) -> datetime:
 class RangeDaily(RangeDailyBase):
     """Days of a family that has a DateParameter."""
 
+    digits = "(%Y).*(%m).*(%d)"
+
 
 class RangeHourly(RangeHourlyBase):
     """Hours of a family that has a DateHourParameter."""
 
+    digits = "(%Y).*(%m).*(%d).*(%H)"
+
 
 class RangeByMinutes(RangeByMinutesBase):
     """Minutes of a family that has a DateMinuteParameter."""
+
+    digits = "(%Y).*(%m).*(%d).*(%H).*(%M)"

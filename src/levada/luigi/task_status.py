@@ -1,0 +1,11 @@
+"""Luigi's ``luigi.task_status``: what a task's state is called on luigid's wire. Ours are ``levada.Status``."""
+
+PENDING = "PENDING"
+FAILED = "FAILED"
+DONE = "DONE"
+RUNNING = "RUNNING"
+BATCH_RUNNING = "BATCH_RUNNING"
+SUSPENDED = "SUSPENDED"
+"""Luigi's old name of PENDING."""
+UNKNOWN = "UNKNOWN"
+DISABLED = "DISABLED"
