@@ -29,6 +29,15 @@ def _tasks_of(change: Any) -> Iterable[Index]:
     return getattr(change, "tasks", None) or (() if (task := getattr(change, "task", None)) is None else (task,))
 
 
+def _wall() -> float:
+    """By name at each call: the process may set another clock."""
+    return time.time()
+
+
+def _nobody(tasks: Iterable[Index]) -> None:
+    """Is told of nothing."""
+
+
 class Forward:
     """Seconds that never go back, made of a clock that may."""
 
@@ -52,9 +61,9 @@ class Together:
     def __init__(self, *, lease: float = math.inf, lock_delay: float = 0.0, clock: Callable[[], float] | None = None) -> None:
         self.lease = lease
         self._brain = Brain(lease=lease, lock_delay=lock_delay, reserve=True)
-        self._clock = Forward(clock or (lambda: time.time()))  # by name at each call: the process may set another
+        self._clock = Forward(clock or _wall)
         self._free: list[Index] = []
-        self.touched: Callable[[Iterable[Index]], None] = lambda tasks: None
+        self.touched: Callable[[Iterable[Index]], None] = _nobody
 
     def handle(self, command: Any) -> Any:
         """Carry a command out; its reply."""
