@@ -14,7 +14,6 @@ from msgspec import msgpack
 
 from .._core import changes as ch
 from .._core.brain import Brain
-from .._model.messages import SessionId
 from .._model.spec import Index
 from .._model.status import Status
 from . import journal
@@ -94,10 +93,6 @@ class Together:
     def is_disabled_for_a_time(self, index: Index) -> bool:
         """By its failures, and not by a word."""
         return index in self._brain.state.at
-
-    def holder(self, index: Index) -> SessionId | None:
-        """The session that runs a task."""
-        return self._brain.state.holder.get(index)
 
     def used(self) -> dict[str, int]:
         """Amounts in use by resource."""

@@ -28,7 +28,7 @@ from .._model.messages import Fence, SessionId
 from .._model.spec import Growth, Index, Policy, Retry, TaskSpec
 from .._model.status import ExitClass, Status
 from .desk_port import Port
-from .rpc_methods import rpc_method
+from .rpc_methods import Guard, rpc_method
 from .task_status import BATCH_RUNNING, DISABLED, DONE, FAILED, PENDING, RUNNING, SUSPENDED, UNKNOWN
 
 log = logging.getLogger("luigi.scheduler")
@@ -230,6 +230,7 @@ class Desk:
 
     def __init__(self, port: Port, config: Any, resources: dict[str, Any] | None) -> None:
         self._port, self._config = port, config
+        self._guard = Guard()
         port.touched = self._touched
         self._tasks: dict[str, Task] = {}
         self._by_index: dict[Index, Task] = {}
