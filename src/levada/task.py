@@ -474,20 +474,25 @@ class Register(ABCMeta):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
+        before = _static(cls, name)
         super().__setattr__(name, value)
         if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
             return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
-        for changed in _with_subclasses(cls):
-            type.__setattr__(changed, "_info", None)
-            changed._interned.clear()
+        cls._has_changed(isinstance(value, Parameter) or isinstance(before, Parameter))
 
     def __delattr__(cls, name: str) -> None:
+        before = _static(cls, name)
         super().__delattr__(name)
+        cls._has_changed(isinstance(before, Parameter))
+
+    def _has_changed(cls, in_parameters: bool) -> None:
+        """Forget what was known of the class; with other parameters also which tasks there are."""
         for changed in _with_subclasses(cls):
             type.__setattr__(changed, "_info", None)
-            changed._interned.clear()
+            if in_parameters:
+                changed._interned.clear()
 
     @property
     def family(cls) -> str:
@@ -797,12 +802,19 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
+        self._held: list[type[Task]] | None = None
+
+    def hold(self, hold: bool = True) -> None:
+        """Whether classes live as long as they are known, from now on; else each as long as somebody holds it."""
+        self._held = self.classes() if hold else None
 
     def add(self, cls: type[Task]) -> None:
         """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
         family = cls.get_task_family()
         kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
         self._classes[family] = [*kept, weakref.ref(cls)]
+        if self._held is not None:
+            self._held.append(cls)
 
     def families(self) -> dict[str, type[Task]]:
         """Families that name exactly one class, without Levada's own bases; sorted."""
@@ -819,8 +831,10 @@ class Registry:
 
     def replace(self, classes: Iterable[type[Task]]) -> None:
         """Know these classes and no others (for tests, which put back what they found)."""
-        self._classes = {}
-        for cls in classes:
+        known, self._classes = list(classes), {}
+        if self._held is not None:
+            self._held = known
+        for cls in known:
             self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
 
     def own(self) -> list[str]:
