@@ -564,7 +564,13 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     task = cls.__new__(cls)
     if info.init_is_own:
         by_name = dict(zip(info.names, values, strict=True))
-        positional = [by_name.pop(name) for name, p in info.params if p.positional]
+        if not _has_room(cls.__init__, info):  # as old programs write it: what it does not take has its default
+            by_name = {name: by_name[name] for name, known in zip(info.names, given, strict=True) if known is not NO_VALUE}
+        positional = []
+        for name in [name for name, p in info.params if p.positional]:
+            if name not in by_name:
+                break  # the others by name
+            positional.append(by_name.pop(name))
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
@@ -575,6 +581,18 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         if _kept is not None:
             _kept.append(task)
     return task
+
+
+def _has_room(constructor: Any, info: ClassInfo) -> bool:
+    """Whether a constructor takes the values of all parameters; one that does not gets those that were given."""
+    code = getattr(constructor, "__code__", None)
+    if code is None:
+        return True
+    count = sum(1 for _, p in info.params if p.positional)
+    if not code.co_flags & 0x04 and count >= code.co_argcount:  # no *args
+        return False
+    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return bool(code.co_flags & 0x08) or all(p.positional or name in takes for name, p in info.params)  # **kwargs
 
 
 def _are_hashable(values: tuple[Any, ...]) -> bool:
@@ -802,19 +820,19 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
-        self._held: list[type[Task]] | None = None
+        self._kept: dict[type[Task], None] | None = None
 
-    def hold(self, hold: bool = True) -> None:
-        """Whether classes live as long as they are known, from now on; else each as long as somebody holds it."""
-        self._held = self.classes() if hold else None
+    def keep(self, keep: bool = True) -> None:
+        """Whether classes live as long as the process from now on, as those that a function makes and nobody holds."""
+        self._kept = dict.fromkeys(self.classes()) if keep else None
 
     def add(self, cls: type[Task]) -> None:
         """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
         family = cls.get_task_family()
         kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
         self._classes[family] = [*kept, weakref.ref(cls)]
-        if self._held is not None:
-            self._held.append(cls)
+        if self._kept is not None:
+            self._kept[cls] = None
 
     def families(self) -> dict[str, type[Task]]:
         """Families that name exactly one class, without Levada's own bases; sorted."""
@@ -831,11 +849,11 @@ class Registry:
 
     def replace(self, classes: Iterable[type[Task]]) -> None:
         """Know these classes and no others (for tests, which put back what they found)."""
-        known, self._classes = list(classes), {}
-        if self._held is not None:
-            self._held = known
-        for cls in known:
+        self._classes = {}
+        for cls in (known := list(classes)):
             self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
+        if self._kept is not None:
+            self._kept = dict.fromkeys(known)
 
     def own(self) -> list[str]:
         """Families that users define: without Levada's bases, wherever those stand."""

@@ -181,6 +181,21 @@ def test_an_own_constructor_is_called_with_the_values() -> None:
     assert Own(4) is Own(a=4)
 
 
+def test_an_own_constructor_without_room_for_all_values_gets_those_that_were_given() -> None:
+    """Old programs narrow a constructor: what it does not take has its default, and is part of the identity all the same."""
+
+    class Narrow(lv.Task):
+        a: int = 1
+        b: int = 2
+        c: int = 3
+
+        def __init__(self, b: int) -> None:
+            super().__init__(b=b)
+
+    assert (Narrow(b=5).a, Narrow(b=5).b, Narrow(b=5).c) == (1, 5, 3)
+    assert Narrow(b=5).to_texts() == {"a": "1", "b": "5", "c": "3"}
+
+
 def test_containers_become_immutable_and_intern_by_text() -> None:
     class Lists(lv.Task):
         items: tuple[int, ...]
@@ -531,17 +546,17 @@ def test_a_changed_attribute_of_the_class_leaves_its_tasks_what_they_are() -> No
     assert Counted(1).to_texts() == {"n": "1", "more": "1"}
 
 
-def test_classes_that_nobody_holds_are_found_while_the_registry_holds_them() -> None:
+def test_classes_that_nobody_holds_are_found_while_the_registry_keeps_them() -> None:
     def define(name: str) -> None:
         type(name, (lv.Task,), {"__module__": __name__})
         gc.collect()
 
-    registry.hold()
+    registry.keep()
     try:
-        define("Held")
-        assert registry.find(f"{__name__}:Held").__name__ == "Held"
+        define("Kept")
+        assert registry.find(f"{__name__}:Kept").__name__ == "Kept"
     finally:
-        registry.hold(False)
-    define("Unheld")
+        registry.keep(False)
+    define("Unkept")
     with pytest.raises(UnknownTask):
-        registry.find(f"{__name__}:Unheld")
+        registry.find(f"{__name__}:Unkept")

@@ -116,3 +116,18 @@ def test_tests_can_put_the_registry_back(classes: dict[str, type]) -> None:
     Register._set_reg(before)
     assert "Late" not in Register.task_names()
     assert Register.get_task_cls("Report") is classes["Report"]
+
+
+def test_a_class_that_nobody_holds_is_found_by_the_name_that_it_has_now() -> None:
+    import gc
+
+    def make(name: str) -> None:
+        class Made(luigi.Task):  # type: ignore[misc]
+            pass
+
+        Made.__name__ = name
+
+    make("Monthly")
+    gc.collect()
+
+    assert Register.get_task_cls("Monthly").__name__ == "Monthly"

@@ -193,3 +193,17 @@ def test_programs_may_put_a_list_in_place_of_the_registry() -> None:
     assert Gone not in register._get_reg().values()
     assert Later in register._get_reg().values()
     register._set_reg(before)
+
+
+def test_an_old_kind_of_list_may_change_what_it_read() -> None:
+    class Sorted(luigi.ListParameter):
+        def parse(self, x: str) -> Any:
+            values: Any = super().parse(x)
+            values.sort()
+            return values
+
+    class Row(luigi.Task):  # type: ignore[misc]
+        numbers = Sorted()
+
+    assert Row.from_texts({"numbers": "[3, 1, 2]"}).numbers == (1, 2, 3)
+    assert lv.TupleParameter().parse("[1, [2]]") == (1, (2,))

@@ -3,8 +3,8 @@
 * Parameters that code gives no value look at Luigi's command line, then at our settings, then into luigi.cfg; all are
   asked at each look-up, so what a program changes in its configuration counts from then on.
 * Values of a wrong type are kept, with a warning, where Luigi keeps them.
-* Tasks live as long as the process: old programs note things on them, and look there on a second one with equal values.
-* Classes are found by their name as long as the process lives, though a function made them and nobody holds them.
+* Tasks and their classes live as long as the process: old programs note things on tasks, and look there on a second one
+  with equal values; they make classes in functions, and name them on the command line.
 """
 
 from __future__ import annotations
@@ -120,5 +120,5 @@ def keep(habits: bool = True) -> None:
         house.remove_value_source(from_configuration)
     house.keep_wrong_values(_tell_of_wrong if habits else None)
     house.keep_instances(habits)
-    house.registry.hold(habits)
+    house.registry.keep(habits)
     house.set_binder(_own_get_param_values if habits else None)

@@ -19,6 +19,21 @@ DEFINED: dict[str, object] = {"task_definition": "busybox", "launch_type": "FARG
 ARN = "arn:aws:ecs:eu-west-1:123456789012:task/here/0123"
 
 
+def test_what_the_options_say_of_the_jobs_own_container_stays(job: Job) -> None:
+    theirs = {"name": "main", "cpu": 256, "environment": [{"name": "A", "value": "theirs"}, {"name": "C", "value": "d"}]}
+    options = {**DEFINED, "container": "main", "overrides": {"containerOverrides": [theirs]}}
+    (found,) = request(job("true", env={"A": "b"}, options=options), "here")["overrides"]["containerOverrides"]
+    assert found == {
+        "name": "main", "cpu": 256, "command": ["true"], "environment": [{"name": "C", "value": "d"}, {"name": "A", "value": "b"}],
+    }  # fmt: skip
+
+
+def test_further_fields_of_the_request_go_with_it(job: Job) -> None:
+    more = {"propagateTags": "TASK_DEFINITION", "cluster": "another"}
+    found = request(job("true", options={**DEFINED, "request": more}), "here")
+    assert (found["propagateTags"], found["cluster"]) == ("TASK_DEFINITION", "here")
+
+
 @pytest.fixture
 def engine(aws: Aws, cluster: str) -> ECSEngine:
     return open_engine(cluster)

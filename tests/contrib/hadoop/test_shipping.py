@@ -54,6 +54,14 @@ def test_files_have_the_names_that_the_author_wants(tmp_path: Path) -> None:
     assert (content, variable) == ("42", "Ä b")
 
 
+def test_a_name_may_have_folders_in_it(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LEVADA_TASK", "LEVADA_FENCE", "LEVADA_SUBMISSION"):
+        monkeypatch.setenv(name, "")  # what the node sets is undone here
+    (in_tmp / "levada-0").write_text("42")
+    shipping.read_task(shipping.describe(Counted(text="/in", into="/out"), {"levada-0": "deep/down/b.txt"}))
+    assert (in_tmp / "deep" / "down" / "b.txt").read_text() == "42"
+
+
 def test_a_failure_shows_its_traceback_and_its_exit_status(tmp_path: Path) -> None:
     said = as_node(tmp_path, Counted(text="/in", into="/out"), "reduce", "no text of ours\n")
     assert said.returncode == 1

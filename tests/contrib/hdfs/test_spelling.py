@@ -100,6 +100,19 @@ def test_what_the_client_says_by_itself_is_read() -> None:
     assert client.read_failure(OSError("Connection refused (os error 111)")) == ("io", "Connection refused (os error 111)")
 
 
+def test_a_folder_that_a_job_left_is_read_as_its_files_one_after_the_other(tmp_path: Path) -> None:
+    set_root("hdfs", str(tmp_path))
+    try:
+        for name, text in (("part-1", "b\n"), ("part-0", "a\n"), ("_SUCCESS", "no"), (".part-2", "no"), ("part-3", "")):
+            HdfsTarget(f"/joined/{name}").write_text(text)
+        assert HdfsTarget("/joined").read_text() == "a\nb\n"
+        assert list(HdfsTarget("/joined").lines()) == ["a", "b"]
+        with HdfsTarget("/joined").open("rb") as stream:
+            assert (stream.read(1), stream.read(2)) == (b"a", b"\nb"), "an end of a file is no end of what is read"
+    finally:
+        set_root("hdfs", None)
+
+
 def test_a_folder_with_a_flag_is_moved_aside_as_a_whole(tmp_path: Path) -> None:
     set_root("hdfs", str(tmp_path))
     try:

@@ -136,6 +136,7 @@ def request(job: JobSpec, cluster: str) -> dict[str, Any]:
     """What AWS is asked for. Raises JobRefused for what it cannot do."""
     options = Options("ecs", job)
     wanted: dict[str, Any] = {
+        **options.mapping("request"),
         "cluster": cluster,
         "taskDefinition": options.text("task_definition"),
         "startedBy": job.submission,
@@ -164,10 +165,20 @@ def request(job: JobSpec, cluster: str) -> dict[str, Any]:
         )
     if ours := _override(job):
         given = overrides.get("containerOverrides")
-        others = [one for one in given if one.get("name") != container] if isinstance(given, list) else []
-        overrides["containerOverrides"] = [{"name": container, **ours}, *others]
+        known = given if isinstance(given, list) else []
+        same: dict[str, Any] = next((one for one in known if one.get("name") == container), {})
+        others = [one for one in known if one.get("name") != container]
+        overrides["containerOverrides"] = [_merged({"name": container, **same}, ours), *others]
     wanted["overrides"] = overrides
     return wanted
+
+
+def _merged(given: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """What the job says, over what its options say of the same container; variables of both."""
+    names = {one["name"] for one in ours.get("environment", ())}
+    kept = [one for one in given.get("environment", ()) if one.get("name") not in names]
+    merged = {**given, **ours}
+    return {**merged, "environment": [*kept, *ours.get("environment", ())]} if kept else merged
 
 
 def _override(job: JobSpec) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import io
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from levada.targets.atomic import current_tag
@@ -28,21 +28,36 @@ _HIDDEN = ("_", ".")  # names with which Hadoop, too, passes files over
 
 
 class LocalJobRunner:
-    """Runs jobs in this process; all between map and reduce is kept in memory."""
+    """Runs jobs in this process; all between map and reduce is kept in memory.
+
+    A subclass may take lines from elsewhere, and put the output elsewhere.
+    """
 
     def run_job(self, task: HadoopJobTask) -> dict[str, int]:
         """Run it, and give its output its name; what it counted, by "group/name"."""
         shipping.prepare(task)
+        return self.run_prepared(task)
+
+    def run_prepared(self, task: HadoopJobTask) -> dict[str, int]:
+        """The same, where ``init_local`` was called before."""
         counters = vars(task)["_counting"] = Counters(told=False)
-        with _output(task) as out:
+        with self.output(task) as out:
             self._run(task, out)
         counts = {f"{group}/{name}": count for (group, name), count in sorted(counters.sums.items())}
         for name, count in counts.items():
             log.info("%s: counted %s: %d", task, name, count)
         return counts
 
+    def lines(self, task: HadoopJobTask) -> Iterator[str]:
+        """The lines of all inputs, each with its end, as Hadoop gives them."""
+        return _lines(task)
+
+    def output(self, task: HadoopJobTask) -> AbstractContextManager[IO[str]]:
+        """Where the records go; it appears if the block ends well."""
+        return _output(task)
+
     def _run(self, task: HadoopJobTask, out: IO[str]) -> None:
-        lines, ended = _lines(task), cast("IO[str]", _Ended(out))
+        lines, ended = self.lines(task), cast("IO[str]", _Ended(out))
         if not task.has("reducer"):
             task.run_mapper(lines, ended)
             return

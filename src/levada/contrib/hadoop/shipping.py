@@ -106,8 +106,10 @@ def read_task(text: str) -> HadoopJobTask:
     known = json.loads(text)
     os.environ.update(known["environment"])
     for there, name in known["names"].items():
+        if folder := os.path.dirname(name):
+            os.makedirs(folder, exist_ok=True)
         with suppress(FileExistsError):
-            os.symlink(there, name)
+            os.symlink(os.path.abspath(there) if folder else there, name)
     import_module(known["module"])
     task: HadoopJobTask = registry.find(known["family"]).from_texts(known["parameters"])  # type: ignore[assignment]
     for name, value in known["state"].items():

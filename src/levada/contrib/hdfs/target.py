@@ -27,7 +27,8 @@ __all__ = ["HdfsFlagTarget", "HdfsTarget"]
 class HdfsTarget(FileTarget):
     """A file of HDFS: ``/var/log/a.txt`` or ``hdfs://namenode:8020/var/log/a.txt``.
 
-    A later write replaces it (mode "replace"), as old programs expect. is_tmp: a path may be left out.
+    A later write replaces it (mode "replace"), as old programs expect. A folder, as jobs of Hadoop leave it, is read as its files, one
+    after the other by name. is_tmp: a path may be left out.
     """
 
     __slots__ = ("is_tmp",)
@@ -156,6 +157,15 @@ class HdfsTarget(FileTarget):
     def _resolve(self) -> tuple[Store, str]:
         return self._place()
 
+    def _source(self) -> IO[bytes]:
+        store, path = self._resolve()
+        try:
+            return store.open(path)
+        except IsADirectoryError:
+            from .folders import joined
+
+            return joined(store, path)
+
     def _place(self) -> tuple[Store, str]:
         """The store, and the path that was given; a flag in it is not part of that."""
         return open_store(_full(self.url))
@@ -201,7 +211,7 @@ class HdfsFlagTarget(HdfsTarget):
     def __repr__(self) -> str:
         return f"HdfsFlagTarget({self.url!r}, flag={self.flag!r})"
 
-    def _opened(self, mode: str = "r") -> IO[Any]:
+    def open(self, mode: str = "r") -> IO[Any]:
         """Raises TargetError: a folder is no stream."""
         raise TargetError(f"{self.url}: is a folder, and has no bytes of its own", hint="Open HdfsTargets of the files in it.")
 
