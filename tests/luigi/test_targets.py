@@ -28,6 +28,8 @@ def test_a_local_target_is_the_houses_and_replaces_what_is_there(in_tmp: Path) -
     for text in ("one", "two"):
         with target.open("w") as out:
             out.write(text)
+            assert Path(out.tmp_path).parent == Path("a")
+        assert not Path(out.tmp_path).exists()
     assert target.read_text() == "two"
 
 
