@@ -474,20 +474,26 @@ class Register(ABCMeta):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
+        before = _static(cls, name)
         super().__setattr__(name, value)
         if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
             return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
-        for changed in _with_subclasses(cls):
-            type.__setattr__(changed, "_info", None)
-            changed._interned.clear()
+        cls._learn_anew(before, value)
 
     def __delattr__(cls, name: str) -> None:
+        before = _static(cls, name)
         super().__delattr__(name)
+        cls._learn_anew(before, _static(cls, name))
+
+    def _learn_anew(cls, before: object, after: object) -> None:
+        """The class has changed. Its tasks stay what they are (``run()`` may count in it), unless they have other parameters now."""
+        others = isinstance(before, Parameter) or isinstance(after, Parameter)
         for changed in _with_subclasses(cls):
             type.__setattr__(changed, "_info", None)
-            changed._interned.clear()
+            if others:
+                changed._interned.clear()
 
     @property
     def family(cls) -> str:

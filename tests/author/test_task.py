@@ -532,3 +532,16 @@ def test_handlers_are_given_names_too() -> None:
     task.trigger_event("seen", task, by="ana")
     Old.remove_event_handler("seen", seen)
     assert heard == [(task, "ana")]
+
+
+def test_a_class_may_count_its_runs_and_its_tasks_stay_the_same() -> None:
+    class Counts(lv.Task):
+        n: int
+        runs = 0
+
+    first = Counts(1)
+    Counts.runs += 1
+    assert Counts(1) is first
+
+    Counts.m = lv.IntParameter(default=2)  # another parameter makes other tasks
+    assert Counts(1) is not first
