@@ -122,8 +122,9 @@ class MockFileSystem(FileSystem):
         """Nothing: folders are beginnings of names."""
 
     def remove(self, path: str, recursive: bool = True, skip_trash: bool = True) -> None:
-        """Remove a file; recursive: with all below it."""
-        for name in [name for name in _shelf if f"{name}/".startswith(f"{path.rstrip('/')}/")] if recursive else [path]:
+        """Remove a file; recursive: with all below it ("": everything)."""
+        below = f"{path.rstrip('/')}/" if path else ""
+        for name in [name for name in _shelf if f"{name}/".startswith(below)] if recursive else [path]:
             del _shelf[name]
 
     def move(self, path: str, dest: str, raise_if_exists: bool = False) -> None:

@@ -112,7 +112,7 @@ def tasks_str(cls: Any = None) -> str:
 
 def get_task_cls(cls: Any, name: str) -> Any:
     """The class of that name. Raises TaskClassNotFoundException with the nearest names, TaskClassAmbigiousException."""
-    found = _get_reg().get(name)
+    found = _get_reg().get(name) or (house.Task if name == "Task" else None)  # which nobody wants, but which has always been there
     if found is None:
         raise TaskClassNotFoundException(f"No task {name}.", hint=_nearest(name))
     if found is AMBIGUOUS_CLASS:
