@@ -44,9 +44,9 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(autouse=True)
 def _own_habits(request: pytest.FixtureRequest) -> None:
-    """Luigi's habits are those of tests with luigi in their name alone, whichever test imported the annex."""
+    """Luigi's habits are for tests whose file has luigi in its name alone, whichever test imported the annex."""
     if "levada.luigi.habits" in sys.modules:
-        sys.modules["levada.luigi.habits"].keep("luigi" in request.node.nodeid)
+        sys.modules["levada.luigi.habits"].keep("luigi" in str(request.path.relative_to(Path(__file__).parent)))
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
         from importlib import import_module
 
         if tasks is None or "main_task_cls" in options or (isinstance(tasks, (list, tuple)) and any(isinstance(t, str) for t in tasks)):
-            return import_module(f"{__name__}.luigi.interface").run(tasks, **options)
+            return import_module(f"{__name__}.luigi._command").run_as_levada(tasks, **options)
         return import_module(f"{__name__}._run").run(tasks, **options)
 
     def __getattr__(name):

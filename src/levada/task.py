@@ -157,6 +157,20 @@ def _masked(text: str) -> str:
     return _secret_mac(text)
 
 
+Binder = Callable[[Any, "tuple[tuple[str, Parameter[Any]], ...]"], "Callable[..., tuple[Any, ...]] | None"]
+"""(class, its parameters) -> a function from call arguments to values in positional order, or None: Python's own rules."""
+
+_binder: Binder | None = None
+
+
+def set_binder(binder: Binder | None) -> None:
+    """How classes that say so themselves make parameter values of call arguments, from now on; None: by Python's rules."""
+    global _binder
+    _binder = binder
+    for cls in _with_subclasses(Task):
+        type.__setattr__(cls, "_info", None)
+
+
 # -- what is known of a class ------------------------------------------------------------------
 
 
@@ -173,10 +187,12 @@ class ClassInfo:
         self.interned, self.forget = cls._interned, cls._forget
         self.params = _ordered_parameters(cls)
         self.names = tuple(name for name, _ in self.params)
-        self.bind = _compile_bind(self.params)
-        self.by_position = len(self.params) if all(p.positional for _, p in self.params) else -1  # so many arguments are all values
+        own = _binder(cls, self.params) if _binder is not None else None
+        self.bind = own or _compile_bind(self.params)
+        plain = own is None and all(p.positional for _, p in self.params)
+        self.by_position = len(self.params) if plain else -1  # so many arguments are all values
         self.fill = _compile_fill(self.names)
-        self.exact = all(p.exact for _, p in self.params)
+        self.exact = own is None and all(p.exact for _, p in self.params)
         self.normalize = _compile_normalize(self.params, same=self.exact)
         self.init_is_own = cls.__init__ is not Task.__init__
         self.complete_is_own = cls.complete is not Task.complete and cls.complete is not WrapperTask.complete
@@ -409,9 +425,13 @@ class Register(ABCMeta):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Register:
         """Create the class; wrong definitions are collected and raised together as DefinitionError."""
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+        """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
+        super().__init__(name, bases, namespace, **kwargs)
         space = namespace.get("task_namespace", namespace.get("namespace"))
-        namespace["_own_namespace"] = space if space is not None else _namespace_of(namespace.get("__module__", ""))
-        cls = super().__new__(mcs, name, bases, namespace, **kwargs)
+        type.__setattr__(cls, "_own_namespace", space if space is not None else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
         type.__setattr__(cls, "_info", None)
         type.__setattr__(cls, "_interned", interned)
@@ -420,7 +440,6 @@ class Register(ABCMeta):
             _adopt_annotations(cls)
             if namespace.get("_visible_in_registry", True):
                 registry.add(cast("type[Task]", cls))
-        return cls
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:  # type: ignore[misc]  # cls is a class here
         """The one instance with these parameter values."""
@@ -439,6 +458,8 @@ class Register(ABCMeta):
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
+            if info.bind.__name__ != "bind":  # the class's own
+                raise
             raise _explain_arguments(cls, info, args, kwargs) from None
         if info.exact:
             try:
@@ -538,7 +559,13 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
     task = cls.__new__(cls)
     if info.init_is_own:
         by_name = dict(zip(info.names, values, strict=True))
-        positional = [by_name.pop(name) for name, p in info.params if p.positional]
+        if not _has_room(cls.__init__, info):  # as old programs write it: what it does not take has its default
+            by_name = {name: by_name[name] for name, known in zip(info.names, given, strict=True) if known is not NO_VALUE}
+        positional = []
+        for name in [name for name, p in info.params if p.positional]:
+            if name not in by_name:
+                break  # the others by name
+            positional.append(by_name.pop(name))
         task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
@@ -549,6 +576,18 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         if _kept is not None:
             _kept.append(task)
     return task
+
+
+def _has_room(constructor: Any, info: ClassInfo) -> bool:
+    """Whether a constructor takes the values of all parameters; one that does not gets those that were given."""
+    code = getattr(constructor, "__code__", None)
+    if code is None:
+        return True
+    count = sum(1 for _, p in info.params if p.positional)
+    if not code.co_flags & 0x04 and count >= code.co_argcount:  # no *args
+        return False
+    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return bool(code.co_flags & 0x08) or all(p.positional or name in takes for name, p in info.params)  # **kwargs
 
 
 def _are_hashable(values: tuple[Any, ...]) -> bool:
@@ -776,12 +815,19 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, list[weakref.ref[type[Task]]]] = {}
+        self._kept: dict[type[Task], None] | None = None
+
+    def keep(self, keep: bool = True) -> None:
+        """Whether classes live as long as the process from now on, as those that a function makes and nobody holds."""
+        self._kept = dict.fromkeys(self.classes()) if keep else None
 
     def add(self, cls: type[Task]) -> None:
         """Remember a class; one of the same module and name, or a parent of it, makes room for it."""
         family = cls.get_task_family()
         kept = [ref for ref in self._classes.get(family, []) if (other := ref()) is not None and not _succeeds(cls, other)]
         self._classes[family] = [*kept, weakref.ref(cls)]
+        if self._kept is not None:
+            self._kept[cls] = None
 
     def families(self) -> dict[str, type[Task]]:
         """Families that name exactly one class, without Levada's own bases; sorted."""
@@ -799,8 +845,10 @@ class Registry:
     def replace(self, classes: Iterable[type[Task]]) -> None:
         """Know these classes and no others (for tests, which put back what they found)."""
         self._classes = {}
-        for cls in classes:
+        for cls in (known := list(classes)):
             self._classes.setdefault(cls.get_task_family(), []).append(weakref.ref(cls))
+        if self._kept is not None:
+            self._kept = dict.fromkeys(known)
 
     def own(self) -> list[str]:
         """Families that users define: without Levada's bases, wherever those stand."""
@@ -871,7 +919,8 @@ def auto_namespace(scope: str = "") -> None:
     _namespaces[scope] = "\0auto"
 
 
-def _namespace_of(module: str) -> str:
+def namespace_of(module: str) -> str:
+    """The namespace that tasks of a module get, "" for none."""
     for scope in sorted(_namespaces, key=len, reverse=True):
         if scope in ("", module) or module.startswith(scope + "."):
             space = _namespaces[scope]
@@ -950,6 +999,8 @@ class Task(metaclass=Register):
             try:
                 values = info.bind(*args, **kwargs)
             except TypeError:
+                if info.bind.__name__ != "bind":  # the class's own
+                    raise
                 raise _explain_arguments(type(self), info, args, kwargs) from None
             info.fill(self, _validated(type(self), info, values))
 

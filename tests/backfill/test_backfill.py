@@ -305,6 +305,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.slow
 def test_what_a_killed_backfill_made_is_not_made_again(command: Command, workers: str) -> None:
     words = ("backfill", "flow.py", "Day", "--day", "2013-01-01..2013-03-31", "--no-console", "--workers", workers, "--newest-first")
     first = command.start(*words, "--pause", "0.03")

@@ -10,6 +10,7 @@ from .failover import Pair, fail_over
 from .node import Refused, ask
 
 
+@pytest.mark.slow
 def test_a_standby_on_the_same_file_takes_over_at_once_when_the_server_is_killed(tmp_path: Path) -> None:
     found = fail_over(tmp_path, str(tmp_path / "levada.db"), kills=1, hangs=0)
     found.verdict.check()

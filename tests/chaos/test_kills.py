@@ -9,6 +9,7 @@ import pytest
 from .kills import kill_the_server, start_with
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     found = kill_the_server(tmp_path, 3, 1)
     found.verdict.check()

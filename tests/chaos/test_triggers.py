@@ -64,6 +64,7 @@ def check(times: list[datetime], least: int) -> None:
     assert len(seconds) >= least
 
 
+@pytest.mark.slow
 def test_no_fire_is_lost_or_doubled_while_servers_of_a_file_are_killed(tmp_path: Path) -> None:
     check(torment(tmp_path, str(tmp_path / "levada.db"), kills=3, hangs=0), 8)
 

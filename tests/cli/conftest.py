@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -60,16 +60,22 @@ class Odd(lv.Task):
 '''
 
 
+def _ours(known: dict[str, Any]) -> dict[str, Any]:
+    """Families that Levada itself defines."""
+    return {family: refs for family, refs in known.items() if all((cls := ref()) and cls.__module__.startswith("levada") for ref in refs)}
+
+
 @pytest.fixture
 def here(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty current folder; what a command leaves in this process is taken back."""
     monkeypatch.setenv("HOME", str(in_tmp / "home"))
     known = task.registry._classes  # families of other tests that this process has imported are not known to a command
-    own = {family: refs for family, refs in known.items() if all((cls := ref()) and cls.__module__.startswith("levada") for ref in refs)}
+    own = _ours(known)
     monkeypatch.setattr(task.registry, "_classes", own)
     path, modules = list(sys.path), set(sys.modules)
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     yield in_tmp
+    known.update(_ours(own))  # of modules that stay imported
     task.set_value_source(None)
     config._current = None
     sys.path[:] = path

@@ -201,6 +201,7 @@ def test_a_goal_is_cancelled_once_and_asked_for_again(server: Manned, call: Call
 
 
 @pytest.mark.parametrize(("end", "code"), [("done", 0), ("failed", 1)])
+@pytest.mark.slow
 def test_waiting_ends_with_the_goal_and_says_what_it_waits_for(server: Manned, call: Call, end: str, code: int) -> None:
     def work() -> None:
         assert soon(lambda: server.goals(live=True), 10, 0.05)

@@ -48,6 +48,7 @@ def test_an_empty_book_is_said(command: Command) -> None:
     assert "no jobs are handed over" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_job_is_listed_read_and_cancelled(command: Command) -> None:
     job = left(command)
     listed = command.run("jobs").stdout
@@ -73,6 +74,7 @@ def test_a_forgotten_job_is_submitted_anew(command: Command) -> None:
     assert "handed over" in told.stderr
 
 
+@pytest.mark.slow
 def test_jobs_that_ended_while_no_worker_lived_are_cleared_away(command: Command) -> None:
     left(command)
     assert command.run("jobs", "forget", "--ended").returncode == 0

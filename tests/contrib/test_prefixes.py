@@ -111,6 +111,7 @@ def prefix(store: str) -> str:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_pipeline_is_the_same_wherever_its_prefix_leads(prefix: str, right: dict[str, bytes]) -> None:
     first = lv.run(Report(prefix=prefix))
     assert (first.exit_code, first.done) == (0, 7), first

@@ -19,6 +19,7 @@ def played(seed: int, **shape: Any) -> str:
 
 
 @pytest.mark.parametrize("seed", range(60))
+@pytest.mark.slow
 def test_a_world_goes_the_same_way_with_and_without_the_short_way(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     short = played(seed)
     monkeypatch.setattr(swift, "sync", lambda state, command, now: None)

@@ -156,6 +156,11 @@ EVENTS: dict[str, Callable[[House], str]] = {
     "retry": lambda made: plainly(made, m.RetryTask(0)),
     "forgive": lambda made: plainly(made, m.Forgive(0)),
     "mark done": lambda made: plainly(made, m.MarkDone(0)),
+    "mark failed": lambda made: plainly(made, m.MarkFailed(0)),
+    "hurry": lambda made: plainly(made, m.Hurry(0)),
+    "disable": lambda made: plainly(made, m.Disable(0)),
+    "retry later": lambda made: plainly(made, m.RetryTask(0, after=5.0)),
+    "take": lambda made: plainly(made, m.Take(SessionId("w1"), 0)),
     "invalidate": lambda made: plainly(made, m.Invalidate(0)),
     "bye": lambda made: plainly(made, m.Bye(SessionId("w1"))),
 }
@@ -198,6 +203,11 @@ cancel                | C  C  U  U  C  D  F  X  C  C  C  C  X
 retry                 | W  R  U  U  T  D  R  R  R  T  R  R  R
 forgive               | W  R  U  U  T  D  R  R  C  T  R  C  R
 mark done             | D  D  U  U  D  D  D  D  D  D  D  D  D
+mark failed           | T  T  U  U  T  D  F  X  C  T  T  C  X
+hurry                 | W  R  U  U  R  D  F  X  C  R  R  C  X
+disable               | X  X  U  U  X  D  X  X  X  X  X  X  X
+retry later           | W  R  U  U  T  D  T  T  T  T  R  T  T
+take                  | W  U  U  U  T  D  F  X  C  T  U  C  X
 invalidate            | W  R  U  U  T  R  R  R  R  T  R  R  R
 bye                   | W  R  R  W  T  D  F  X  C  T  R  C  X
 """

@@ -145,6 +145,7 @@ def four_at_once(command: Command, starts: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("kind", STARTS)
+@pytest.mark.slow
 def test_four_programs_started_at_once_run_each_task_once(command: Command, kind: str) -> None:
     four_at_once(command, [STARTS[kind]] * 4)
 

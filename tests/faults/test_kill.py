@@ -78,6 +78,7 @@ def one_cycle(folder: Path, seed: int) -> tuple[str, bool]:
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.slow
 def test_a_killed_run_leaves_whole_targets_and_the_next_makes_the_rest(tmp_path: Path, seed: int) -> None:
     one_cycle(tmp_path, seed)
 

@@ -279,6 +279,7 @@ def test_no_more_jobs_are_waited_for_than_there_are_slots(fake: FakeEngine, tmp_
     assert max(running) <= 3
 
 
+@pytest.mark.slow
 def test_a_forgotten_job_does_not_count_against_the_task(fake: FakeEngine, tmp_path: Path) -> None:
     fake.at_once = JobStatus(JobState.FORGOTTEN)
     fake.on_submit = lambda job: None

@@ -14,7 +14,7 @@ from levada.luigi.util import common_params, delegates, get_previous_completed, 
 from levada.params import ParameterVisibility
 
 
-class Report(luigi.Task):
+class DayReport(luigi.Task):
     day = luigi.DateParameter()
     shop = luigi.Parameter(default="n", significant=False)
     door = luigi.Parameter(default="d", visibility=ParameterVisibility.HIDDEN)
@@ -37,24 +37,24 @@ def test_task_is_levadas() -> None:
 
 
 def test_values_go_to_texts_and_back() -> None:
-    task: Any = Report(DAY, "s")
+    task: Any = DayReport(DAY, "s")
     assert task.to_str_params() == {"day": "2013-01-05", "shop": "s", "door": "d"}
     assert task.to_str_params(only_significant=True, only_public=True) == {"day": "2013-01-05"}
-    assert Report.from_str_params({"day": "2013-01-05", "shop": "s", "unknown": "x"}) is task
-    assert Report.get_param_names() == ["day", "door", "key"]
-    assert Report.get_param_names(include_significant=True) == ["day", "shop", "door", "key"]
-    assert dict(Report.get_param_values(Report.get_params(), [DAY], {"door": "e"}))["door"] == "e"
+    assert DayReport.from_str_params({"day": "2013-01-05", "shop": "s", "unknown": "x"}) is task
+    assert DayReport.get_param_names() == ["day", "door", "key"]
+    assert DayReport.get_param_names(include_significant=True) == ["day", "shop", "door", "key"]
+    assert dict(DayReport.get_param_values(DayReport.get_params(), [DAY], {"door": "e"}))["door"] == "e"
     with pytest.raises(luigi.parameter.MissingParameterException, match="day"):
-        Report.get_param_values(Report.get_params(), [], {})
+        DayReport.get_param_values(DayReport.get_params(), [], {})
 
 
 def test_what_luigi_asks_of_a_task_is_answered() -> None:
-    task: Any = Report(DAY)
+    task: Any = DayReport(DAY)
     assert not task.batchable
     assert task.task_module == __name__
     assert task.initialized()
     with pytest.raises(NotImplementedError):
-        Report.bulk_complete([DAY])
+        DayReport.bulk_complete([DAY])
     with pytest.warns(DeprecationWarning, match="disable_window"):
         assert task.disable_window_seconds is None
 
@@ -62,8 +62,8 @@ def test_what_luigi_asks_of_a_task_is_answered() -> None:
 def test_outputs_of_wrappers_are_those_of_what_they_group() -> None:
     class Both(luigi.WrapperTask):
         def requires(self) -> Any:
-            yield Report(DAY)
-            yield Report(DAY)
+            yield DayReport(DAY)
+            yield DayReport(DAY)
 
     assert [target.path for target in tasks.flatten_output(Both())] == [f"/report-{DAY}"]
 
@@ -75,17 +75,17 @@ def test_wrapped_requirements_are_asked_for_together() -> None:
         asked.append(ask)
         return True
 
-    wanted = tasks.DynamicRequirements({"a": Report(DAY)}, all_at_once)
+    wanted = tasks.DynamicRequirements({"a": DayReport(DAY)}, all_at_once)
     assert wanted.complete()
     assert len(asked) == 1
     assert wanted.paths["a"].path == f"/report-{DAY}"
-    assert not tasks.DynamicRequirements([Report(DAY)]).complete()
+    assert not tasks.DynamicRequirements([DayReport(DAY)]).complete()
 
 
 def test_the_task_before_and_the_newest_that_is_complete() -> None:
-    assert previous(Report(DAY)) is Report(DAY - datetime.timedelta(1))
-    assert get_previous_completed(Report(datetime.date(2013, 1, 10))).day.day == 7
-    assert get_previous_completed(Report(datetime.date(2013, 1, 10)), max_steps=2) is None
+    assert previous(DayReport(DAY)) is DayReport(DAY - datetime.timedelta(1))
+    assert get_previous_completed(DayReport(datetime.date(2013, 1, 10))).day.day == 7
+    assert get_previous_completed(DayReport(datetime.date(2013, 1, 10)), max_steps=2) is None
 
     class Timeless(luigi.Task):
         shop = luigi.Parameter()
@@ -99,7 +99,7 @@ def test_subtasks_run_in_the_task_and_their_requirements_are_its_own() -> None:
 
     class Part(luigi.Task):
         def requires(self) -> Any:
-            return Report(DAY)
+            return DayReport(DAY)
 
         def run(self) -> None:
             ran.append("part")
@@ -113,7 +113,7 @@ def test_subtasks_run_in_the_task_and_their_requirements_are_its_own() -> None:
             ran.append("whole")
 
     whole: Any = Whole()
-    assert whole.deps() == [Report(DAY)]
+    assert whole.deps() == [DayReport(DAY)]
     whole.run()
     assert ran == ["part", "whole"]
     with pytest.raises(AttributeError, match="subtasks"):
@@ -125,6 +125,6 @@ def test_values_that_two_classes_share() -> None:
         day = luigi.DateParameter()
         n = luigi.IntParameter(default=1)
 
-    assert common_params(Report(DAY), Other) == {"day": DAY}
+    assert common_params(DayReport(DAY), Other) == {"day": DAY}
     with pytest.raises(TypeError, match="common_params"):
-        common_params(Other, Report(DAY))  # type: ignore[arg-type]
+        common_params(Other, DayReport(DAY))  # type: ignore[arg-type]

@@ -184,7 +184,7 @@ def test_secrets_do_not_stand_in_errors_or_reprs() -> None:
         (lv.ChoiceParameter(choices=["a", "b"]), "c", "is not one of the choices; expected one of a, b"),
         (lv.ChoiceListParameter(choices=["a", "b"]), "a,c", "expected some of a, b, joined by commas"),
         (lv.NumericalParameter(var_type=int, min_value=0, max_value=7), "7", "is not a permitted int; expected int in [0, 7)"),
-        (lv.PathParameter(exists=True), "/no/such/place", "is not a path that exists"),
+        (lv.PathParameter(exists=True), "/no/such/place", "x: The path /no/such/place does not exist"),
         (lv.StrParameter(), "a\0b", "is not text; expected text without NUL"),
         (lv.Parameter(), "\ud800", "is not text"),
         (lv.TaskParameter(), "NoSuchTaskAnywhere", "is not a task class"),

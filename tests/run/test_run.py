@@ -296,6 +296,7 @@ def test_all_faults_of_a_plan_are_told_together_with_the_way_to_them() -> None:
     assert any("expected an instance" in fault.message for fault in result.faults)
 
 
+@pytest.mark.slow
 def test_two_tasks_that_write_one_target_are_a_fault() -> None:
     class Same(lv.Task):
         n: int

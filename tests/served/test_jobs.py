@@ -13,7 +13,7 @@ import pytest
 from tests.faults.command import Command, ended, soon
 from tests.served.conftest import Served
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]  # real processes and their waits: CI plays them
 
 JOBS = '''
 import os, time

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.command import ended, soon
 from tests.served.conftest import Served
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]  # real processes and their waits: CI plays them
 
 TALK = """
 import logging, os, sys, time

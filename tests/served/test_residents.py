@@ -17,7 +17,7 @@ from levada._served import module_of
 from tests.faults.command import ended, soon
 from tests.served.conftest import Served, free_port
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]  # real processes and their waits: CI plays them
 
 OTHER = """
 import levada as lv

@@ -59,6 +59,7 @@ def until(true: Callable[[], object], seconds: float = 10) -> None:
     ],
     ids=["silent", "in the head", "in the body", "blank"],
 )
+@pytest.mark.slow
 def test_who_is_too_slow_is_cut_off(begin: bytes, start: Start, host: FakeHost) -> None:
     raw = start(Limits(slow=0.5, idle=0.5))
     with raw.open() as sock:

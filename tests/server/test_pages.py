@@ -224,6 +224,7 @@ class Counted:
         return self.column[at]
 
 
+@pytest.mark.slow
 def test_a_search_among_a_million_looks_at_few() -> None:
     """Whatever is asked for: the rarest family, the end of all, nothing at all."""
     state, session = State(1, None), SessionId("s")  # type: ignore[arg-type]

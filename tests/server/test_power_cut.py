@@ -43,6 +43,7 @@ def room_for(host: Host, number: int) -> Any:
 
 
 @pytest.mark.parametrize(("before", "after", "holds"), [("a", "a", False), ("a", "b", True), ("?", "?", True)])
+@pytest.mark.slow
 def test_nothing_is_granted_for_a_lease_after_the_machine_started_anew(before: str, after: str, holds: bool) -> None:
     disk = Disk()
     started(MemoryStore(disk), before).stop()

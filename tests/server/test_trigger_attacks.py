@@ -35,6 +35,7 @@ def levada(tmp_path: Path) -> Iterator[Levada]:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_mutations_of_requests_are_answered_or_refused_and_the_server_lives(seed: int, levada: Levada) -> None:
     dice = random.Random(seed)
     spec = {"name": "x", "family": "A", "params": {"day": "{event.day}"}, "when": EVENT, "module": "demo"}

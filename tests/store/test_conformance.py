@@ -144,6 +144,18 @@ def test_a_session_that_answers_before_it_is_known_is_made(store: Store) -> None
     assert store.load().sessions == [SessionRow(key(9), 1, b"x", 3.0, "")]
 
 
+def test_marks_of_tasks_are_kept_and_replaced(place: Place, store: Store) -> None:
+    store.commit(Batch(1.0, tasks=[task(0), task(1), task(2)], marks=[(2, "two"), (0, "none")]))
+    store.commit(Batch(2.0, marks=[(0, "zero")]))
+    assert list(again(place, store).marks()) == [(0, "zero"), (2, "two")]
+
+
+def test_an_index_that_serves_a_new_task_has_the_mark_of_that_one(store: Store) -> None:
+    store.commit(Batch(1.0, tasks=[task(0), task(1)], marks=[(0, "old"), (1, "gone")]))
+    store.commit(Batch(2.0, tasks=[task(0, "demo.New")], forgotten=[0, 1], marks=[(0, "another's")]))
+    assert list(store.marks()) == [(0, "another's")]
+
+
 def test_closed_sessions_are_forgotten(place: Place, store: Store) -> None:
     store.commit(Batch(1.0, sessions=[session(1), session(2)]))
     store.commit(Batch(2.0, answers=[Answer(key(1), 1, b"bye")], closed=[key(1), key(7)]))

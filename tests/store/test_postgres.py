@@ -137,6 +137,7 @@ def test_a_standby_takes_over_within_seconds_of_a_death_or_a_pause(database_plac
     assert standby.load().seq == seq
 
 
+@pytest.mark.slow
 def test_a_standby_outlives_a_restart_of_the_database() -> None:
     programs = _programs()
     if programs is None:

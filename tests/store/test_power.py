@@ -61,6 +61,7 @@ def survive(tmp_path: Path, seed: int, count: int, synchronous: str, monkeypatch
 
 
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
+@pytest.mark.slow
 def test_a_power_cut_loses_nothing_acknowledged_and_damages_nothing(
     tmp_path: Path, synchronous: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_power_cut_loses_nothing_acknowledged_and_damages_nothing(
     assert survive(tmp_path, 1, 120, synchronous, monkeypatch) == 120
 
 
+@pytest.mark.slow
 def test_a_disk_that_ignores_flushes_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof can fail: without the flushes of the log, commits are lost and files damaged."""
     life = tmp_path / "life"

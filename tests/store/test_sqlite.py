@@ -424,6 +424,7 @@ def form_of(path: str) -> tuple[int, int, int]:
         db.close()
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_statement_of_a_migration_leaves_the_old_form_or_the_new(tmp_path: Path) -> None:
     original = InFile(tmp_path)
     filled(original, 20).close()

@@ -72,6 +72,7 @@ def _kill_at(step: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["once", "replace"])
+@pytest.mark.slow
 def test_killed_before_any_system_call_a_target_is_absent_or_whole(tmp_path: Path, mode: str) -> None:
     finished = False
     for step in range(60):

@@ -244,6 +244,7 @@ def test_places_that_were_wished_together_part(watch: Watch, counting: Counting)
     assert len({round(place.due % 30) for place in watch.watching._places.values()}) > 15
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_targets_cost_one_listing_a_place_and_interval(watch: Watch, counting: Counting) -> None:
     wanted = [Wanted(f"count://b/f{number % 300:03}/{number}.csv") for number in range(100_000)]
     watch.watching.want(wanted)

@@ -18,6 +18,8 @@ from levada._model.status import Status
 from levada._worker import procfs
 from tests.client.server import Problem, Server
 
+pytestmark = pytest.mark.slow  # real leases and their waits: CI plays them
+
 LEASE = 1.0
 SCRIPT = Path(__file__).with_name("served.py")
 

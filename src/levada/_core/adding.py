@@ -114,6 +114,17 @@ def _starts_over(state: State, index: Index, now: float, goal: str, *, reopen: b
     return goal not in state.seen_by.get(index, ()) or state.again.get(index, now + 1) <= now
 
 
+def revise(state: State, command: m.Revise, now: float) -> Decision[None]:
+    """Make a known task what it is said to be now."""
+    (index, policy, priority, batch), requires, closed = command
+    if (policy, batch) != (state.policy_of(index), state.batch.get(index)):
+        yield ch.Revised(index, policy, batch)
+    if priority != state.own_priority.get(index, 0):
+        yield ch.PrioritySet(index, priority)
+    if requires is not None and (closed == (index in state.open) or sorted(requires) != sorted(state.edges.requirements(index))):
+        yield ch.Replanned(index, requires, closed)
+
+
 def _news(state: State, growth: Sequence[Growth], known: int) -> Sequence[Growth]:
     """Growth without what a second plan says again about tasks that were closed before."""
     if not [index for index, _, _ in growth if index < known and index not in state.open]:

@@ -40,9 +40,14 @@ def _epoch_began(state: State, change: ch.EpochBegan) -> None:
 def _session_opened(state: State, change: ch.SessionOpened) -> None:
     """Opening again changes labels and goal; a session that drains goes on draining."""
     name, labels, goal = change
-    draining = name in state.sessions and state.sessions[name].draining
+    is_known = name in state.sessions
+    draining = is_known and state.sessions[name].draining
     session = state.sessions[name] = Session(labels, goal, draining=draining)
-    session.groups.extend(group.number for group in state.groups if group.is_for(name, labels))
+    state.assistants.pop(name, None)
+    if labels:
+        state.assistants[name] = None
+    if is_known or labels:  # else there is no group of it
+        session.groups.extend(group.number for group in state.groups if group.is_for(name, labels))
 
 
 def _session_drained(state: State, change: ch.SessionDrained) -> None:
@@ -58,6 +63,7 @@ def _session_closed(state: State, change: ch.SessionClosed) -> None:
 
             merge(state, group, twin)
     state.woken.pop(change.session, None)
+    state.assistants.pop(change.session, None)
     for index in [index for index, holder in state.holder.items() if holder == change.session]:
         del state.holder[index]
 
@@ -226,11 +232,88 @@ def _grow(state: State, growth: Growth) -> None:
 def _needs_set(state: State, change: ch.NeedsSet) -> None:
     for index in change.tasks:
         state.policy[index] = state.intern_policy(state.policy_of(index)._replace(resources=change.resources))
-    waiting = [index for index in change.tasks if state.status[index] == READY]
-    if waiting:
-        ready.purge(state, frozenset(waiting))  # from the lines of what they held before
-        for index in waiting:
+    ready.purge(state, frozenset(change.tasks))  # from the lines of what they held before, where an entry may stand that is stale by now
+    for index in change.tasks:
+        if state.status[index] == READY:
             ready.enter(state, index)
+
+
+def _revised(state: State, change: ch.Revised) -> None:
+    index, policy, batch = change
+    before, number, status = state.policy_of(index), state.intern_policy(policy), state.status[index]
+    alone = status == RUNNING and index not in state.crew and index not in state.suspended
+    if alone and policy.resources != before.resources:
+        state.holds.setdefault(index, before.resources)
+    family = state.family_of[state.policy[index]]
+    state.policy[index] = number
+    state.by_family[status][family] -= 1
+    state.by_family[status][state.family_of[number]] += 1
+    if batch is None:
+        state.batch.pop(index, None)
+    else:
+        state.batch[index] = batch
+        state.is_plain = False
+    group = state.groups[state.group[index]]
+    if policy.module != group.module:
+        _move(state, index, group, policy.module)
+    if status == Status.DISABLED and index in state.at:
+        state.retries.clear(index)
+        if state.comes_back(index):
+            state.retries.set(index, state.at[index])
+    if before.resources or before.batch_limit > 1:
+        ready.purge(state, frozenset((index,)))  # from the line and the batch where an entry may stand, stale or not
+    if status == READY:
+        ready.enter(state, index)
+
+
+def _move(state: State, index: Index, before: Group, module: str) -> None:
+    """Into the group of another module."""
+    after = state.groups[state.intern_group(before.sessions, module)]
+    state.group[index] = after.number
+    after.reach(index, index)
+    before.counts[state.status[index]] -= 1
+    after.counts[state.status[index]] += 1
+    state.free_empty_groups([before.number])
+
+
+def _replanned(state: State, change: ch.Replanned) -> None:
+    index, requires, closed = change
+    before, status = state.unmet[index], state.status
+    state.naps.pop(index, None)
+    removed = state.edges.clear(index)
+    unmet = before - sum(status[one] != DONE for one in removed) - (index in state.open)
+    if requires:
+        state.edges.grow(index, requires)
+        unmet += sum(status[one] != DONE for one in requires)
+    if closed:
+        state.open.discard(index)
+    else:
+        state.open.add(index)
+        unmet += 1
+    state.unmet[index] = unmet
+    if state.priority or state.own_priority:
+        priorities.lower(state, removed)
+        priorities.raise_requirements(state, index)
+    if unmet and not before:
+        state.stalled.append(index)
+    elif before and not unmet:
+        state.freed.append(index)
+        _wake_sleeper(state, index)
+
+
+def _released(state: State, change: ch.Released) -> None:
+    index, after = change
+    before, kept = state.held_by(index), dict(after)
+    if index in state.crew:
+        crew = state.crew[index]
+        state.crews[crew] = (after, state.crews[crew][1])
+    else:
+        state.holds[index] = after
+    for name, amount in before:
+        if amount != kept.get(name, 0):
+            state.used[name] -= amount - kept.get(name, 0)
+            _judge_use(state, name)
+            ready.wake(state, name)
 
 
 def _priority_set(state: State, change: ch.PrioritySet) -> None:
@@ -355,7 +438,9 @@ def _forget_sleep(state: State, index: Index) -> None:
 
 
 def _give_back(state: State, index: Index) -> None:
-    resources = state.policy_of(index).resources
+    resources = state.holds.pop(index, None) if state.holds else None
+    if resources is None:
+        resources = state.policy_of(index).resources
     crew = state.crew.pop(index, None)
     if crew is not None:
         resources, left = state.crews[crew]
@@ -439,7 +524,10 @@ def _wake_sleeper(state: State, index: Index) -> None:
 def _ended(state: State, change: ch.Ended) -> None:
     index = change.task
     asleep = index in state.suspended
-    _let_go(state, index)
+    if state.status[index] == RUNNING:
+        _let_go(state, index)
+    else:
+        _clear_time(state, index)
     if index in state.naps and (change.counted or not asleep):  # who hands a sleeper back still has what it yielded in its plan
         _take_back(state, index)
     if not change.lapsed:
@@ -455,7 +543,7 @@ def _ended(state: State, change: ch.Ended) -> None:
         state.again[index] = change.at
     elif change.at is not None:
         state.at[index] = change.at
-        if change.status is Status.RETRYING:
+        if change.status is Status.RETRYING or state.comes_back(index):
             state.retries.set(index, change.at)
     state.set_status(index, change.status)
     if change.status is Status.WAITING and not state.unmet[index]:
@@ -552,6 +640,9 @@ _WRITERS: dict[type, Callable[[State, Any], None]] = {
     ch.Forgotten: _forgotten,
     ch.Forgiven: _forgiven,
     ch.NeedsSet: _needs_set,
+    ch.Revised: _revised,
+    ch.Replanned: _replanned,
+    ch.Released: _released,
     ch.PrioritySet: _priority_set,
     ch.ResourceSet: _resource_set,
     ch.PauseSet: _pause_set,

@@ -53,12 +53,20 @@ class Brain:
     @overload
     def handle(self, command: m.Confirm, now: float) -> tuple[list[Change], bool]: ...
     @overload
+    def handle(self, command: m.Take, now: float) -> tuple[list[Change], m.Grant | None]: ...
+    @overload
+    def handle(self, command: m.Release, now: float) -> tuple[list[Change], bool]: ...
+    @overload
+    def handle(self, command: m.Forget, now: float) -> tuple[list[Change], list[Index]]: ...
+    @overload
     def handle(
-        self, command: m.Cancel | m.RetryTask | m.Forgive | m.Invalidate | m.MarkDone, now: float
+        self,
+        command: m.Cancel | m.RetryTask | m.Hurry | m.Disable | m.Forgive | m.Invalidate | m.MarkDone | m.MarkFailed,
+        now: float,
     ) -> tuple[list[Change], Status]: ...
     @overload
     def handle(
-        self, command: m.AddTasks | m.Bye | m.Drain | m.Tick | m.SetPriority | m.SetResource | m.Pause, now: float
+        self, command: m.AddTasks | m.Revise | m.Bye | m.Drain | m.Tick | m.SetPriority | m.SetResource | m.Pause, now: float
     ) -> tuple[list[Change], None]: ...
 
     def handle(self, command: Any, now: float) -> tuple[list[Change], Any]:
@@ -162,6 +170,7 @@ class Brain:
 _DECISIONS: dict[type, Callable[[State, Any, float], Decision[Any]]] = {
     m.Hello: adding.hello,
     m.AddTasks: adding.add_tasks,
+    m.Revise: adding.revise,
     m.Drain: adding.drain,
     m.Bye: adding.bye,
     m.Tick: passing.tick,
@@ -170,14 +179,19 @@ _DECISIONS: dict[type, Callable[[State, Any, float], Decision[Any]]] = {
 
 def _learn() -> None:
     """Load the other decisions: a run in one process that goes well needs none of them, and starts a millisecond sooner."""
-    from . import forgetting, operators, reports
+    from . import forgetting, grants, operators, reports
 
     others: dict[type, Callable[[State, Any, float], Decision[Any]]] = {
         m.Sync: reports.sync,
         m.Renew: reports.renew,
         m.Confirm: reports.confirm,
+        m.Release: reports.release,
+        m.Take: grants.take,
         m.Cancel: operators.cancel,
         m.RetryTask: operators.retry_task,
+        m.Hurry: operators.hurry,
+        m.Disable: operators.disable,
+        m.MarkFailed: operators.mark_failed,
         m.Forgive: operators.forgive,
         m.Invalidate: operators.invalidate,
         m.MarkDone: operators.mark_done,

@@ -11,7 +11,7 @@ batch-valued where many tasks change in the same way. Times are the server's mon
 from collections.abc import Sequence
 
 from .._model.messages import SessionId
-from .._model.spec import Growth, Index, TaskSpec
+from .._model.spec import Growth, Index, Policy, TaskSpec
 from .._model.status import Status
 from .._model.values import NamedTuple
 
@@ -23,6 +23,7 @@ class Trouble(NamedTuple):
     excused: int = 0  # infra and unwished cancelled ones in a row: they count nothing, but have a bound
     recent: tuple[float, ...] = ()  # moments of the failures within Retry.window, at most disable_after
     poison: tuple[float, ...] = ()  # moments of attempts that cost a worker or process, at most three
+    first: float | None = None  # moment of the first failure, where Retry.give_up_after asks for it
 
 
 class EpochBegan(NamedTuple):
@@ -122,7 +123,7 @@ class Finished(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """An attempt ended without success and the task goes on as ``status``.
+    """An attempt ended without success and the task goes on as ``status``; or somebody said so of a task that does not run.
 
     lapsed: the lease ended by time; the worker may still be alive and its late success is accepted.
     counted: the grant counts as an attempt (a handed back one does not).
@@ -195,6 +196,29 @@ class NeedsSet(NamedTuple):
     resources: tuple[tuple[str, int], ...]
 
 
+class Revised(NamedTuple):
+    """A task is as this says from now on."""
+
+    task: Index
+    policy: Policy
+    batch: str | None
+
+
+class Replanned(NamedTuple):
+    """All that a task requires from now on."""
+
+    task: Index
+    requires: Sequence[Index]
+    closed: bool
+
+
+class Released(NamedTuple):
+    """A running task, or its batch, holds these resources from now on, sorted by name: less than before."""
+
+    task: Index
+    resources: tuple[tuple[str, int], ...]
+
+
 class PrioritySet(NamedTuple):
     task: Index
     priority: int
@@ -235,6 +259,9 @@ Change = (
     | Forgotten
     | Forgiven
     | NeedsSet
+    | Revised
+    | Replanned
+    | Released
     | PrioritySet
     | ResourceSet
     | PauseSet

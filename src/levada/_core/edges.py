@@ -83,6 +83,13 @@ class Edges:
                 known.remove(index)
         return removed
 
+    def clear(self, index: Index) -> list[Index]:
+        """Take all requirements of a task back; what they were. Costs a look at all that need those."""
+        removed = self.shrink(index, len(self.more.get(index, ())) + (self._length[index] > 0))
+        if self._dead > SLACK + len(self._column) // 2:
+            self._compact()
+        return removed
+
     def forget(self, tasks: Sequence[Index]) -> set[Index]:
         """Take tasks out that only each other need; what they needed and stays. Costs a look at all that need the latter."""
         gone, touched = set(tasks), set[Index]()

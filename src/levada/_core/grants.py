@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._model import messages as m
 from .._model.messages import Fence, Grant, SessionId
 from .._model.spec import Index
 from .._model.status import Status
 from . import changes as ch
+from .adding import open_session
 from .ready import Draft, fair, pick, pick_crew, pick_plain
 from .state import Decision, Session, State
 
@@ -38,6 +40,19 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
         return resumed, []
     yield ch.Granted(name, list(draft.chosen), now + state.rules.lease, crews)
     return resumed, _letters(state, leaders, crews)
+
+
+def take(state: State, command: m.Take, now: float) -> Decision[Grant | None]:
+    """Grant the one task that is asked for, whatever else is ready, or nothing."""
+    name, index = command
+    yield from open_session(state, name)
+    session = state.sessions[name]
+    if state.paused or session.draining or state.status[index] != READY or state.short_of(state.policy_of(index).resources) is not None:
+        return None
+    if not state.groups[state.group[index]].is_for(name, session.labels):
+        return None
+    yield ch.Granted(name, [index], now + state.rules.lease)
+    return _letters(state, [index], [])[0]
 
 
 def _resumable(state: State, name: SessionId, room: int, draft: Draft) -> list[Index]:

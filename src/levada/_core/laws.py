@@ -94,7 +94,8 @@ def _forgotten_tasks_are_named_by_nothing(state: State) -> Iterator[str]:
     if free != set(state.free):
         yield f"free are {free}, kept {set(state.free)}"
     few = (state.open, state.own_priority, state.priority, state.batch, state.uncounted, state.generation, state.trouble, state.reason,
-           state.at, state.again, state.seen_by, state.holder, state.until, state.wishes, state.suspended, state.crew)  # fmt: skip
+           state.at, state.again, state.seen_by,
+           state.holder, state.until, state.wishes, state.suspended, state.crew, state.holds)  # fmt: skip
     for index in range(len(state.status)):
         if index in free and (any(index in one for one in few) or state.edges.requirements(index) or state.edges.dependants_of(index)):
             yield f"task {index} was forgotten and something is left of it"
@@ -142,6 +143,8 @@ def _sessions_know_their_groups(state: State) -> Iterator[str]:
         due = [group.number for group in state.groups if group.is_for(name, session.labels)]
         if session.groups != due:
             yield f"session {name!r} knows groups {session.groups}, due are {due}"
+    if set(state.assistants) != {name for name, session in state.sessions.items() if session.labels}:
+        yield f"assistants are {list(state.assistants)}, which are not the sessions with labels"
     for group in state.groups:
         if (group.number in state.free_groups) == bool(state.size_of(group)):
             yield f"group {group.number} holds {state.size_of(group)} tasks, free are {list(state.free_groups)}"
@@ -170,7 +173,7 @@ def _running_is_held(state: State) -> Iterator[str]:
             yield f"task {index} runs for {state.holder.get(index)!r}, which is no session"
         if state.rules.lease != math.inf and index not in state.until:
             yield f"task {index} runs without an end of its lease"
-    for index in (*state.until, *state.wishes, *state.suspended, *state.crew):
+    for index in (*state.until, *state.wishes, *state.suspended, *state.crew, *state.holds):
         if state.status[index] != Status.RUNNING:
             yield f"task {index} is {Status(state.status[index])} and has what only running tasks have"
     for index in state.holder:
@@ -193,6 +196,9 @@ def _timers_are_set(state: State) -> Iterator[str]:
     for index in _having(state, Status.RETRYING):
         if index not in state.at or index not in state.retries:
             yield f"task {index} is retrying without a time"
+    for index in _having(state, Status.DISABLED):
+        if index in state.at and state.comes_back(index) != (index in state.retries):
+            yield f"task {index} is disabled for a time, and {'will not' if state.comes_back(index) else 'will'} go on by itself"
     for index in state.until:
         if index not in state.expiries:
             yield f"task {index} has a lease that nobody will judge"
@@ -252,7 +258,7 @@ def _resources_add_up(state: State) -> Iterator[str]:
         if index in state.crew:
             crews[state.crew[index]] += 1
         elif index not in state.suspended:
-            held.update(dict(state.policy_of(index).resources))
+            held.update(dict(state.held_by(index)))
     for number, (resources, left) in state.crews.items():
         held.update(dict(resources))
         if crews[number] != left:

@@ -1,6 +1,8 @@
-"""Decisions of people: cancel, retry, forgive, invalidate, done, priorities, resources, pause."""
+"""Decisions of people: cancel, retry, hurry, disable, forgive, invalidate, done, failed, priorities, resources, pause."""
 
 from __future__ import annotations
+
+import math
 
 from .._model import messages as m
 from .._model.status import Status
@@ -25,7 +27,38 @@ def retry_task(state: State, command: m.RetryTask, now: float) -> Decision[Statu
     """Failed, disabled and cancelled start over; disabled by definition does too, once."""
     if state.status[command.index] in _RETRIABLE:
         yield ch.StartedOver(command.index, invalid=False)
+        if command.after > 0:
+            yield ch.Ended(command.index, Status.RETRYING, "set going by an operator, for later", at=now + command.after)
     return Status(state.status[command.index])
+
+
+def hurry(state: State, command: m.Hurry, now: float) -> Decision[Status]:
+    """What waits for its next attempt is ready at once, or waits for what it requires."""
+    index = command.index
+    if state.status[index] == Status.RETRYING:
+        yield ch.WaitsAgain([index]) if state.unmet[index] else ch.BecameReady([index])
+    return Status(state.status[index])
+
+
+def disable(state: State, command: m.Disable, now: float) -> Decision[Status]:
+    """What does not run and is not done never runs until somebody sets it going; also what failures have disabled for a time."""
+    index, status = command.index, state.status[command.index]
+    if status not in (Status.RUNNING, Status.DONE) and not (status == Status.DISABLED and index not in state.at):
+        yield ch.Ended(index, Status.DISABLED, "disabled by an operator")
+    return Status(state.status[index])
+
+
+def mark_failed(state: State, command: m.MarkFailed, now: float) -> Decision[Status]:
+    """A failure outside of any attempt, judged as others are."""
+    from .retry import after_failure
+
+    index = command.index
+    if state.status[index] in _CANCELLABLE:
+        retry, before, rules = state.policy_of(index).retry, state.trouble.get(index), state.rules
+        verdict = after_failure(retry, before, command.exit, command.errors, command.draw, now, rules.excused_limit)
+        pause = now + rules.failed_pause if rules.failed_pause < math.inf else None
+        yield ch.Ended(index, verdict.status, verdict.reason, verdict.trouble, pause if verdict.status is Status.FAILED else verdict.at)
+    return Status(state.status[index])
 
 
 def invalidate(state: State, command: m.Invalidate, now: float) -> Decision[Status]:

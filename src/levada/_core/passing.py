@@ -35,10 +35,20 @@ def _lapse(state: State, index: Index, now: float) -> ch.Ended:
 
 
 def retries_due(state: State, now: float) -> Iterator[ch.Change]:
-    """Retrying tasks whose time has come become ready, or wait when they have an unmet requirement."""
+    """Retrying tasks whose time has come become ready, or wait when they have an unmet requirement.
+
+    Tasks that failures have disabled for a time start over, after the shortest pause.
+    """
     due = state.retries.pop_due(now)
     if not due:
         return
+    for index in [index for index in due if state.status[index] == Status.DISABLED]:
+        from .retry import retry_delay
+
+        yield ch.StartedOver(index, invalid=False)
+        at = now + retry_delay(1, state.policy_of(index).retry, 0.0)
+        yield ch.Ended(index, Status.RETRYING, "was disabled for as long as it is told", at=at)
+    due = [index for index in due if state.at.get(index, now) <= now]
     if ready := [index for index in due if not state.unmet[index]]:
         yield ch.BecameReady(ready)
     if waiting := [index for index in due if state.status[index] == Status.RETRYING]:

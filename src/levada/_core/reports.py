@@ -151,6 +151,18 @@ def _may_sleep(state: State, session: SessionId, nap: m.Suspended, answer: Answe
     return False
 
 
+def release(state: State, command: m.Release, now: float) -> Decision[bool]:
+    """Take back what a running task, or its batch, does not need any more."""
+    session, index, fence, resources = command
+    if not _speaks(state, session, index, fence, Answer()) or index in state.suspended:
+        return False
+    before, given = state.held_by(index), dict(resources)
+    after = tuple((name, amount - given.get(name, 0)) for name, amount in before if amount > given.get(name, 0))
+    if after != before:
+        yield ch.Released(index, after)
+    return True
+
+
 # -- leases ------------------------------------------------------------------------------------
 
 

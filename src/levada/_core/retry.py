@@ -71,17 +71,24 @@ def after_failure(
         return _excused(retry, trouble, exit_class, draw, now, excused_limit)
     if exit_class in POISON and len(trouble.poison) >= POISON_LIMIT:
         reason = f"{exit_class}: {POISON_LIMIT} attempts cost a worker or process within 24 h"
-        return Verdict(Status.DISABLED, reason, trouble, now + POISON_WINDOW)
+        return Verdict(Status.DISABLED, reason, trouble, now + _or(retry.disabled_for, POISON_WINDOW))
     if exit_class is ExitClass.LOST_WORKER:
         return Verdict(Status.RETRYING, "its worker was silent for longer than the lease", trouble, now)
     if retry.disable_after is not None and len(trouble.recent) >= retry.disable_after:
         reason = f"{exit_class}: {len(trouble.recent)} failures within {retry.window:g} s"
-        return Verdict(Status.DISABLED, reason, trouble, now + retry.window)
+        return Verdict(Status.DISABLED, reason, trouble, now + _or(retry.disabled_for, retry.window))
+    if retry.give_up_after is not None and trouble.first is not None and now >= trouble.first + retry.give_up_after:
+        reason = f"{exit_class}: still fails {now - trouble.first:g} s after its first failure"
+        return Verdict(Status.DISABLED, reason, trouble, now + _or(retry.disabled_for, retry.window))
     allowed = attempts_allowed(retry, errors)
     if trouble.failures >= allowed:
         return Verdict(Status.FAILED, f"{exit_class}: failed {trouble.failures} of {allowed} times", trouble, None)
     at = now + retry_delay(trouble.failures, retry, draw)
     return Verdict(Status.RETRYING, f"{exit_class}: failed {trouble.failures} of {allowed} times", trouble, at)
+
+
+def _or(seconds: float | None, otherwise: float) -> float:
+    return otherwise if seconds is None else seconds
 
 
 def _excused(retry: Retry, trouble: Trouble, exit_class: ExitClass, draw: float, now: float, limit: int) -> Verdict:
@@ -100,4 +107,7 @@ def _record(retry: Retry, before: Trouble, exit_class: ExitClass, now: float) ->
         recent = (*(moment for moment in recent if moment > now - retry.window), now)[-retry.disable_after :]
     if exit_class in POISON:
         poison = (*(moment for moment in poison if moment > now - POISON_WINDOW), now)[-POISON_LIMIT:]
-    return Trouble(before.failures + counts, 0, recent, poison)
+    first = before.first
+    if counts and first is None and retry.give_up_after is not None:
+        first = now
+    return Trouble(before.failures + counts, 0, recent, poison, first)

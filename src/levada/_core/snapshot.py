@@ -20,7 +20,7 @@ from .state import FREE, Group, Session, State
 INTS = ("unmet", "policy", "group", "number", "fence_epoch", "floor")
 PLAIN = (
     "epoch", "own_priority", "priority", "batch", "uncounted", "generation", "reason", "at", "again", "holder", "until", "wishes",
-    "crew", "crews_made", "complete", "used", "total", "is_plain", "paused", "forgiven", "next_floor", "naps",
+    "crew", "crews_made", "complete", "used", "total", "is_plain", "paused", "forgiven", "next_floor", "naps", "holds",
 )  # fmt: skip
 """Attributes that are kept as they are."""
 
@@ -77,7 +77,7 @@ def load(state: State, saved: dict[str, Any]) -> None:
         if status == Status.READY:
             ready.enter(state, index)
     for index, moment in state.at.items():
-        if state.status[index] == Status.RETRYING:
+        if state.status[index] == Status.RETRYING or state.comes_back(index):
             state.retries.set(index, moment)
     for index, moment in state.until.items():
         state.expiries.set(index, moment)
@@ -85,7 +85,9 @@ def load(state: State, saved: dict[str, Any]) -> None:
 
 def _load_plain(state: State, few: dict[str, Any]) -> None:
     for name in PLAIN:
-        setattr(state, name, few[name])
+        if name in few:  # not what an older version did not know
+            setattr(state, name, few[name])
+    state.holds = {index: _resources(resources) for index, resources in state.holds.items()}
     state.open = set(few["open"])
     state.free = dict.fromkeys(few["free"])
     state.seen_by = {index: frozenset(goals) for index, goals in few["seen_by"].items()}
@@ -107,6 +109,8 @@ def _load_groups(state: State, few: dict[str, Any]) -> None:
     state.group_numbers = {(state.groups[number].sessions, state.groups[number].module): number for number in few["known_groups"]}
     for name, labels, goal, draining in few["sessions"]:
         session = state.sessions[SessionId(name)] = Session(tuple(labels), goal, draining=draining)
+        if labels:
+            state.assistants[SessionId(name)] = None
         session.groups.extend(group.number for group in state.groups if group.is_for(SessionId(name), session.labels))
 
 
@@ -137,12 +141,12 @@ def _policy_to_plain(policy: Policy) -> tuple[Any, ...]:
 def policy_from_plain(plain: Any) -> Policy:
     """A policy from the list of its fields; those that later versions added have their defaults."""
     family, resources, retry, *rest = plain
-    attempts, first, longest, disable_after, window, exceptions = retry
-    known = Retry(attempts, first, longest, disable_after, window, _resources(exceptions))
+    attempts, first, longest, disable_after, window, exceptions, *later = retry
+    known = Retry(attempts, first, longest, disable_after, window, _resources(exceptions), *later)
     return Policy(family, _resources(resources), known, *rest)
 
 
 def trouble_from_plain(plain: Any) -> Trouble:
     """A Trouble from the list of its fields."""
-    failures, excused, recent, poison = plain
-    return Trouble(failures, excused, tuple(recent), tuple(poison))
+    failures, excused, recent, poison, *later = plain
+    return Trouble(failures, excused, tuple(recent), tuple(poison), *later)

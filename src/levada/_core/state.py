@@ -104,6 +104,7 @@ class State:
         self.epoch = epoch
         self.rules = rules
         self.sessions: dict[SessionId, Session] = {}
+        self.assistants: dict[SessionId, None] = {}  # sessions with labels
         self.groups: list[Group] = []
         self.group_numbers: dict[tuple[frozenset[SessionId], str], int] = {}
         self.free_groups: dict[int, None] = {}  # numbers of groups that hold no task any more; a blank group stands there
@@ -144,6 +145,7 @@ class State:
         self.crew: dict[Index, int] = {}  # running as part of a batch -> its crew
         self.crews: dict[int, tuple[Resources, int]] = {}  # what a crew holds, and members left
         self.crews_made = 0
+        self.holds: dict[Index, Resources] = {}  # running alone: what it holds, where that is not what its policy says
         # -- the whole
         self.counts = [0] * len(Status)
         self.by_family: list[list[int]] = [[] for _ in Status]  # [status][family number]
@@ -186,6 +188,12 @@ class State:
         """Grants that count as attempts, the current one included."""
         return self.number[index] - self.floor[index] - self.uncounted.get(index, 0)
 
+    def held_by(self, index: Index) -> Resources:
+        """What a running task holds, or its batch together."""
+        if index in self.crew:
+            return self.crews[self.crew[index]][0]
+        return self.holds.get(index, self.policy_of(index).resources)
+
     def lease_end(self, index: Index) -> float | None:
         until = self.until.get(index)
         return None if until is None else until + self.forgiven
@@ -197,6 +205,10 @@ class State:
             if taken + amount > self.total.get(name, DEFAULT_TOTAL):
                 return name
         return None
+
+    def comes_back(self, index: Index) -> bool:
+        """Does the task go on by itself when its failures have disabled it for long enough?"""
+        return self.policy_of(index).retry.disabled_for is not None
 
     def dump(self) -> dict[str, Any]:
         """Everything that must be equal after a replay, as plain values."""
@@ -252,8 +264,8 @@ class State:
         return number
 
     def _sessions_of(self, group: Group) -> list[Session]:
-        """Those that may run its tasks. Where it has a module, that costs a look at all sessions."""
-        names = self.sessions if group.module else group.sessions
+        """Those that may run its tasks. Where it has a module, that costs a look at all assistants."""
+        names = {*group.sessions, *self.assistants} if group.module else group.sessions
         found = ((name, self.sessions.get(name)) for name in names)
         return [one for name, one in found if one is not None and group.is_for(name, one.labels)]
 

@@ -104,7 +104,7 @@ def _check_policy(policy: Policy) -> None:
         good = type(name) is str and type(amount) is int and 0 < amount < NUMBER_LIMIT
         _check(good, f"{policy.family} needs {amount!r} of {name!r}, not 1 or more")
     retry = policy.retry
-    times = (retry.first, retry.longest, retry.window)
+    times = (retry.first, retry.longest, retry.window, retry.disabled_for or 0.0, retry.give_up_after or 0.0)
     _check(all(0 <= time < math.inf for time in times), f"{policy.family}: times of {retry} are 0 or more")
     counts = (retry.attempts, retry.disable_after or 1, policy.batch_limit, *(attempts for _, attempts in retry.exceptions))
     _check(all(type(count) is int and count >= 1 for count in counts), f"{policy.family}: a limit is below 1: {retry} {policy.batch_limit}")
@@ -194,8 +194,42 @@ def _bye_or_drain(state: State, command: m.Bye | m.Drain) -> None:
     _session(state, command.session)
 
 
-def _one_task(state: State, command: m.Cancel | m.RetryTask | m.Forgive | m.MarkDone) -> None:
+def _one_task(state: State, command: m.Cancel | m.Hurry | m.Disable | m.Forgive | m.MarkDone) -> None:
     _check_index(command.index, len(state.status))
+
+
+def _retry_task(state: State, command: m.RetryTask) -> None:
+    _check_index(command.index, len(state.status))
+    _check(0 <= command.after < math.inf, f"task {command.index}: after is a number of seconds, got {command.after!r}")
+
+
+def _mark_failed(state: State, command: m.MarkFailed) -> None:
+    _check_index(command.index, len(state.status))
+    _check(0 <= command.draw < 1, f"task {command.index}: a draw lies in [0, 1), got {command.draw!r}")
+    _check(command.exit in _FAILURES, f"task {command.index}: failed with {command.exit!r}")
+    _check(all(type(name) is str for name in command.errors), f"task {command.index}: errors are names, got {command.errors!r}")
+
+
+def _take(state: State, command: m.Take) -> None:
+    _session(state, command.session)
+    _check_index(command.index, len(state.status))
+
+
+def _release(state: State, command: m.Release) -> None:
+    _check(type(command.session) is str, f"a session is a text, got {command.session!r}")
+    _check_fences(((command.index, command.fence),), len(state.status))
+    for name, amount in command.resources:
+        _check(type(name) is str and type(amount) is int and amount >= 0, f"what is given back is an amount, got {amount!r} of {name!r}")
+
+
+def _revise(state: State, command: m.Revise) -> None:
+    spec, end = command.spec, len(state.status)
+    _check_index(spec.index, end)
+    _check(spec.index not in state.free, f"task {spec.index} is not known: it was forgotten")
+    _check_specs(state, (spec,), end)
+    if command.requires is not None:
+        _check_growth((Growth(spec.index, command.requires),), end)
+        _check(state.free.keys().isdisjoint(command.requires), f"task {spec.index} requires one that was forgotten")
 
 
 def _invalidate(state: State, command: m.Invalidate) -> None:
@@ -236,7 +270,13 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     m.Bye: _bye_or_drain,
     m.Drain: _bye_or_drain,
     m.Cancel: _one_task,
-    m.RetryTask: _one_task,
+    m.RetryTask: _retry_task,
+    m.Hurry: _one_task,
+    m.Disable: _one_task,
+    m.MarkFailed: _mark_failed,
+    m.Take: _take,
+    m.Release: _release,
+    m.Revise: _revise,
     m.Forgive: _one_task,
     m.Invalidate: _invalidate,
     m.MarkDone: _one_task,

@@ -145,6 +145,36 @@ class Bye(NamedTuple):
     session: SessionId
 
 
+class Take(NamedTuple):
+    """Claim one particular task. Answer: its Grant, or None where it is not ready, does not fit, or is not for this session."""
+
+    session: SessionId
+    index: Index  # type: ignore[assignment]
+
+
+class Release(NamedTuple):
+    """A running task needs less than it holds from now on (amounts by resource, to be given back). Answer: bool, whether it runs so.
+
+    Of a batch the whole batch gives back.
+    """
+
+    session: SessionId
+    index: Index  # type: ignore[assignment]
+    fence: Fence
+    resources: tuple[tuple[str, int], ...]
+
+
+class Revise(NamedTuple):
+    """A known task is as it is said now: policy, priority, batch group. What runs holds what it was granted with. Answer: None.
+
+    requires: all that it requires from now on; None: as before. closed: no more will come; a task that is open again waits.
+    """
+
+    spec: TaskSpec
+    requires: "tuple[Index, ...] | list[Index] | None" = None
+    closed: bool = True
+
+
 # -- commands of operators ---------------------------------------------------------------------
 
 
@@ -155,9 +185,34 @@ class Cancel(NamedTuple):
 
 
 class RetryTask(NamedTuple):
-    """Failed, disabled or cancelled becomes waiting with new counters. Answer: Status."""
+    """Failed, disabled or cancelled becomes waiting with new counters. Answer: Status.
+
+    after: seconds before it may run; meanwhile it is retrying.
+    """
 
     index: Index  # type: ignore[assignment]
+    after: float = 0.0
+
+
+class Hurry(NamedTuple):
+    """A retrying task need not wait for its time; its failures still count. Answer: Status."""
+
+    index: Index  # type: ignore[assignment]
+
+
+class Disable(NamedTuple):
+    """What does not run and is not done is disabled until somebody sets it going. Answer: Status."""
+
+    index: Index  # type: ignore[assignment]
+
+
+class MarkFailed(NamedTuple):
+    """What waits, is ready or retrying has failed without an attempt, since somebody says so; it counts. Answer: Status."""
+
+    index: Index  # type: ignore[assignment]
+    exit: ExitClass = ExitClass.USER
+    errors: tuple[str, ...] = ()
+    draw: float = 0.5
 
 
 class Invalidate(NamedTuple):

@@ -31,6 +31,8 @@ class Retry(NamedTuple):
     disable_after: int | None = None
     window: float = 86400.0
     exceptions: tuple[tuple[str, int], ...] = ()
+    disabled_for: float | None = None  # seconds that failures disable it for, then it goes on by itself; None: ``window``, and asked for
+    give_up_after: float | None = None  # a failure so many seconds after the first one disables the task
 
 
 class Policy(NamedTuple):

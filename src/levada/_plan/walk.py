@@ -426,13 +426,16 @@ class Discovery:
             self._index.pop(self.tasks[index], None)
             self.tasks[index] = None
 
+    def found_complete(self) -> list[Any]:
+        """The tasks that were found complete; looks at all."""
+        return [task for task, index in self._index.items() if index == COMPLETE]
+
     def complete_by_family(self) -> dict[str, int]:
         """How many tasks of each family were found complete; looks at all."""
         counts: dict[str, int] = {}
-        for task, index in self._index.items():
-            if index == COMPLETE:
-                family = type(task).get_task_family()
-                counts[family] = counts.get(family, 0) + 1
+        for task in self.found_complete():
+            family = type(task).get_task_family()
+            counts[family] = counts.get(family, 0) + 1
         return counts
 
     def external_missing(self) -> list[Index]:

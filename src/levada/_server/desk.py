@@ -34,6 +34,7 @@ class Desk:
         self.tokens: list[ports.TokenRow] = []
         self.closed: list[bytes] = []
         self.forgotten: list[int] = []
+        self.marks: dict[int, str] = {}  # of guests, by index of a task
         self._touched: dict[str, Member] = {}
         self.stirred = False  # somebody's wish may concern claims that wait
 
@@ -59,7 +60,7 @@ class Desk:
         if (
             changes is None
             and rows is None
-            and not (sessions or self.attempts or self.logs or self.audit or self.idempotency or self.closed)
+            and not (sessions or self.marks or self.attempts or self.logs or self.audit or self.idempotency or self.closed)
         ):
             return None
         return ports.Batch(
@@ -68,6 +69,7 @@ class Desk:
             changes=changes,
             tasks=self.tasks,
             forgotten=self.forgotten,
+            marks=list(self.marks.items()),
             sessions=sessions,
             closed=self.closed,
             attempts=self.attempts,

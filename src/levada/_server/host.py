@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from .._core.brain import Brain
-from .._core.changes import Granted, TasksAdded
+from .._core.changes import Finished, Granted, TasksAdded
 from .._model import messages as m
 from .._model.messages import SessionId
 from .._model.status import Status
@@ -32,6 +32,7 @@ from . import journal, logs, operating, work
 from .ages import AGES, Ages
 from .alerts.noticing import Noticing
 from .desk import Desk
+from .guests import Guests
 from .http.port import Call, Health, Sample
 from .http.tokens import TokenTable
 from .mailbox import Mailbox
@@ -121,6 +122,7 @@ class Host:
         self.started = wall()
         self.office = Office(self)
         self.notices: Noticing | None = None  # where alerts are wished for
+        self.guests: Guests | None = None  # where workers of another protocol are let in
         self._parked: dict[SessionId, Member] = {}
         self.book = Book(store.goals_at, self.rules.lease)
         self._takes: dict[str, tuple[Call, float]] = {}  # agents that wait for something to do, and until when
@@ -261,6 +263,8 @@ class Host:
             member = member_of(session, self.clock())
             self.members[member.id] = member
             self.offered += member.offered
+        if self.guests is not None:
+            self.guests.load(self.members.values(), self.store.marks())
 
     def _match(self, named: int) -> None:
         told = len(self.brain.state.status) - len(self.brain.state.free)
@@ -504,6 +508,8 @@ class Host:
         if tick:
             self._tick_at = self.clock() + TICK
             desk.handle(m.Tick(lag))
+            if self.guests is not None:
+                self.guests.turn(desk)
         self._look_again(desk, over=tick)
         self._turn_book(desk, tick=tick)
         self._drains += 1
@@ -549,6 +555,8 @@ class Host:
 
     def _serve(self, desk: Desk, call: Call) -> None:
         handler = work.HANDLERS.get(type(call.request)) or operating.HANDLERS.get(type(call.request))
+        if handler is None and self.guests is not None:
+            handler = self.guests.handlers.get(type(call.request))
         try:
             if handler is None:
                 raise Refusal("not-found", f"{call.route} is not there yet")
@@ -683,6 +691,10 @@ class Host:
         self._deliver(desk)
         logs.look(desk)
         self.ages.note(desk.changes, desk.wall)
+        if self.guests is not None:
+            for change in desk.changes:
+                if type(change) is Finished:
+                    self.guests.done(change.tasks)
         if self.notices is not None:
             self.notices.look(desk)
         if self.book.told:
@@ -774,6 +786,8 @@ class Host:
         desk = self._carried = self._carried or self._desk()
         gone: list[int] = desk.handle(m.Forget(old))
         self.registry.forget(gone)
+        if self.guests is not None:
+            self.guests.forget(gone)
         desk.forgotten += gone
 
     # -- the end

@@ -21,7 +21,8 @@ KINDS: tuple[type, ...] = (
     ch.EpochBegan, ch.SessionOpened, ch.SessionDrained, ch.SessionClosed, ch.TasksAdded, ch.TasksShared, ch.Grown,
     ch.FoundWhilePlanning, ch.BecameReady, ch.WaitsAgain, ch.Granted, ch.LeasesExtended, ch.LeasesForgiven, ch.Reinstated,
     ch.Finished, ch.Ended, ch.Slept, ch.Resumed, ch.CancelWished, ch.BecameCancelled, ch.StartedOver, ch.PrioritySet,
-    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten, ch.TakenBack, ch.NeedsSet,
+    ch.ResourceSet, ch.PauseSet, ch.Forgiven, ch.Forgotten, ch.TakenBack, ch.NeedsSet, ch.Revised,
+    ch.Replanned, ch.Released,
 )  # fmt: skip
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _UNWRITTEN = (ch.LeasesExtended,)  # ends of leases live in memory: a restart gives everything that runs a whole lease
@@ -78,6 +79,14 @@ def _needs_set(tasks: list[int], resources: list[Any]) -> ch.NeedsSet:
     return ch.NeedsSet(tasks, tuple((name, amount) for name, amount in resources))
 
 
+def _revised(task: int, policy: Any, batch: str | None) -> ch.Revised:
+    return ch.Revised(task, policy_from_plain(policy), batch)
+
+
+def _released(task: int, resources: list[Any]) -> ch.Released:
+    return ch.Released(task, tuple((name, amount) for name, amount in resources))
+
+
 def _ended(task: int, status: int, reason: str, trouble: Any, at: float | None, lapsed: bool, counted: bool) -> ch.Ended:
     return ch.Ended(task, Status(status), reason, None if trouble is None else trouble_from_plain(trouble), at, lapsed, counted)
 
@@ -89,6 +98,8 @@ _BUILDERS: dict[type, Callable[..., ch.Change]] = {
     ch.Granted: _granted,
     ch.Ended: _ended,
     ch.NeedsSet: _needs_set,
+    ch.Revised: _revised,
+    ch.Released: _released,
 }
 
 

@@ -25,6 +25,7 @@ from ..config.state import secret_key
 from ..errors import Deposed, StateFolderError, StoreBroken
 from .alerts.noticing import Noticing
 from .alerts.settings import AlertPlan, alerts_of
+from .guests import opened
 from .host import Host, Rules
 from .http.serve import WebServer
 from .http.settings import Settings
@@ -32,6 +33,8 @@ from .http.tokens import OWN, TokenTable, digest_of, own_token
 
 SWITCH = 0.0005  # seconds for which a thread that reads pages may keep the interpreter from the one that answers claims
 INFO_FILE = "server.json"
+GUESTS = {"luigi": "levada.luigi.guests"}
+"""Protocols of others, by dotted name: nothing in the house stands on the annex."""
 ENDED_WELL, ENDED_BROKEN, ENDED_DEPOSED = 0, 74, 75
 log = logging.getLogger("levada.server")
 
@@ -49,6 +52,7 @@ class Plan:
     lease: float = 60.0  # seconds
     failed_pause: float = 900.0  # seconds
     alerts: AlertPlan | None = None
+    guests: str = ""  # a protocol of others whose workers are let in, see GUESTS
 
 
 class Server:
@@ -73,7 +77,10 @@ class Server:
         token, self.new_token = own_token(plan.folder)
         self._own = TokenRow(OWN, digest_of(token), "admin", "", "of the state folder", time.time(), None, None, None)
         self.host.tokens = TokenTable([self._own])
-        self.web = WebServer(self.host, plan.settings, version=plan.version)
+        if plan.guests:
+            self.host.guests = opened(GUESTS[plan.guests], self.host)
+        routes = () if self.host.guests is None else self.host.guests.routes
+        self.web = WebServer(self.host, plan.settings, version=plan.version, guests=routes)
 
     def stop(self) -> None:
         """Let ``serve`` end; from any thread."""

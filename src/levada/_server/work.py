@@ -73,7 +73,7 @@ def hello(desk: Desk, call: Call) -> Done:
             raise Refusal("busy", f"{SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)
         member = Member(session, call.identity.token)
     _refuse_stranger(member, call)
-    _count_modules(host, member, asked.modules)
+    count_modules(host, member, asked.modules)
     host.members[session] = member
     member.seen = host.clock()
     member.tell({"host": asked.host, "pid": asked.pid, "levada": asked.levada, "code": asked.code, "modules": asked.modules})
@@ -94,7 +94,7 @@ def hello(desk: Desk, call: Call) -> Done:
     )
 
 
-def _count_modules(host: Host, member: Member, modules: list[str]) -> None:
+def count_modules(host: Host, member: Member, modules: list[str]) -> None:
     size = sum(map(len, modules))
     if size > MODULES:
         raise Refusal("too-large", f"the names of the modules have more than {MODULES:,} characters", hint="Offer packages, not modules.")
@@ -160,6 +160,16 @@ def add_tasks(desk: Desk, call: Call) -> Done:
     answered = member.step(asked.seq)
     if answered is not None:
         return answered
+    told = enter(desk, member, asked)
+    answer = _encode(w.AddTasksAnswer(host.brain.state.epoch, told))
+    _settle(desk, member, asked.seq, answer)
+    desk.stirred = True
+    return answer
+
+
+def enter(desk: Desk, member: Member, asked: w.AddTasks) -> list[w.Told]:
+    """Let the brain add tasks for a session; those of them that it knew and that stand done, failed, disabled or cancelled."""
+    host = desk.host
     known = len(host.registry)
     policies = _Policies(asked.policies)
     specs, fresh = _specs(host.registry, asked, policies, list(islice(host.brain.state.free, len(asked.tasks))))
@@ -173,15 +183,7 @@ def add_tasks(desk: Desk, call: Call) -> Done:
         for item, key in ((item, unhexlify(item.key)) for item in asked.tasks)
         if key in fresh
     ]
-    answer = _encode(
-        w.AddTasksAnswer(
-            host.brain.state.epoch,
-            _told(desk, [spec.index for spec in specs if spec.index < known and host.registry.keys[spec.index] not in fresh]),
-        )
-    )
-    _settle(desk, member, asked.seq, answer)
-    desk.stirred = True
-    return answer
+    return _told(desk, [spec.index for spec in specs if spec.index < known and host.registry.keys[spec.index] not in fresh])
 
 
 class _Policies:
@@ -483,7 +485,7 @@ def standing(desk: Desk, call: Call) -> Done:
     member = _member(desk, call, asked.session)
     state = host.brain.state
     groups = frozenset(state.sessions[member.id].groups) if member.id in state.sessions else frozenset()
-    counts = [sum(column) for column in zip(*(_counts(desk, number) for number in groups), strict=True)] or [0] * len(Status)
+    counts = [sum(column) for column in zip(*(counts_of(desk, number) for number in groups), strict=True)] or [0] * len(Status)
     if asked.keys is not None:
         indices = [index for key in asked.keys if (index := host.registry.find(key)) is not None and state.group[index] in groups]
         wanted = _wanted(asked.statuses)
@@ -495,7 +497,7 @@ def standing(desk: Desk, call: Call) -> Done:
     return w.StandingAnswer([_standing(desk, index) for index in found], counts, None if following is None else str(following))
 
 
-def _counts(desk: Desk, number: int) -> list[int]:
+def counts_of(desk: Desk, number: int) -> list[int]:
     state = desk.host.brain.state
     return state.groups[number].counts if state.is_split else state.counts
 

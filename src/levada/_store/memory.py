@@ -57,6 +57,7 @@ class Disk:
         self.triggers: dict[str, TriggerRow] = {}
         self.goals: dict[int, GoalRow] = {}
         self.notes: dict[str, str] = {}
+        self.marks: dict[int, str] = {}
         self.given = [0, 0]  # last ids of attempts and of audit lines
 
 
@@ -207,7 +208,9 @@ class MemoryStore(MemoryReader):
             raise ValueError("a goal has the key of another")
         for index in batch.forgotten:
             disk.tasks.pop(index, None)
+            disk.marks.pop(index, None)
         disk.tasks.update((row.index, row) for row in batch.tasks)
+        disk.marks.update(batch.marks)
         if batch.changes is not None:
             disk.journal[batch.seq] = batch.changes
             disk.seq = batch.seq
@@ -217,6 +220,9 @@ class MemoryStore(MemoryReader):
         for session in batch.closed:
             disk.sessions.pop(session, None)
         _write_trails(disk, batch)
+
+    def marks(self) -> Iterator[tuple[int, str]]:
+        return iter(sorted(self._ours().marks.items()))
 
     # -- housekeeping
 

@@ -138,7 +138,8 @@ class Batch(NamedTuple):
     seq: int = 0
     changes: bytes | None = None
     tasks: Sequence[TaskRow] = ()
-    forgotten: Sequence[int] = ()  # indices of tasks whose rows go
+    forgotten: Sequence[int] = ()  # indices of tasks whose rows and marks go
+    marks: Sequence[tuple[int, str]] = ()  # (index of a task, text of the host's own); replaces the one before
     sessions: Sequence[SessionRow] = ()
     answers: Sequence[Answer] = ()
     closed: Sequence[bytes] = ()
@@ -319,6 +320,10 @@ class Store(Reading, Protocol):
 
     def load(self) -> Loaded:
         """Snapshot, journal since, sessions and tasks."""
+        ...
+
+    def marks(self) -> Iterator[tuple[int, str]]:
+        """Tasks that have a mark, by index, with its text. Use them up before the next call."""
         ...
 
     def commit(self, batch: Batch) -> None:

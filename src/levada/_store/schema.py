@@ -93,7 +93,12 @@ create index goals_by_end on goals (ended, id);
 create index goals_by_trigger on goals (trigger_name, id);
 """
 
-MIGRATIONS: Sequence[Migration] = (Migration(1, 1, FIRST), Migration(2, 1, TRIGGERS))
+MARKS = """
+-- What workers with another protocol say of a task beyond what a task is; the host's own text.
+create table marks (idx {int} primary key, text {text} not null){strict};
+"""
+
+MIGRATIONS: Sequence[Migration] = (Migration(1, 1, FIRST), Migration(2, 1, TRIGGERS), Migration(3, 1, MARKS))
 
 TABLES: Mapping[str, str] = {
     "meta": "name, value",
@@ -111,6 +116,7 @@ TABLES: Mapping[str, str] = {
     "tokens": "id, digest, role, namespace, label, created, expires, used, revoked",
     "triggers": "name, spec, state",
     "goals": "id, key, made, ended, trigger_name, family, params, state, data",
+    "marks": "idx, text",
 }
 """Every table with its columns as of the newest step; the first column is the primary key."""
 

@@ -21,6 +21,7 @@ PUT_TASK = (
     "insert into tasks (idx, key, family, params, module) values (?, ?, ?, ?, ?) on conflict (idx) do update set "
     "key = excluded.key, family = excluded.family, params = excluded.params, module = excluded.module"
 )
+PUT_MARK = "insert into marks (idx, text) values (?, ?) on conflict (idx) do update set text = excluded.text"
 PUT_SESSION = (
     "insert into sessions (id, number, answer, seen, about) values (?, ?, ?, ?, ?) on conflict (id) do update set "
     "number = excluded.number, answer = excluded.answer, seen = excluded.seen, about = excluded.about"
@@ -137,6 +138,13 @@ class SqlWriting(SqlReading):
             after = rows[-1][0]
             self._loading()
 
+    def marks(self) -> Iterator[tuple[int, str]]:
+        after = NO_INDEX
+        while rows := self._link.rows("select idx, text from marks where idx > ? order by idx limit ?", (after, LOADED)):
+            yield from rows
+            after = rows[-1][0]
+            self._loading()
+
     def _loading(self) -> None:
         """Called now and then during a load."""
 
@@ -180,8 +188,11 @@ class SqlWriting(SqlReading):
             link.many("insert into names (id, text) values (?, ?)", [(names[name], name) for name in fresh])
         if batch.forgotten:
             link.many("delete from tasks where idx = ?", [(index,) for index in batch.forgotten])
+            link.many("delete from marks where idx = ?", [(index,) for index in batch.forgotten])
         if batch.tasks:
             link.many(PUT_TASK, [(index, key, names[family], params, names[module]) for index, key, family, params, module in batch.tasks])
+        if batch.marks:
+            link.many(PUT_MARK, list(batch.marks))
 
     # -- checkpoint
 

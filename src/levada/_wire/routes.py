@@ -42,8 +42,9 @@ class Route:
 
     roles: who may call it; ANYBODY for all. changes: whether state may differ afterwards; such calls are never
     GET. audited: leaves a line in the audit trail. repeatable: takes an Idempotency-Key. raw: its body is in the
-    words of others, and may be signed in place of a token. Request fields named in ``path`` come from there; the
-    others from the query (GET, DELETE) or from a JSON body.
+    words of others, and may be signed in place of a token. form: a guest's (``_server/guests.py``): its request is the
+    JSON in the field ``data`` of a form or of the query, and the token may come as the password of ``Authorization:
+    Basic``. Request fields named in ``path`` come from there; the others from the query (GET, DELETE) or from a JSON body.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class Route:
         audited: bool = False,
         repeatable: bool = False,
         raw: bool = False,
+        form: bool = False,
     ) -> None:
-        self.raw = raw
+        self.raw, self.form = raw, form
         self.method, self.path = method, path
         self.request, self.answer = request, answer
         self.roles, self.lane = roles, lane

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": ("settings", "config explain, config path: settings and where they come from"),
     "complete": ("complete", "print the completion script of a shell"),
     "luigi": ("luigi", "run an unmodified Luigi program"),
+    "migrate": ("migrate", "migrate check: what of a Luigi project runs as it is, what behaves differently, what is not supported"),
 }
 """Command -> (module that has it, what it does)."""
 

@@ -43,6 +43,7 @@ USAGE = {
     "backup": "create|restore FILE [OPTIONS]",
     "config": "explain|path [OPTIONS] [FAMILY]",
     "complete": "bash|zsh|fish",
+    "migrate": "check PATH ... [OPTIONS]",
 }
 
 

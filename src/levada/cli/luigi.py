@@ -9,17 +9,15 @@ from .._model import exit_codes
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Carry out ``levada luigi --module M Task --param value``; Luigi's own options are understood or let pass."""
+    """Carry out ``levada luigi --module M Task --param value``, with Luigi's options and, by default, its contract."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(
             "Usage: levada luigi --module MODULE TASK [--parameter VALUE ...]\n\n"
-            "  `import luigi` of the module finds Levada. Options of `levada run` and of Luigi are understood."
+            "  `import luigi` of the module finds Levada. Options of Luigi are understood; with `--contract levada`\n"
+            "  those of `levada run`, and the tasks are run as `levada run` does."
         )
         return exit_codes.OK if arguments else exit_codes.USAGE
-    annex, door = import_module("levada.luigi"), import_module("levada.luigi.door")  # by name: nothing in the house stands on the annex
-    try:
-        with door.opened():
-            annex.run(arguments)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else exit_codes.FAILED
-    return exit_codes.OK
+    door = import_module("levada.luigi.door")  # by name: nothing in the house stands on the annex
+    with door.opened():
+        code: int = import_module("levada.luigi._command").command(arguments)
+    return code

@@ -23,6 +23,12 @@ OPTIONS = (
     ),
     Option("--synchronous", "LEVEL", "full (default): survives power cuts; normal: survives crashes", setting=("server", "synchronous")),
     Option("--lease", "SECONDS", "how long a task stays with a worker that is silent (default 60)", setting=("server", "lease")),
+    Option(
+        "--luigi",
+        "",
+        "let workers of Luigi in, too, at /api/ (docs/luigi-workers.md says what holds for them)",
+        setting=("server", "luigi"),
+    ),
     Option("--standby", "", "wait until the store is free, then take over"),
     Option("--tls-certificate", "FILE", "certificate for TLS (PEM)", setting=("server", "tls_certificate")),
     Option("--tls-key", "FILE", "its key (PEM)", setting=("server", "tls_key")),
@@ -77,6 +83,7 @@ def server_of(request: Request, environ: Mapping[str, str]) -> Server:
             standby=request.parsed.flag("standby"),
             lease=cast(float, settings.get("server", "lease", 60.0)),
             alerts=alert_plan(settings),
+            guests="luigi" if settings.get("server", "luigi", False) else "",
         )
     )
 

@@ -156,6 +156,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "store": Key(_text, "where the server keeps its state: a file, or postgresql://USER@HOST/DATABASE"),
         "synchronous": Key(_one_of("full", "normal"), "full: survives power cuts; normal: survives crashes"),
         "lease": Key(_lease, "seconds for which a task stays with a worker that is silent"),
+        "luigi": Key(_yes_or_no, "let workers of Luigi in, too (docs/luigi-workers.md)"),
         "tls_certificate": Key(_text, "certificate of the server (PEM)", is_path=True),
         "tls_key": Key(_text, "its key (PEM)", is_path=True),
         "notices_secret": Key(_text, "what stores sign their notices with, in place of a token", is_secret=True),

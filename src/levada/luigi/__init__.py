@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import __version__ as _version
 from . import absent, habits
 
 if TYPE_CHECKING:
-    from .. import __version__ as __version__
     from .._run import build as build
     from ..inherit import copies as copies
     from ..inherit import inherits as inherits
@@ -84,6 +84,8 @@ MODULES = frozenset(
 _PUBLIC_MODULES = "configuration event interface local_target parameter rpc target task task_register range".split()
 __all__ = [*_HOMES, *_PUBLIC_MODULES, "__version__"]  # noqa: PLE0604 - texts, all of them
 
+__version__ = _version.VERSION  # of the Luigi that is answered for: old programs choose by it; levada.__version__ is ours
+
 absent.have_the_last_word()
 habits.keep()
 
@@ -91,7 +93,7 @@ if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 
     def __getattr__(name: str) -> object:
         """A name of Luigi, loaded when it is first used; what only Levada has comes from there."""
-        if name.startswith("__") and name != "__version__":
+        if name.startswith("__"):
             raise AttributeError(name)
         found = _found(name)
         globals()[name] = found
@@ -101,8 +103,6 @@ if not TYPE_CHECKING:  # a checker must see a misspelt name as what it is
 def _found(name: str) -> object:
     from importlib import import_module
 
-    if name == "__version__":
-        return import_module("levada").__version__
     if name == "hdfs":
         return import_module(f"{__name__}.contrib.hdfs")
     if name == "range":

@@ -3,30 +3,38 @@
 * Parameters that code gives no value look at Luigi's command line, then at our settings, then into luigi.cfg; all are
   asked at each look-up, so what a program changes in its configuration counts from then on.
 * Values of a wrong type are kept, with a warning, where Luigi keeps them.
-* Tasks live as long as the process: old programs note things on them, and look there on a second one with equal values.
+* Tasks and their classes live as long as the process: old programs note things on tasks, and look there on a second one
+  with equal values; they make classes in functions, and name them on the command line.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Callable
 from configparser import NoOptionError, NoSectionError
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from .. import task as house
+from ..params import NO_VALUE
 
 _NOTHING = object()
 
 
 def from_command_line(cls: Any, name: str, parameter: Any) -> tuple[Any, str] | None:
     """What the command line in use says of a task class: ``--Family-name value``, or ``--name value`` of the section-less."""
-    from .cmdline_parser import CmdlineParser
-
-    parser = CmdlineParser.get_instance()
+    command_line = sys.modules.get(f"{__package__}.cmdline_parser")
+    parser = command_line.CmdlineParser.get_instance() if command_line is not None else None
     if parser is None:
         return None
     value = getattr(parser.known_args, f"{cls.get_task_family()}_{name}", None)
-    return (value, "command line") if value else None
+    if value:
+        return value, "command line"
+    ours = parameter._parse_or_no_value.__module__ == f"{__package__}.parameter"
+    if value is None or ours or parameter._parse_or_no_value(value) is NO_VALUE:
+        return None
+    return value, "command line"  # a program that takes empty texts for values
 
 
 def from_configuration(cls: Any, name: str, parameter: Any) -> tuple[Any, str] | None:
@@ -64,7 +72,7 @@ def _warn_of_strangers(config: Any, family: str, cls: Any) -> None:
         return
     from .parameter import UnconsumedParameterWarning
 
-    known = {name for name, _ in cls.get_params()} | set(getattr(cls, "ignore_unconsumed", ()))
+    known = {name for name, _ in house.info_of(cls).params} | set(getattr(cls, "ignore_unconsumed", ()))
     for name, value in config[family].items():
         if name.replace("-", "_") not in known:
             warnings.warn(
@@ -94,6 +102,14 @@ def _tell_of_wrong(parameter: Any, value: object) -> None:
     warn_of_wrong_type(parameter, value)
 
 
+def _own_get_param_values(cls: Any, params: tuple[tuple[str, Any], ...]) -> Callable[..., tuple[Any, ...]] | None:
+    """A class that overrides ``get_param_values`` says by it which values a call means."""
+    own = next((base for base in cls.__mro__ if "get_param_values" in base.__dict__), None)
+    if own is None or own is house.Task:
+        return None
+    return lambda *args, **kwargs: tuple([value for _, value in cls.get_param_values(list(params), args, kwargs)])
+
+
 def keep(habits: bool = True) -> None:
     """Follow Luigi's habits from now on; False: those of the house."""
     if habits:
@@ -104,3 +120,5 @@ def keep(habits: bool = True) -> None:
         house.remove_value_source(from_configuration)
     house.keep_wrong_values(_tell_of_wrong if habits else None)
     house.keep_instances(habits)
+    house.registry.keep(habits)
+    house.set_binder(_own_get_param_values if habits else None)

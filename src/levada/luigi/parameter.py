@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import DuplicateParameter as DuplicateParameterException
 from ..errors import MissingParameter as MissingParameterException
@@ -51,6 +51,7 @@ from ..params import (
     TupleParameter,
     YearParameter,
 )
+from ..params.base import NoValue
 from ..task import value_without_argument
 
 _JSONSCHEMA_ENABLED = find_spec("jsonschema") is not None
@@ -67,7 +68,9 @@ class UnconsumedParameterWarning(UserWarning):
 def warn_of_wrong_type(parameter: Any, value: object) -> None:
     """Warn, where Luigi does, of a value that its parameter does not expect but keeps; in Luigi's words, which filters name."""
     name = parameter.name
-    if isinstance(parameter, OptionalParameterMixin):
+    if type(parameter)._warn_on_wrong_param_type is not _warn_on_wrong_param_type:
+        parameter._warn_on_wrong_param_type(name, value)
+    elif isinstance(parameter, OptionalParameterMixin):
         expected: Any = parameter.expected_type
         if value is None or isinstance(value, expected) or issubclass(type(parameter), BoolParameter):
             return
@@ -77,11 +80,36 @@ def warn_of_wrong_type(parameter: Any, value: object) -> None:
             wanted = f'type "{_OLD_NAMES.get(expected, expected.__name__)}"'
         text = f'{type(parameter).__name__} "{name}" with value "{value}" is not of {wanted} or None.'
         warnings.warn(text, OptionalParameterTypeWarning)  # noqa: B028 - who called is far above
+    elif type(parameter) is TimeDeltaParameter:
+        warnings.warn(f'Parameter "{name}" with value "{value}" is not of type timedelta.')  # noqa: B028 - the same
     elif type(parameter) is Parameter:
         warnings.warn(f'Parameter "{name}" with value "{value}" is not of type string.')  # noqa: B028 - the same
 
 
 _OLD_NAMES = {FrozenDict: "FrozenOrderedDict"}
+
+
+_NoValueType = NoValue
+
+
+class ConfigPath(TypedDict):
+    """An older place of a parameter's value."""
+
+    section: str
+    name: str
+
+
+class _ParameterKwargs(TypedDict, total=False):
+    """What every kind takes besides its default."""
+
+    is_global: bool
+    significant: bool
+    description: str | None
+    config_path: ConfigPath | None
+    positional: bool
+    always_in_help: bool
+    batch_method: Any
+    visibility: ParameterVisibility
 
 
 # -- names that kinds of old programs call on their base class, or put their own in the place of ---------------------
@@ -91,14 +119,17 @@ def _parser_global_dest(param_name: str, task_name: str) -> str:
     return f"{task_name}_{param_name}"
 
 
-def _parser_kwargs(self: Any, param_name: str, task_name: str | None = None) -> dict[str, Any]:
-    """How argparse reads the parameter: flags may go without a value, others have one."""
-    dest = {"dest": _parser_global_dest(param_name, task_name) if task_name else param_name}
-    if not isinstance(self, BoolParameter):
-        return {"action": "store", **dest}
+def _parser_kwargs(cls: Any, param_name: str, task_name: str | None = None) -> dict[str, Any]:
+    """How argparse reads the parameter."""
+    return {"action": "store", "dest": _parser_global_dest(param_name, task_name) if task_name else param_name}
+
+
+def _parser_kwargs_of_flags(self: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The same; flags may go without a value."""
+    how = _parser_kwargs(None, *args, **kwargs)
     if self.parsing == BoolParameter.IMPLICIT_PARSING:
-        return {"action": "store_true", **dest}
-    return {"action": "store", "nargs": "?", "const": True, **dest}
+        return {**how, "action": "store_true"}
+    return {**how, "nargs": "?", "const": True}
 
 
 def _get_value(self: Any, task_name: str, param_name: str) -> Any:
@@ -138,10 +169,14 @@ def _warn_on_wrong_param_type(self: Any, param_name: str, param_value: object) -
     """Nothing: a value is looked at when it is taken."""
 
 
-for _method in (_parser_kwargs, _get_value, has_task_value, task_value, _parse_or_no_value, _warn_on_wrong_param_type):
+for _method in (_get_value, has_task_value, task_value, _parse_or_no_value, _warn_on_wrong_param_type):
     setattr(Parameter, _method.__name__, _method)
 Parameter._parser_global_dest = staticmethod(_parser_global_dest)  # type: ignore[attr-defined]  # Luigi's name on a class of the house
-Parameter._batch_method = property(lambda self: self.batch_method)  # type: ignore[attr-defined]
+Parameter._parser_kwargs = classmethod(_parser_kwargs)  # type: ignore[attr-defined]
+BoolParameter._parser_kwargs = _parser_kwargs_of_flags  # type: ignore[attr-defined]
+Parameter._batch_method = property(  # type: ignore[attr-defined]
+    lambda self: self.batch_method, lambda self, method: setattr(self, "batch_method", method)
+)
 Parameter._config_path = property(lambda self: self.config_path)  # type: ignore[attr-defined]
 
 

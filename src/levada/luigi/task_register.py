@@ -6,7 +6,7 @@ this module is first imported: ``luigi.task_register.Register is levada.Register
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -24,8 +24,58 @@ AMBIGUOUS_CLASS: Final[Any] = object()
 _PACKAGE = __name__.partition(".")[0] + "."
 
 
+class _Reg(MutableSequence[Any]):
+    """All classes as a list, which programs change to forget some."""
+
+    def __init__(self) -> None:
+        self.seen: set[Any] = set()
+
+    def _all(self) -> list[Any]:
+        classes: list[Any] = registry.classes()
+        self.seen = set(classes)
+        return classes
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._all()[at]
+
+    def __setitem__(self, at: Any, cls: Any) -> None:
+        classes = self._all()
+        classes[at] = cls
+        registry.replace(classes)
+
+    def __delitem__(self, at: Any) -> None:
+        classes = self._all()
+        del classes[at]
+        registry.replace(classes)
+
+    def insert(self, index: int, value: Any) -> None:
+        """Know this class too."""
+        registry.add(value)
+
+
+_reg = _Reg()
+
+
+def _settle() -> None:
+    """Programs that put a list in the place of ``Register._reg`` mean: know those, and what was defined since they looked."""
+    put = Register.__dict__["_reg"]
+    if put is not _reg:
+        since = [each for each in registry.classes() if each not in _reg.seen]
+        registry.replace(dict.fromkeys([*put, *since]))
+        Register._reg = _reg  # type: ignore[attr-defined]
+
+
+def _get_namespace(cls: Any, module_name: str) -> str:
+    """The namespace of tasks that the module defines."""
+    return house.namespace_of(module_name)
+
+
 def _get_reg(cls: Any = None) -> dict[str, Any]:
     """Name -> class, or AMBIGUOUS_CLASS; of a class and its subclass of one name the subclass."""
+    _settle()
     found: dict[str, Any] = {}
     for each in registry.classes():
         if not getattr(each, "_visible_in_registry", True):
@@ -108,6 +158,7 @@ def disable_instance_cache(cls: Any = None) -> None:
 
 _attach(
     Register,
-    (_get_reg, _set_reg, task_names, tasks_str, get_task_cls, get_all_params, clear_instance_cache, disable_instance_cache),
+    (_get_reg, _set_reg, _get_namespace, task_names, tasks_str, get_task_cls, get_all_params, clear_instance_cache, disable_instance_cache),
 )
+Register._reg = _reg  # type: ignore[attr-defined]
 Register.AMBIGUOUS_CLASS = AMBIGUOUS_CLASS  # type: ignore[attr-defined]  # Luigi's name on a class of the house

@@ -296,7 +296,10 @@ class Parameter(Generic[T]):
         if value is None and self._takes_none:
             return cast(T, None)
         if type(self) is not Parameter:
-            return cast(T, value if _tell_of_wrong is None else as_hashable(value))
+            if _tell_of_wrong is None:
+                return cast(T, value)
+            _tell_of_wrong(self, value)  # the kind may look at it
+            return cast(T, as_hashable(value))
         kept = self._kept(value)
         if kept is not NO_VALUE:
             return cast(T, kept)

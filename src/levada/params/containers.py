@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import DefinitionError, ParameterError
-from .base import NO_VALUE, OptionalParameterMixin, Parameter, within
+from .base import NO_VALUE, OptionalParameterMixin, Parameter, within, wrong_values_are_kept
 from .frozen import FrozenDict, freeze, read_json, thaw, write_json
 
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ def _kept_frozen(self: Parameter[Any], value: Any) -> Any:
     return value
 
 
+def _opened(data: Any) -> Any:
+    """Lists stay lists, at any depth; dicts are FrozenDicts."""
+    if isinstance(data, dict):
+        return FrozenDict({key: _opened(item) for key, item in data.items()})
+    return [_opened(item) for item in data] if isinstance(data, list) else data
+
+
 class JsonParameter(Parameter[C]):
     """Any value that JSON carries exactly, made unchangeable. schema: a JSON schema, or a validator of one."""
 
@@ -36,6 +43,8 @@ class JsonParameter(Parameter[C]):
     takes = "JSON"
     expected = "a JSON text, e.g. [1, 2] or null"
     accepts: tuple[type, ...] = ()
+    opened: tuple[type, ...] = ()
+    """What old programs may still change after ``parse``, and before ``normalize``, where wrong values are kept."""
 
     def __init__(self, default: C | NoValue = NO_VALUE, *, schema: Any = None, **options: Unpack[Options]) -> None:
         super().__init__(default, **options)
@@ -47,6 +56,8 @@ class JsonParameter(Parameter[C]):
             data = self._read(text)
         except ValueError as fault:
             raise self.wrong(text, f"{self.takes} ({fault})") from None
+        if wrong_values_are_kept() and isinstance(data, self.opened) and not self.typed:
+            return cast(C, _opened(data))
         return self.from_json(data)
 
     def _read(self, text: str) -> Any:
@@ -116,6 +127,7 @@ class ListParameter(JsonParameter[tuple[Any, ...]]):
     takes = "a list"
     expected = 'a JSON list, e.g. [1, 2] or ["a", "b"]'
     accepts = (list, tuple)
+    opened: tuple[type, ...] = (list,)
 
     def expected_in_code(self) -> str:
         """A tuple."""
@@ -125,6 +137,7 @@ class ListParameter(JsonParameter[tuple[Any, ...]]):
 class TupleParameter(ListParameter):
     """A tuple of JSON values, as JSON ``[[1, 2], [3, 4]]`` or as Python ``((1,2),(3,4))``."""
 
+    opened = ()
     takes = "a tuple"
     expected = "a JSON list, e.g. [[1, 2], [3, 4]], or a Python tuple, e.g. ((1, 2), (3, 4))"
 
@@ -150,6 +163,7 @@ class DictParameter(JsonParameter[FrozenDict[str, Any]]):
     takes = "a dict"
     expected = 'a JSON object, e.g. {"role": "web", "port": 80}'
     accepts = (dict,)
+    opened: tuple[type, ...] = (dict,)
 
     def normalize(self, value: Any) -> FrozenDict[str, Any]:
         """A FrozenDict of any mapping."""

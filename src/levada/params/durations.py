@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from .base import Parameter
+from .base import NO_VALUE, Parameter
 
 UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
@@ -48,6 +48,11 @@ def _seconds(text: str) -> timedelta:
     return timedelta(seconds=int(whole), microseconds=-micro if whole.startswith("-") else micro)
 
 
+def _kept_if_alike(self: Parameter[Any], value: Any) -> Any:
+    """Where wrong values are kept: what has days and seconds as a timedelta has."""
+    return value if hasattr(value, "days") and hasattr(value, "seconds") else NO_VALUE
+
+
 class TimeDeltaParameter(Parameter[timedelta]):
     """A length of time.
 
@@ -58,6 +63,7 @@ class TimeDeltaParameter(Parameter[timedelta]):
 
     exact = True
     plain = True
+    keep = _kept_if_alike
     takes = "a length of time"
     expected = "such as 90 (seconds), 1d 2h, 4 weeks or P1DT2H"
 
@@ -74,7 +80,8 @@ class TimeDeltaParameter(Parameter[timedelta]):
             return "None"
         hours, rest = divmod(value.seconds, 3600)
         minutes, seconds = divmod(rest, 60)
-        fraction = f".{value.microseconds:06}" if value.microseconds else ""
+        micro = getattr(value, "microseconds", 0)  # of what is only alike
+        fraction = f".{micro:06}" if micro else ""
         weeks, days = divmod(value.days, 7)
         return f"{weeks} w {days} d {hours} h {minutes} m {seconds}{fraction} s"
 

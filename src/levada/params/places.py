@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ParameterError
 from .base import NO_VALUE, OptionalParameterMixin, Parameter, checked_text
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class PathParameter(Parameter["Path"]):
         if self.absolute:
             path = path.absolute()
         if self.exists and not path.exists():
-            raise self.wrong(str(path), "a path that exists", "an existing file or folder")
+            raise ParameterError(f"{self.name or 'path'}: The path {'***' if self.secret else path} does not exist")
         return path
 
 

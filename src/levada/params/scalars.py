@@ -170,7 +170,7 @@ class BoolParameter(Parameter[bool]):
 
     def parse(self, text: str) -> bool:
         """Reads ``true`` and ``false`` in any case of letters."""
-        word = text.strip().lower()
+        word = str(text).strip().lower()
         if word == "true":
             return True
         return False if word == "false" else self.misread(text)

@@ -249,6 +249,7 @@ def test_a_full_disk_here_is_told_of_and_nothing_is_sent(bucket: Bucket, monkeyp
 
 @pytest.mark.parametrize("size", [SMALL * 1000, LARGE])
 @pytest.mark.parametrize("mode", ["once", "replace"])
+@pytest.mark.slow
 def test_a_line_that_breaks_in_the_middle_of_a_write_leaves_nothing(
     bucket: Bucket, mode: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

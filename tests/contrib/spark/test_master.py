@@ -94,6 +94,7 @@ def test_what_is_no_master_is_said(masters: tuple[Odd, Odd], answer: bytes) -> N
     ("word", "state"),
     [("SUBMITTED", JobState.PENDING), ("RELAUNCHING", JobState.PENDING), ("ERROR", JobState.FAILED), ("KILLED", JobState.KILLED)],
 )
+@pytest.mark.slow
 def test_states_are_told_in_our_words(masters: tuple[Odd, Odd], word: str, state: JobState) -> None:
     masters[0].answer = {
         "success": True,

@@ -23,6 +23,8 @@ from levada.testing.engines import EngineLaws
 
 from .sshd import Desk, Sshd, wait_for
 
+pytestmark = pytest.mark.slow  # each has a host and its waits: CI plays them
+
 NAME = f"lv-{os.urandom(8).hex()}-1-1-aaaaaa"  # what bears the name of a lost job is ended on the whole machine
 
 

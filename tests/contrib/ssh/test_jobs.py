@@ -14,7 +14,7 @@ from tests.faults.command import Command, ended, soon
 
 from .sshd import Desk, Sshd
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]  # real processes and their waits: CI plays them
 
 FLOW = '''
 import levada as lv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import io
@@ -76,6 +77,7 @@ def names(sshd: Sshd, folder: str) -> list[str]:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 def test_of_eight_processes_that_write_once_one_wins(sshd: Sshd, home: str) -> None:
     url = f"{sshd.url}{home}/a"
     writers = [start("race", url, str(number)) for number in range(8)]
@@ -621,4 +623,23 @@ def test_a_writer_that_is_collected_in_the_loops_thread_does_not_wait_for_itself
 
     client._running().call_soon_threadsafe(collect)
     assert done.wait(10)
+    assert not target.exists()
+
+
+def test_nor_does_one_that_is_collected_where_a_connection_is_prepared(sshd: Sshd, home: str) -> None:
+    """asyncssh reads its configuration in a thread for which the loop waits, while all questions wait for the connection."""
+    target = FileTarget(f"{sshd.url}{home}/collected")
+    writers = [target.open("w")]
+    writers[0].write("never closed")
+    loop, host = client._running(), open_store(sshd.authority).host
+
+    def collect() -> None:
+        writers.clear()
+        gc.collect()
+
+    async def connecting() -> None:
+        async with host._connecting:
+            await loop.run_in_executor(None, collect)
+
+    asyncio.run_coroutine_threadsafe(connecting(), loop).result(10)
     assert not target.exists()

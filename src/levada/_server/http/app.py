@@ -12,15 +12,16 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..._wire import operators as o
 from ..._wire.check import assemble, decode
+from ..._wire.forms import read_form
 from ..._wire.kinds import Answer, Request
 from ..._wire.notices import SIGNATURE, answer, read_notice, verify
 from ..._wire.problems import Refusal, problem_of
-from ..._wire.routes import ANYBODY, PAGES, Lane, Route, Table
+from ..._wire.routes import ANYBODY, PAGES, ROUTES, Lane, Route, Table
 from ..._wire.triggers import NoticeItem, Notices
 from ...errors import LevadaError
 from .answers import GOOD, Header, Receive, Send, encoded, headers_of, send_json, send_page, send_problem
@@ -40,6 +41,7 @@ from .tokens import COOKIE_SECONDS, LINK_SECONDS, Browsers, Identity
 log = logging.getLogger("levada.server.http")
 
 Page = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+GUESTS = "/api/"  # where the paths of guests begin
 REPEAT_KEY = 255  # characters of an Idempotency-Key
 LINES = 20.0  # log lines a second about refusals
 NOBODY = Identity("", "", "", "")
@@ -61,14 +63,25 @@ class Exchange:
 
 
 class App:
-    """An ASGI application in front of a host. To be made in the loop's thread. ui: serves the pages of people."""
+    """An ASGI application in front of a host. To be made in the loop's thread. ui: serves the pages of people. guests: their routes."""
 
-    def __init__(self, host: Host, settings: Settings, browsers: Browsers, *, version: str, port: int = 0, ui: Page | None = None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        settings: Settings,
+        browsers: Browsers,
+        *,
+        version: str,
+        port: int = 0,
+        ui: Page | None = None,
+        guests: Sequence[Route] = (),
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._host, self._settings, self._browsers, self._version, self._ui = host, settings, browsers, version, ui
         self._clock = loop.time
         self._guards = Guards(settings, host.tokens, browsers, loop.time, port=port)
-        self._table = Table()
+        self._table = Table((*ROUTES, *guests))
+        self._has_guests = bool(guests)
         self._bodies = Bodies()
         self._outbox = Outbox(loop)
         self._polls = 0
@@ -118,6 +131,9 @@ class App:
         if route.raw:
             who, request = await self._told(exchange, head, route)
             return await self._hand_over(exchange, route, who, *request)
+        if route.form:
+            who = self._guest(head, route)
+            return await self._hand_over(exchange, route, who, *await self._form(exchange, head, route))
         who = self._let_in(head, route)
         request = await self._request(exchange, route)
         if route.lane is Lane.WEB:
@@ -165,6 +181,22 @@ class App:
         if not head.is_json() and (ambient or head.site is not None or head.origin is not None):
             raise Refusal("media-type", "a browser must send notices with Content-Type: application/json")
         return who
+
+    def _guest(self, head: Head, route: Route) -> Identity:
+        """Who asks in a guest's protocol: by a token alone, never by what a browser sends by itself."""
+        who, ambient = self._identify(head, basic=True)
+        if ambient:
+            raise Refusal("unauthenticated", "here a token is needed", hint="Send it as the password of HTTP basic authentication.")
+        self._guards.check_site(head, changes=route.changes, ambient=False)
+        self._guards.check_role(route, who)
+        self._guards.check_rate(who, urgent=route.lane is Lane.URGENT)
+        return who
+
+    async def _form(self, exchange: Exchange, head: Head, route: Route) -> tuple[Request, bytes]:
+        """The request of a guest and its text."""
+        text = head.query if route.method == "GET" else await self._bodies.read(head, exchange.receive)
+        exchange.read = True
+        return read_form(route, text), text
 
     def _identify(self, head: Head, *, basic: bool = False) -> tuple[Identity, bool]:
         """As ``Guards.identify``; but a server that has not read its store yet knows hardly a token, and so refuses none as wrong."""
@@ -294,7 +326,10 @@ class App:
         if self._ui is not None and head.method in ("GET", "HEAD") and not head.path.startswith("/v1/"):
             exchange.name = "ui"
             return await self._ui(exchange.scope, exchange.receive, exchange.send)
-        self._guards.identify(head)
+        is_guest = head.path.startswith(GUESTS)
+        self._guards.identify(head, basic=is_guest)
+        if is_guest and not self._has_guests:
+            raise Refusal("not-found", "this server takes no workers of Luigi", hint="Start it with `levada server --luigi`.")
         if routes or head.path in PAGES:
             allowed = sorted(routes) or ["GET", "HEAD"]
             raise _NotAllowed(allowed, head)

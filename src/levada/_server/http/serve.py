@@ -10,11 +10,12 @@ import socket
 import ssl
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 
+from ..._wire.routes import Route
 from ...errors import ConfigError
 from .app import App, Page
 from .port import Host
@@ -32,9 +33,10 @@ class WebServer:
     >>> # web = WebServer(host, Settings(), version="0.1"); web.start(); ...; web.stop()
     """
 
-    def __init__(self, host: Host, settings: Settings, *, version: str, ui: Page | None = None) -> None:
+    def __init__(self, host: Host, settings: Settings, *, version: str, ui: Page | None = None, guests: Sequence[Route] = ()) -> None:
         refuse_unsafe(settings, len(host.tokens))
         self._host, self._settings, self._version, self._ui = host, settings, version, ui
+        self._guests = guests
         self.browsers = Browsers(host.tokens)
         self.sockets: list[socket.socket] = []
         self._paths: list[tuple[str, os.stat_result]] = []
@@ -126,7 +128,7 @@ class WebServer:
     async def _serve(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        app = App(self._host, self._settings, self.browsers, version=self._version, port=self.port, ui=self._ui)
+        app = App(self._host, self._settings, self.browsers, version=self._version, port=self.port, ui=self._ui, guests=self._guests)
         connections = Connections(self._settings.limits, loop.time)
         app.figures.gauges["http_connections"] = lambda: len(connections.open)
         config = _config(app, connections)

@@ -51,25 +51,31 @@ class CopyToIndex(Task):
         if target.exists():
             raise TargetExists(f"{target}: is there already", hint="Nothing was added.")
         if self.purge_existing_index:
-            _must(target, _send(target, "DELETE", path_of(self.index)), but=404)
+            must(target, send(target, "DELETE", path_of(self.index)), but=404)
         self._make_index(target)
-        count, numbered = 0, enumerate(self.docs(), 1)
+        count, numbered = 0, enumerate(self._documents(), 1)
         while some := list(islice(numbered, self.chunk_size)):
-            answer = _send(target, "POST", path_of(self.index) + "/_bulk", lines(self._actions(some)))
-            _must(target, answer)
+            answer = send(target, "POST", path_of(self.index) + "/_bulk", lines(self._actions(some)))
+            must(target, answer)
             _all_taken(target, some, answer)
             count = some[-1][0]
-        _must(target, _send(target, "POST", path_of(self.index) + "/_refresh"))
+        must(target, send(target, "POST", path_of(self.index) + "/_refresh"))
         target.touch()
         log.info("documents were loaded", extra={"index": self.index, "documents": count})
 
     def _make_index(self, target: ElasticsearchTarget) -> None:
-        if _send(target, "HEAD", path_of(self.index)).status == 200:
+        if send(target, "HEAD", path_of(self.index)).status == 200:
             return
-        body = {"settings": dict(self.settings), "mappings": dict(self.mapping)}
-        answer = _send(target, "PUT", path_of(self.index), body)
+        answer = send(target, "PUT", path_of(self.index), self._index_body())
         if answer.kind != "resource_already_exists_exception":  # another was quicker
-            _must(target, answer)
+            must(target, answer)
+
+    def _index_body(self) -> Mapping[str, object]:
+        """What an index is made with."""
+        return {"settings": dict(self.settings), "mappings": dict(self.mapping)}
+
+    def _documents(self) -> Iterable[Mapping[str, Any]]:
+        return self.docs()
 
     def _actions(self, some: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[object]:
         for number, document in some:
@@ -78,14 +84,16 @@ class CopyToIndex(Task):
             yield fields
 
 
-def _send(target: ElasticsearchTarget, method: str, path: str, body: object = None) -> Answer:
+def send(target: ElasticsearchTarget, method: str, path: str, body: object = None) -> Answer:
+    """What the server answers. Raises TargetWriteError where it gives no answer."""
     try:
         return ask(target.url, method, path, body, timeout=WRITING)
     except NoAnswer as cause:
         raise TargetWriteError(f"{target}: {cause}", hint=hint(0)) from cause
 
 
-def _must(target: ElasticsearchTarget, answer: Answer, but: int = 0) -> None:
+def must(target: ElasticsearchTarget, answer: Answer, but: int = 0) -> None:
+    """Raise TargetWriteError for a refusal, of another status than ``but``."""
     if answer.status >= 300 and answer.status != but:
         raise TargetWriteError(f"{target}: {answer.words}", hint=hint(answer.status))
 

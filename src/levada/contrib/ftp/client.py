@@ -56,13 +56,14 @@ class Connection(ftplib.FTP):
     was_idle = False  # the server may have closed it meanwhile
 
     @classmethod
-    def to(cls, server: Server) -> Connection:
-        """A new one. Raises what ftplib raises, and TargetError for a netrc that cannot be read."""
-        made = cls(timeout=ANSWER)
+    def to(cls, server: Server, login: tuple[str, str] | None = None, timeout: float = ANSWER) -> Connection:
+        """A new one. login: user and password; None for those of netrc. Raises what ftplib raises, TargetError for a bad netrc."""
+        made = cls(timeout=timeout)
         try:
             made.connect(server.host, server.port)
-            user, password = _credentials(server)
+            user, password = _credentials(server) if login is None else login
             made.login(user, password)
+            made.protect()
             made.voidcmd("TYPE I")
             made.lists_facts = _knows_facts(made)
         except BaseException:
@@ -72,6 +73,9 @@ class Connection(ftplib.FTP):
 
     def __del__(self) -> None:
         self.close()
+
+    def protect(self) -> None:
+        """Called after the login: where the dialogue is encrypted, what it transfers will be, too."""
 
     def lines(self, command: str) -> tuple[list[str], str]:
         """The lines that a listing brings, and the reply after them. Names that are no UTF-8 come as file names do (surrogates)."""
@@ -96,8 +100,8 @@ def _knows_facts(connection: ftplib.FTP) -> bool:
 class Connections:
     """Those of this process to one server. Safe for threads."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, make: Callable[[Server], Connection] = Connection.to) -> None:
+        self._server, self._make = server, make
         self._idle: list[Connection] = []
         self._process = os.getpid()
         self._lock = Lock()
@@ -159,7 +163,7 @@ class Connections:
         if self._away is not None and time.monotonic() < self._away[0]:
             raise self._away[1].with_traceback(None)  # else its traceback grows with each question
         try:
-            return Connection.to(self._server)
+            return self._make(self._server)
         except FAILURES as cause:
             self._away = (time.monotonic() + BELIEVED_AWAY, cause)
             raise

@@ -31,9 +31,10 @@ class FtpStore:
     scheme = "ftp"
     promise = Promise(create_if_absent=False, atomic_replace=False, listing=True, remote=True)
 
-    def __init__(self, authority: str) -> None:
+    def __init__(self, authority: str, connections: Connections | None = None) -> None:
+        """connections: where a program logs in by itself; else as the authority and netrc say."""
         self.authority = authority
-        self.connections = Connections(server_of(authority))
+        self.connections = connections or Connections(server_of(authority))
 
     def __repr__(self) -> str:
         return f"<ftp store of {self.authority}>"

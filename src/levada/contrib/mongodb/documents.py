@@ -11,7 +11,7 @@ from typing import Any
 from . import clients
 
 
-class _Documents:
+class Documents:
     """What is in a collection of a database."""
 
     __slots__ = ("collection", "url")
@@ -21,15 +21,20 @@ class _Documents:
     def __init__(self, url: str, collection: str) -> None:
         self.url, self.collection = url, collection
 
+    @property
+    def database(self) -> Any:
+        """The client's database, shared by all of the process. Raises TargetError: no client, or no such URL."""
+        return clients.database(self.url)
+
     def get_collection(self) -> Any:
         """The client's collection. Raises TargetError: no client, or no such URL."""
-        return clients.database(self.url)[self.collection]
+        return self.database[self.collection]
 
     def __str__(self) -> str:
         return f"{clients.shown(self.url)} {self.collection}"
 
 
-class MongoCellTarget(_Documents):
+class MongoCellTarget(Documents):
     """A field of one document; it exists when it has a value. path: of the field, with dots for what is nested."""
 
     __slots__ = ("document_id", "path")
@@ -59,7 +64,7 @@ class MongoCellTarget(_Documents):
         return f"{super().__str__()} {self.document_id} {self.path}"
 
 
-class MongoRangeTarget(_Documents):
+class MongoRangeTarget(Documents):
     """A field of several documents; it exists when all of them have it. field: its name, not nested."""
 
     __slots__ = ("document_ids", "field")
@@ -95,7 +100,7 @@ class MongoRangeTarget(_Documents):
         return f"{super().__str__()} {self.field} of {len(self.document_ids)} documents"
 
 
-class MongoCollectionTarget(_Documents):
+class MongoCollectionTarget(Documents):
     """A collection; it exists when the database has one of the name."""
 
     __slots__ = ()
@@ -103,10 +108,10 @@ class MongoCollectionTarget(_Documents):
     def exists(self) -> bool:
         """Whether it is there. Raises TargetUnreachable rather than guess."""
         with clients.asking(self):
-            return self.collection in clients.database(self.url).list_collection_names()
+            return self.collection in self.database.list_collection_names()
 
 
-class MongoCountTarget(_Documents):
+class MongoCountTarget(Documents):
     """A number of documents; it exists when the collection has exactly so many."""
 
     __slots__ = ("target_count",)

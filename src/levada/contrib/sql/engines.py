@@ -72,7 +72,7 @@ def engine_for(url: str) -> Engine:
 def shown(url: str) -> str:
     """The URL as people may see it: without its password; where it cannot be read, no more than its beginning."""
     try:
-        from sqlalchemy import make_url
+        from sqlalchemy.engine import make_url  # where old versions have it, too
 
         return make_url(url).render_as_string(hide_password=True)
     except Exception:
@@ -109,9 +109,14 @@ def _make(url: str) -> Engine:
         raise _not_installed(url, cause) from cause
     except (ArgumentError, ValueError, TypeError) as cause:
         raise TargetError(f"{shown(url)}: is no URL of a database: {type(cause).__name__}", hint=_LOOKS_LIKE) from None
-    if dialect not in _WITHOUT_THREADS:
-        forks.forbid(dialect)
+    mind_forks(made)
     return made
+
+
+def mind_forks(engine: Engine) -> None:
+    """Say that nothing may be forked from here on, where the engine's driver may have threads."""
+    if engine.dialect.name not in _WITHOUT_THREADS:
+        forks.forbid(engine.dialect.name)
 
 
 _LOOKS_LIKE = "It looks like postgresql://USER@HOST/DATABASE, or sqlite:///PATH."

@@ -13,10 +13,14 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Connection, DateTime, Engine, MetaData, String, Table, delete, insert, inspect, select
+from sqlalchemy import Column, DateTime, MetaData, String, Table, delete, insert, inspect, select
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import SQLAlchemyError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 LONGEST_ID = 255
 AT_ONCE = 1000  # names in one question

@@ -188,9 +188,9 @@ class SqlTarget:
 
 def _answers(place: Place, targets: Sequence[SqlTarget]) -> Sequence[bool | TargetError]:
     """What one database says of its targets."""
-    url, marker_table = place
+    _, marker_table = place
     try:
-        engine = engines.engine_for(url)
+        engine = targets[0].engine
     except TargetError as error:
         return [error] * len(targets)
     from . import markers

@@ -15,9 +15,9 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from threading import Lock, Thread, get_ident
+from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from levada._model.values import NamedTuple
@@ -74,8 +74,8 @@ def read_place(authority: str, url: str) -> Place:
 
 # -- the loop ----------------------------------------------------------------------------------
 
+_NAME = "levada-ssh"  # how names of its threads begin
 _loop: asyncio.AbstractEventLoop | None = None
-_loop_thread: int | None = None
 _hosts: dict[Place, Host] = {}
 _making = Lock()
 _parents: list[object] = []  # what a forked child got from its parent: kept, since freeing it would touch the parent's sockets
@@ -92,22 +92,23 @@ if hasattr(os, "register_at_fork"):
 
 
 def _running() -> asyncio.AbstractEventLoop:
-    global _loop, _loop_thread
+    global _loop
     if sys.is_finalizing():
         raise ConnectionError("the interpreter is ending")
     if _loop is None:
         with _making:
             if _loop is None:
                 started = asyncio.SelectorEventLoop()
-                thread = Thread(target=started.run_forever, name="levada-ssh", daemon=True)
+                started.set_default_executor(ThreadPoolExecutor(thread_name_prefix=_NAME))  # asyncssh reads its files there
+                thread = Thread(target=started.run_forever, name=_NAME, daemon=True)
                 thread.start()
-                _loop_thread, _loop = thread.ident, started
+                _loop = started
     return _loop
 
 
 def in_loop() -> bool:
-    """Whether this is the thread that answers."""
-    return _loop is not None and get_ident() == _loop_thread
+    """Whether this is the thread that answers, or one that it waits for while it connects."""
+    return current_thread().name.startswith(_NAME)
 
 
 def _start(work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -1,0 +1,3 @@
+"""``luigi.__version__``: which Luigi the annex answers for."""
+
+VERSION = "3.8.1"

@@ -1,0 +1,52 @@
+"""Small things that Luigi's modules of stores and databases share: settings read late, drivers of the user's choice."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from levada.errors import TargetError
+
+
+class FromConfig:
+    """A class attribute whose value is read from the configuration when somebody asks; a class or object may replace it."""
+
+    def __init__(self, section: str, option: str, default: str) -> None:
+        self.section, self.option, self.default = section, option, default
+
+    def __get__(self, instance: object, owner: type | None = None) -> str:
+        from levada.luigi.configuration import get_config
+
+        return str(get_config().get(self.section, self.option, self.default))
+
+
+class Wanted:
+    """An attribute that a subclass has to say. Asking for it before that raises NotImplementedError, with its name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        raise NotImplementedError(
+            f"{type(instance).__name__}: {self.name} is not said; give the class an attribute or a property of that name"
+        )
+
+
+def temporary(path: str) -> str:
+    """A name beside a path, for what is not whole yet."""
+    return f"{path}-luigi-tmp-{os.urandom(6).hex()}"
+
+
+def client(*names: str, wanted: str, install: str) -> ModuleType:
+    """The first of these modules that is installed. Raises TargetError, which says who wanted it and how to get it."""
+    cause: ImportError | None = None
+    for name in names:
+        try:
+            return import_module(name)
+        except ImportError as error:
+            cause = error
+    raise TargetError(f"{wanted} needs {' or '.join(names)}, and none is installed ({cause})", hint=f"pip install {install}") from cause

@@ -1,0 +1,140 @@
+"""``import luigi`` finds Levada: for a command, a script, a module, a process and its children."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import levada
+import levada.luigi
+import levada.params
+from levada.luigi import absent, door
+
+PROGRAM = """
+import subprocess
+import sys
+from luigi import IntParameter
+import luigi
+
+class Note(luigi.Task):
+    n = IntParameter()
+
+    def output(self):
+        return luigi.LocalTarget(f"note-{self.n}.txt")
+
+    def run(self):
+        child = subprocess.run([sys.executable, "-c", "import luigi; print(luigi.__name__)"], capture_output=True, text=True)
+        with self.output().open("w") as out:
+            out.write(f"{luigi.__name__} {child.stdout.strip()}")
+
+if __name__ == "__main__":
+    if "threads" in sys.argv:  # a pool that cannot fork starts its children from nothing
+        import threading
+        threading.Thread(target=threading.Event().wait, args=(5,), daemon=True).start()
+    done = luigi.build([Note(n=n) for n in range(3)], workers=2, local_scheduler=True)
+    print(bool(done), sys.argv[1:], __name__)
+"""
+
+
+@pytest.fixture
+def program(in_tmp: Path) -> Path:
+    (in_tmp / "notes.py").write_text(PROGRAM)
+    return in_tmp
+
+
+def python(*arguments: str, path: str = "") -> str:
+    source = os.path.dirname(os.path.dirname(levada.__file__))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, source]))}
+    done = subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["-m", "levada.luigi", "notes.py", "x"], ""),
+        (["-m", "levada.luigi", "-m", "notes", "x"], ""),
+        (["-m", "levada.luigi", "notes.py", "threads"], ""),
+        (["notes.py", "x"], door.DOORWAY),
+    ],
+    ids=["script", "module", "a pool that cannot fork", "doorway on the path"],
+)
+def test_a_program_runs_as_it_is_and_its_children_find_levada_too(program: Path, arguments: list[str], path: str) -> None:
+    said = python(*arguments, path=path)
+
+    assert said.splitlines()[-1] == f"True {arguments[-1:]} __main__"
+    assert [(program / f"note-{n}.txt").read_text() for n in range(3)] == ["levada.luigi levada.luigi"] * 3
+
+
+def test_a_sitecustomize_of_others_is_run_as_well(in_tmp: Path) -> None:
+    (in_tmp / "sitecustomize.py").write_text("import sys\nsys.of_others = True\n")
+
+    said = python("-c", "import sys, luigi; print(sys.of_others, luigi.__name__)", path=os.pathsep.join([door.DOORWAY, str(in_tmp)]))
+
+    assert said == "True levada.luigi\n"
+
+
+def test_the_doorway_costs_a_program_without_luigi_no_import_of_ours() -> None:
+    said = python("-c", "import sys; print([name for name in sys.modules if name.startswith('levada')])", path=door.DOORWAY)
+
+    assert said == "[]\n"
+
+
+ORDERS = [
+    ["import luigi.tools.range as a", "import levada.luigi.tools.range as b"],
+    ["import levada.luigi.tools.range as a", "from luigi.tools import range as b"],
+    ["from luigi.tools import range as a", "from levada.luigi.tools import range as b"],
+    ["import luigi", "a = luigi.range", "import luigi.tools.range as b"],
+]
+
+
+@pytest.mark.parametrize("statements", ORDERS)
+def test_a_module_is_one_by_both_names_in_any_order(statements: list[str]) -> None:
+    code = "; ".join(["from levada.luigi import door", "door.install()", *statements, "print(a is b)"])
+
+    assert python("-c", code) == "True\n"
+
+
+@pytest.fixture
+def open_door() -> Iterator[None]:
+    with door.opened():
+        yield
+
+
+def test_classes_are_those_of_the_house(open_door: None) -> None:
+    luigi = __import__("luigi")
+    parameter = __import__("luigi.parameter", fromlist=["DateParameter"])
+
+    assert luigi is levada.luigi
+    assert luigi.Task is levada.Task
+    assert luigi.task_register.Register is levada.Register
+    assert parameter.DateParameter is luigi.DateParameter is levada.params.DateParameter
+    assert luigi.date_interval.Month is levada.params.intervals.Month
+
+
+def test_a_door_inside_of_another_shuts_nothing(open_door: None) -> None:
+    with door.opened():
+        pass
+
+    assert __import__("luigi") is levada.luigi
+
+
+@pytest.mark.parametrize("name", sorted(absent.LEFT_OUT))
+@pytest.mark.parametrize("package", ["luigi", "levada.luigi"])
+def test_what_is_left_out_says_so_and_what_to_use(open_door: None, package: str, name: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=f"luigi.{name} is left out of Levada. [A-Z].*"):
+        __import__(f"{package}.{name}")
+
+
+def test_every_public_name_is_listed_and_a_misspelt_one_is_told() -> None:
+    assert {"Task", "DynamicRequirements", "OptionalDateParameter", "RPCError", "task_register", "range"} <= set(levada.luigi.__all__)
+    assert set(levada.luigi.__all__) <= set(dir(levada.luigi))
+    assert levada.luigi.__version__ == "3.8.1"
+    with pytest.raises(AttributeError, match="Tusk"):
+        levada.luigi.Tusk  # type: ignore[attr-defined]  # noqa: B018 - the point of it
