@@ -8,11 +8,10 @@ import os
 import time
 from typing import Any
 
+import luigi  # type: ignore[import-not-found]  # lives in an environment of its own
 import shape
 from child import Section
 from shape import done
-
-import luigi  # type: ignore[import-not-found]  # lives in an environment of its own
 
 logging.disable(logging.CRITICAL)
 
