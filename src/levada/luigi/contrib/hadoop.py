@@ -395,6 +395,15 @@ class BaseHadoopJobTask(house.BaseHadoopJobTask):
     def _get_pool(self) -> str | None:
         return self.pool or hadoop().pool or None
 
+    @property
+    def hadoop_command(self) -> Any:
+        """``[hadoop] command`` of luigi.cfg, for the hand-over; None where it does not say it."""
+        return configured("hadoop", "command") or configured("hadoopcli", "command")
+
+    def _jobconf(self) -> dict[str, str]:
+        """Without the old name of the job's name, by which the engine finds it."""
+        return {name: value for name, value in super()._jobconf().items() if name != "mapred.job.name"}
+
     def init_local(self) -> None:
         """Called before the job is submitted."""
 
@@ -428,6 +437,16 @@ class JobTask(BaseHadoopJobTask, house.HadoopJobTask):
     reducer: ClassVar[Any] = NotImplemented
     combiner: ClassVar[Any] = NotImplemented
     init_local = house.HadoopJobTask.init_local
+
+    @property
+    def streaming_jar(self) -> Any:
+        """``[hadoop] streaming-jar`` of luigi.cfg; None where it does not say it."""
+        return configured("hadoop", "streaming-jar")
+
+    @property
+    def node_python(self) -> Any:
+        """``[hadoop] python-executable`` of luigi.cfg, likewise."""
+        return configured("hadoop", "python-executable")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A class that defines ``requires`` and ``requires_local`` alone means both; the house would see the first only."""
