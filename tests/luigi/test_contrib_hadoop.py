@@ -149,6 +149,20 @@ def test_what_luigi_cfg_says_of_hadoop_goes_with_the_job(tmp_path: Path) -> None
     assert not any(word.startswith("mapred.job.name=") for word in words), "the engine finds a job by its name"
 
 
+def test_a_job_with_a_run_or_an_output_that_raises_takes_a_slot() -> None:
+    class Own(CountedByLuigi):
+        def run(self) -> None:
+            """Something else."""
+
+    class Broken(CountedByLuigi):
+        def output(self) -> Any:
+            raise ZeroDivisionError
+
+    set_root("hdfs", None)
+    assert Own("/text").is_local()
+    assert Broken("/text").is_local()
+
+
 def test_requires_beside_requires_local_means_both() -> None:
     job = JoinedByLuigi()
     assert [task.path for task in job.deps()] == ["/a", "/b"]

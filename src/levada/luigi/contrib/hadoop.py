@@ -29,7 +29,7 @@ import levada
 from levada.contrib import hadoop as house
 from levada.contrib.hadoop import shipping
 from levada.contrib.hdfs import HdfsTarget
-from levada.errors import JobFailed
+from levada.errors import FROM_USERS, JobFailed
 from levada.handover import JobTask as HandedOver
 from levada.handover import attached
 from levada.params import OptionalParameter
@@ -53,6 +53,11 @@ class hadoop(Config):
     """The section ``[hadoop]`` as far as tasks read it."""
 
     pool = OptionalParameter(default=None, description="pool, or queue, of all jobs that name none.")
+    scheduler = OptionalParameter(default=None, description="fair or capacity: how the pool is told.")
+    streaming_jar = OptionalParameter(default=None, description="the jar of Hadoop Streaming.")
+    python_executable = OptionalParameter(default=None, description="the Python of the nodes.")
+    command = OptionalParameter(default=None, description="Hadoop's command.")
+    version = OptionalParameter(default=None, description="Hadoop's release.")
 
 
 # -- what travels --------------------------------------------------------------------------------
@@ -408,8 +413,13 @@ class BaseHadoopJobTask(house.BaseHadoopJobTask):
         """Called before the job is submitted."""
 
     def is_local(self) -> bool:
-        """Whether it takes a slot of the worker: unless it is handed over."""
-        return not isinstance(self.job_runner(), DefaultHadoopJobRunner)
+        """Whether it takes a slot of the worker: unless it is handed over, and does nothing else in ``run``."""
+        if type(self).run is not BaseHadoopJobTask.run:
+            return True
+        try:
+            return not isinstance(self.job_runner(), DefaultHadoopJobRunner)
+        except FROM_USERS:  # ``run`` meets it, too, and its error is that of the attempt
+            return True
 
     def run(self) -> None:
         """Let the runner run it."""
