@@ -45,9 +45,16 @@ def find_deps_cli() -> set[Any]:
 
 
 def get_task_output_description(task_output: Any) -> str:
-    """A target as text."""
-    place = getattr(task_output, "path", None)
-    return f"[{type(task_output).__name__}] {task_output if place is None else place}"
+    """A target as text, by the kind of its place: ``[FileSystem] PATH``, ``[S3]``, ``[SSH] HOST:PATH``, ``[DB] HOST:TABLE``."""
+    kinds = {base.__name__ for base in type(task_output).__mro__}
+    path, table = getattr(task_output, "path", None), getattr(task_output, "table", None)
+    if table is not None:
+        return f"[DB] {getattr(task_output, 'host', None)}:{table}"
+    if "RemoteTarget" in kinds:
+        return f"[SSH] {task_output.fs.remote_context.host}:{path}"
+    if path is None:
+        return f"[{type(task_output).__name__}] {task_output}"
+    return f"[{'S3' if 'S3Target' in kinds else 'FileSystem'}] {path}"
 
 
 def main() -> None:
