@@ -474,20 +474,25 @@ class Register(ABCMeta):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
+        before = _static(cls, name)
         super().__setattr__(name, value)
         if name in ("__abstractmethods__", "_abc_impl"):  # while the class is made
             return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
-        for changed in _with_subclasses(cls):
-            type.__setattr__(changed, "_info", None)
-            changed._interned.clear()
+        cls._has_changed(isinstance(value, Parameter) or isinstance(before, Parameter))
 
     def __delattr__(cls, name: str) -> None:
+        before = _static(cls, name)
         super().__delattr__(name)
+        cls._has_changed(isinstance(before, Parameter))
+
+    def _has_changed(cls, in_parameters: bool) -> None:
+        """Forget what was known of the class; with other parameters also which tasks there are."""
         for changed in _with_subclasses(cls):
             type.__setattr__(changed, "_info", None)
-            changed._interned.clear()
+            if in_parameters:
+                changed._interned.clear()
 
     @property
     def family(cls) -> str:

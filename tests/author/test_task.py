@@ -532,3 +532,31 @@ def test_handlers_are_given_names_too() -> None:
     task.trigger_event("seen", task, by="ana")
     Old.remove_event_handler("seen", seen)
     assert heard == [(task, "ana")]
+
+
+def test_a_changed_attribute_of_the_class_leaves_its_tasks_what_they_are() -> None:
+    class Counted(lv.Task):
+        n: int
+        runs: ClassVar[int] = 0
+
+    task = Counted(1)
+    Counted.runs += 1
+    assert Counted(1) is task
+    Counted.more = lv.IntParameter(default=1)  # type: ignore[attr-defined]
+    assert Counted(1).to_texts() == {"n": "1", "more": "1"}
+
+
+def test_classes_that_nobody_holds_are_found_while_the_registry_keeps_them() -> None:
+    def define(name: str) -> None:
+        type(name, (lv.Task,), {"__module__": __name__})
+        gc.collect()
+
+    registry.keep()
+    try:
+        define("Kept")
+        assert registry.find(f"{__name__}:Kept").__name__ == "Kept"
+    finally:
+        registry.keep(False)
+    define("Unkept")
+    with pytest.raises(UnknownTask):
+        registry.find(f"{__name__}:Unkept")

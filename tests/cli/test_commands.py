@@ -438,13 +438,6 @@ def test_output_that_finds_no_room_is_not_called_a_success(flows: Path) -> None:
     assert "No space left" in done.stderr
 
 
-def test_a_command_line_of_luigi_is_understood(flows: Path, call: Call) -> None:
-    assert call("luigi", "--module", "flows", "Delays", *DAY, "--local-scheduler").code == 0
-    assert call("luigi", "--module", "flows", "Broken", "--local-scheduler", "--no-lock").code == 1
-    assert call("luigi", "--contract", "levada", "--module", "flows", "Broken", "--local-scheduler", "--attempts", "1").code == 1
-    assert call("luigi").code == 2
-
-
 def test_a_level_of_logs_may_be_spelled_in_capitals(flows: Path, call: Call) -> None:
     """Luigi's command lines say ``--log-level INFO``."""
     assert call("run", "flows.py", "Delays", *DAY, "--log-level", "INFO").code == 0

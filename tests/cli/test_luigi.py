@@ -58,6 +58,15 @@ def test_an_unmodified_program_runs(old: Path, call: Call) -> None:
     assert (old / "old-3.txt").read_text() == "levada.luigi True"
 
 
+def test_a_command_line_of_luigi_is_understood(flows: Path, call: Call) -> None:
+    assert call("luigi", "--module", "flows", "Delays", "--day", "2013-01-05", "--local-scheduler").code == 0
+    assert call("luigi", "--module", "flows", "Broken", "--local-scheduler", "--no-lock").code == 1
+    assert call("luigi", "--contract", "levada", "--module", "flows", "Broken", "--local-scheduler", "--attempts", "1").code == 1
+    assert call("luigi").code == 2
+    assert call("luigi", "--module", "no_such_module", "Task").code == 2
+    assert call("luigi", "--module", "flows", "Delay", "--local-scheduler").code == 2
+
+
 def test_it_runs_in_a_pool_of_processes_too(old: Path) -> None:
     command = [sys.executable, "-m", "levada", "luigi", "--module", "old", "Old", "--n", "4", "--workers", "2", "--local-scheduler"]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

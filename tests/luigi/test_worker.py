@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,28 @@ def test_ending_one_worker_leaves_the_settings_of_others_alone() -> None:
     assert Worker(scheduler=Queue(), no_install_shutdown_handler=True, keep_alive=True)._config.keep_alive
     settings: Any = worker
     assert settings(keep_alive=True).keep_alive
+
+
+def test_a_message_reaches_a_task_in_a_child_whatever_its_scheduler_is_made_of(queue: Queue, tmp_path: Path) -> None:
+    """A lock, for one, cannot be sent to another process."""
+
+    class Listens(Leaf):
+        accepts_messages = True
+
+        def run(self) -> None:
+            message = self.scheduler_messages.get(timeout=10)  # type: ignore[attr-defined]  # while it runs
+            Path(self.path).write_text(f"{message} {message.payload}")
+
+    class Tells(Worker):
+        def _run_task(self, task_id: str) -> None:
+            super()._run_task(task_id)
+            self._handle_rpc_message(
+                {"name": "dispatch_scheduler_message", "kwargs": {"task_id": task_id, "message_id": "1", "content": "hello", "loud": 1}}
+            )
+
+    queue.lock = threading.Lock()  # type: ignore[attr-defined]  # any attribute will do
+    one = Tells(scheduler=queue, no_install_shutdown_handler=True, wait_interval=0.02, force_multiprocessing=True)
+    one.add(Listens(str(tmp_path / "heard")))
+
+    assert one.run()
+    assert (tmp_path / "heard").read_text() == "hello {'loud': 1}"

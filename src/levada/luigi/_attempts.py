@@ -18,6 +18,7 @@ from .._worker.attempt import Attempts
 from .._worker.executor import Ended, Hooks, Job
 from .._worker.marks import begin, end
 from .._worker.report import told
+from ..targets.atomic import clear_tag
 from ..task import Event, flatten, key_of
 
 DONE, FAILED, PENDING = "DONE", "FAILED", "PENDING"
@@ -121,6 +122,7 @@ class Attempt:
     def _leave(self, job: Job) -> None:
         self._surround(False)
         end(job._replace(task=self.task))
+        clear_tag()  # what a program writes between its tasks is no attempt's
 
     def _event(self, name: str, attempt: Any, detail: object) -> None:
         if name == "failure":

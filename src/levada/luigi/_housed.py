@@ -46,6 +46,7 @@ class Account:
         self._wanted = wanted
         self._ended: list[tuple[Any, str]] = []
         self._runner: Runner | None = None
+        self._there: set[Index] = set()
 
     def started(self, runner: Runner) -> None:
         """The run began."""
@@ -66,14 +67,17 @@ class Account:
     def draining(self, signum: int, running: int) -> None:
         """Of no interest."""
 
+    def ended(self, runner: Runner) -> None:
+        """Ask what is done, while there is somebody to ask."""
+        self._there = set(runner.scheduler.having(Status.DONE))
+
     def close(self) -> None:
         """Write the history as a worker would have."""
         history = self._add_task_history
         if self._runner is None:  # nothing was to be done
             history += [(task, "DONE", False) for task in self._wanted]
             return
-        discovery, scheduler = self._runner.discovery, self._runner.scheduler
-        there: set[Index] = set(scheduler.having(Status.DONE))
+        discovery = self._runner.discovery
         history += [(task, "PENDING", True) for task, _ in self._ended]
         history += [(task, "DONE", False) for task in discovery.found_complete()]
         for index, task in enumerate(discovery.tasks):
@@ -81,7 +85,7 @@ class Account:
                 continue
             kind = discovery.kinds[index]
             history.append((task, "UNKNOWN" if kind == BROKEN else "PENDING", kind != EXTERNAL))
-            if index in there:
+            if index in self._there:
                 history.append((task, "DONE", True))
         history += [(task, status, True) for task, status in self._ended]
         roots = [task for task in self._wanted if any(task is one for one, _, _ in history)]

@@ -155,11 +155,18 @@ def _schedule_and_run(
     return result
 
 
+_noted: set[tuple[int, str]] = set()
+"""(process, folder) of locks that were taken: one that runs its command a second time is in nobody's way but its own."""
+
+
 def _take_lock(env: Any) -> None:
     """Note that this command runs, or end the program: PidLockAlreadyTakenExit."""
     if env.no_lock:
         return
-    if not lock.acquire_for(env.lock_pid_dir, env.lock_size, signal.SIGUSR1 if env.take_lock else None):
+    ours = os.getpid(), env.lock_pid_dir
+    if lock.acquire_for(env.lock_pid_dir, env.lock_size, signal.SIGUSR1 if env.take_lock else None):
+        _noted.add(ours)
+    elif ours not in _noted:
         raise PidLockAlreadyTakenExit()
 
 

@@ -263,9 +263,14 @@ class SchedulerMessage:
 
     __hash__ = None  # type: ignore[assignment]  # equal to its content, which may be anything
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to the child that runs the task; the scheduler it has already."""
+        return {**self.__dict__, "_scheduler": None}
+
     def respond(self, response: Any) -> None:
         """Answer it."""
-        self._scheduler.add_scheduler_message_response(self._task_id, self._message_id, response)
+        scheduler = self._scheduler if self._scheduler is not None else TaskProcess.scheduler_here
+        scheduler.add_scheduler_message_response(self._task_id, self._message_id, response)
 
 
 class TaskProcess(_Process):
@@ -282,6 +287,9 @@ class TaskProcess(_Process):
         "scheduler_messages": "scheduler_messages",
     }
     """Attributes of the reporter that the task has, under the second name, while it runs."""
+
+    scheduler_here: ClassVar[Any] = None
+    """In a child: what its task's answers go to."""
 
     def __init__(
         self,
@@ -310,6 +318,7 @@ class TaskProcess(_Process):
         logger.info("[pid %s] Worker %s running   %s", os.getpid(), self.worker_id, self.task)
         if self.use_multiprocessing:
             random.seed()  # or all children would draw the same numbers
+            TaskProcess.scheduler_here = getattr(self.status_reporter, "_scheduler", None)
         outcome = Outcome(FAILED, "", [], [])  # what an interrupt leaves
         try:
             outcome = Attempt(

@@ -241,7 +241,7 @@ class HdfsFlagTarget(HdfsTarget):
     def __repr__(self) -> str:
         return f"HdfsFlagTarget({self.url!r}, flag={self.flag!r})"
 
-    def open(self, mode: str = "r") -> IO[Any]:
+    def _opened(self, mode: str = "r") -> IO[Any]:
         """Raises TargetError: a folder is no stream."""
         raise TargetError(f"{self.url}: is a folder, and has no bytes of its own", hint="Open HdfsTargets of the files in it.")
 
