@@ -20,6 +20,7 @@ from .._run import scheduler_of
 from ..params import BoolParameter, ChoiceParameter, IntParameter, Parameter
 from ..task import Config
 from . import lock, rpc, scheduler, worker
+from ._reading import read_settings
 from .cmdline_parser import CmdlineParser
 from .execution_summary import LuigiRunResult, LuigiStatusCode
 from .setup_logging import InterfaceLogging
@@ -108,6 +109,7 @@ def _run(
     detailed_summary: bool = False,
 ) -> LuigiRunResult:
     """The result of ``run``, whole."""
+    read_settings()
     if cmdline_args is not None and not isinstance(cmdline_args, (list, tuple)):
         given = type(cmdline_args).__name__
         raise TypeError(f"cmdline_args is a {given!r}; give a list or tuple of arguments, as in ['MyTask', '--param', 'value']")
@@ -128,6 +130,7 @@ def build(tasks: Iterable[Any], worker_scheduler_factory: Any = None, detailed_s
     env_params: settings of ``[core]``, as in ``local_scheduler=True, workers=4``. Several processes may do so at a time, unless
     ``no_lock=False`` is given.
     """
+    read_settings()
     env_params.setdefault("no_lock", True)
     result = _schedule_and_run(tasks, worker_scheduler_factory, override_defaults=env_params)
     return result if detailed_summary else result.scheduling_succeeded
