@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _run
-from .._model.spec import Index
-from .._model.status import Status
-from .._plan.walk import BROKEN, EXTERNAL
+from .._plan.walk import BROKEN, EXTERNAL, GATE
+from ..errors import FROM_USERS
 from .execution_summary import LuigiRunResult
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ class Account:
         if self._runner is None:  # nothing was to be done
             history += [(task, "DONE", False) for task in self._wanted]
             return
-        discovery, scheduler = self._runner.discovery, self._runner.scheduler
-        there: set[Index] = set(scheduler.having(Status.DONE))
+        discovery = self._runner.discovery
         history += [(task, "PENDING", True) for task, _ in self._ended]
         history += [(task, "DONE", False) for task in discovery.found_complete()]
         for index, task in enumerate(discovery.tasks):
@@ -81,12 +79,19 @@ class Account:
                 continue
             kind = discovery.kinds[index]
             history.append((task, "UNKNOWN" if kind == BROKEN else "PENDING", kind != EXTERNAL))
-            if index in there:
+            if kind == GATE and _is_there(task):
                 history.append((task, "DONE", True))
         history += [(task, status, True) for task, status in self._ended]
         roots = [task for task in self._wanted if any(task is one for one, _, _ in history)]
         if roots:
             history.insert(0, next(entry for entry in history if entry[0] is roots[0]))
+
+
+def _is_there(task: Any) -> bool:
+    try:
+        return bool(task.complete())
+    except FROM_USERS:
+        return False
 
 
 def _tell_people(task: Any, error: str) -> None:
