@@ -22,7 +22,7 @@ def run_in_house(tasks: list[Any], workers: int, scheduler: str) -> HouseRunResu
     """Run tasks as ``levada.run`` does. scheduler: addresses of a server, "" for none."""
     account = Account(tasks)
     result = _run.run(tasks, workers=workers, scheduler=scheduler or "none", observer=account)
-    account.close()
+    account.close(result)
     return HouseRunResult(account, result)
 
 
@@ -65,7 +65,7 @@ class Account:
     def draining(self, signum: int, running: int) -> None:
         """Of no interest."""
 
-    def close(self) -> None:
+    def close(self, result: _run.RunResult) -> None:
         """Write the history as a worker would have."""
         history = self._add_task_history
         if self._runner is None:  # nothing was to be done
@@ -74,17 +74,21 @@ class Account:
         discovery = self._runner.discovery
         history += [(task, "PENDING", True) for task, _ in self._ended]
         history += [(task, "DONE", False) for task in discovery.found_complete()]
+        ended = {task for task, _ in self._ended}
         for index, task in enumerate(discovery.tasks):
-            if task is None:
+            if task is None or task in ended:
                 continue
             kind = discovery.kinds[index]
+            made_by_others = kind != GATE and bool(result or (result.elsewhere and _is_there(task)))
+            if made_by_others:
+                history.append((task, "DONE", False))
+                continue
             history.append((task, "UNKNOWN" if kind == BROKEN else "PENDING", kind != EXTERNAL))
-            if kind == GATE and _is_there(task):
+            if kind == GATE and (result or _is_there(task)):
                 history.append((task, "DONE", True))
         history += [(task, status, True) for task, status in self._ended]
-        roots = [task for task in self._wanted if any(task is one for one, _, _ in history)]
-        if roots:
-            history.insert(0, next(entry for entry in history if entry[0] is roots[0]))
+        roots = [entry for entry in history if entry[0] is self._wanted[0]]
+        history[:0] = roots[:1]
 
 
 def _is_there(task: Any) -> bool:
