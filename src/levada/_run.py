@@ -389,6 +389,8 @@ class Work:
             result = self._result()
             if self._observer is None:
                 _log(result)
+            else:
+                self._observer.ended(self._runner)
             if self._history is not None:
                 self._history.end(result.status, result.done, result.failed, result.seconds)
             return result

@@ -480,19 +480,18 @@ class Register(ABCMeta):
             return
         if isinstance(value, Parameter) and value.name is None:
             value.__set_name__(cls, name)
-        cls._learn_anew(before, value)
+        cls._has_changed(isinstance(value, Parameter) or isinstance(before, Parameter))
 
     def __delattr__(cls, name: str) -> None:
         before = _static(cls, name)
         super().__delattr__(name)
-        cls._learn_anew(before, _static(cls, name))
+        cls._has_changed(isinstance(before, Parameter))
 
-    def _learn_anew(cls, before: object, after: object) -> None:
-        """The class has changed. Its tasks stay what they are (``run()`` may count in it), unless they have other parameters now."""
-        others = isinstance(before, Parameter) or isinstance(after, Parameter)
+    def _has_changed(cls, in_parameters: bool) -> None:
+        """Forget what was known of the class; with other parameters also which tasks there are."""
         for changed in _with_subclasses(cls):
             type.__setattr__(changed, "_info", None)
-            if others:
+            if in_parameters:
                 changed._interned.clear()
 
     @property

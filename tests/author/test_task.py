@@ -534,14 +534,29 @@ def test_handlers_are_given_names_too() -> None:
     assert heard == [(task, "ana")]
 
 
-def test_a_class_may_count_its_runs_and_its_tasks_stay_the_same() -> None:
-    class Counts(lv.Task):
+def test_a_changed_attribute_of_the_class_leaves_its_tasks_what_they_are() -> None:
+    class Counted(lv.Task):
         n: int
-        runs = 0
+        runs: ClassVar[int] = 0
 
-    first = Counts(1)
-    Counts.runs += 1
-    assert Counts(1) is first
+    task = Counted(1)
+    Counted.runs += 1
+    assert Counted(1) is task
+    Counted.more = lv.IntParameter(default=1)  # type: ignore[attr-defined]
+    assert Counted(1).to_texts() == {"n": "1", "more": "1"}
 
-    Counts.m = lv.IntParameter(default=2)  # another parameter makes other tasks
-    assert Counts(1) is not first
+
+def test_classes_that_nobody_holds_are_found_while_the_registry_keeps_them() -> None:
+    def define(name: str) -> None:
+        type(name, (lv.Task,), {"__module__": __name__})
+        gc.collect()
+
+    registry.keep()
+    try:
+        define("Kept")
+        assert registry.find(f"{__name__}:Kept").__name__ == "Kept"
+    finally:
+        registry.keep(False)
+    define("Unkept")
+    with pytest.raises(UnknownTask):
+        registry.find(f"{__name__}:Unkept")

@@ -215,7 +215,7 @@ class Life:
     """Random commands, old and new, at one small brain; laws are checked after each."""
 
     dice: random.Random
-    brain: Brain = field(default_factory=lambda: Brain(lease=30.0))
+    brain: Brain
     now: float = 0.0
     log: list[Any] = field(default_factory=list)
 
@@ -266,17 +266,71 @@ class Life:
 @pytest.mark.parametrize("seed", range(60))
 def test_no_life_breaks_a_law(seed: int) -> None:
     """And a brain that reads what was written of it, changes or snapshot, is in the same state."""
-    life = Life(random.Random(seed))
+    rules = {"lease": 30.0, "reserve": seed % 2 == 0}
+    life = Life(random.Random(seed), Brain(**rules))  # type: ignore[arg-type]
     for _ in range(150):
         life.step()
     row = journal.to_bytes(life.log, life.now)
     assert row is not None
-    again = Brain.replay(journal.from_bytes(row)[1], lease=30.0)
+    again, kept = Brain(**rules), Brain(**rules)  # type: ignore[arg-type]
+    again.resume(None, journal.from_bytes(row)[1])
     unwritten = {"until"}
     mine, theirs = life.brain.state.dump(), again.state.dump()
     assert {name for name in mine if mine[name] != theirs[name]} <= unwritten
-    kept = Brain(lease=30.0)
     kept.resume(journal.saved_of(dict(journal.parts_of(life.brain.save(), life.now)))[1], ())
     theirs = kept.state.dump()
     assert [name for name in mine if mine[name] != theirs[name]] == []
     assert laws.check(kept) == []
+
+
+# -- what urgent tasks are kept
+
+
+def urgent(needs: int, **rules: Any) -> House:
+    """Task 0 needs much and is urgent, task 1 needs a unit of two, task 2 nothing."""
+    much, unit = Policy("P", (("disk", needs),)), Policy("P", (("disk", 1),))
+    made = House(
+        {0: [], 1: [], 2: []}, lease=10.0, specs={0: TaskSpec(0, much, 5), 1: TaskSpec(1, unit), 2: TaskSpec(2, Policy("P"))}, **rules
+    )
+    made.do(m.SetResource("disk", 2))
+    return made
+
+
+def test_what_needs_much_is_not_overtaken_by_what_needs_less() -> None:
+    made = urgent(2, reserve=True)
+    made.do(m.Take(W1, 1))
+    made.specs[3] = TaskSpec(3, Policy("P", (("disk", 1),)))
+    made.add({3: []})
+    assert made.claim(room=5) == [2]  # 3 would fit, and leaves what there is to 0; 2 takes nothing from anybody
+    made.done(1)
+    assert made.claim(room=5) == [0]
+    made.done(0)
+    assert made.claim() == [3]
+
+
+def test_without_that_rule_what_fits_is_given() -> None:
+    made = urgent(2)
+    made.do(m.Take(W1, 1))
+    made.specs[3] = TaskSpec(3, Policy("P", (("disk", 1),)))
+    made.add({3: []})
+    assert made.claim(room=5) == [2, 3]
+
+
+def test_nothing_is_kept_for_what_never_fits() -> None:
+    assert sorted(urgent(3, reserve=True).claim(room=5)) == [1, 2]
+
+
+def test_something_is_kept_for_a_worker_that_waits_and_not_for_one_that_is_gone_or_busy() -> None:
+    made = urgent(2, reserve=True)
+    made.specs[3] = TaskSpec(3, Policy("P", (("disk", 1),)))
+    made.add({3: []}, "w2")
+    assert made.claim("w2") == [3]  # w1 never asked
+    made.back(3, session="w2")
+    made.do(m.Take(W1, 2))
+    made.do(m.SetResource("disk", 1))
+    assert made.claim(room=5) == [1]
+    made.back(1)
+    made.do(m.SetResource("disk", 2))
+    assert made.claim("w2") == []  # w1 had room for more when it asked last
+    made.pass_time(11)
+    assert made.claim("w2") == [3]

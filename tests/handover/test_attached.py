@@ -8,6 +8,7 @@ import time
 from contextvars import copy_context
 from threading import Thread
 
+import psutil
 import pytest
 
 from levada._model import control
@@ -26,6 +27,18 @@ def test_a_program_ends_with_the_block_that_an_error_leaves() -> None:
         raise ZeroDivisionError
     process.wait(5)
     assert process.returncode is not None
+
+
+def test_what_it_has_started_ends_with_it() -> None:
+    seen: list[str] = []
+    with pytest.raises(ZeroDivisionError), attached.program(["sh", "-c", "sleep 60 & echo $!; wait"], look=seen.append):
+        while not seen:
+            time.sleep(0.01)
+        raise ZeroDivisionError
+    grandchild, until = int(seen[0]), time.monotonic() + 5
+    while psutil.pid_exists(grandchild) and psutil.Process(grandchild).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_one_that_ignores_the_wish_to_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,8 @@ class Mixed(Served):
 
     def start_levada(self, *words: str) -> subprocess.Popen[str]:
         """A worker of ours, of the same program through the door."""
-        return self.start("luigi", "--module", "graph", *words, "--scheduler", self.url, environ={"PYTHONPATH": self._path()})
+        environ = {"PYTHONPATH": self._path(), "LEVADA_SCHEDULER": self.url}
+        return self.start("luigi", "--module", "graph", *words, "--no-lock", environ=environ)
 
     def run_levada(self, *words: str) -> subprocess.CompletedProcess[str]:
         return ended(self.start_levada(*words))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from levada.errors import EngineError, JobFailed, JobRefused
+from levada.luigi.contrib import dataproc
 from levada.luigi.contrib.batch import BatchTask
 from levada.luigi.contrib.docker_runner import DockerTask
 from levada.luigi.contrib.ecs import ECSTask
@@ -186,3 +187,40 @@ def test_a_job_of_batch_is_asked_for_as_the_class_says() -> None:
     task = InBatch(job_definition="flights:3", job_queue="night")
     assert task.engine_address() == "batch://night"
     assert task.job(SUBMISSION).options == {"job_definition": "flights:3", "parameters": {"day": "2024-02-29"}}
+
+
+class FakeDataproc:
+    """Google's client, as far as it is asked: chains of calls that end with execute()."""
+
+    def __init__(self, *states: str) -> None:
+        self.states, self.asked = list(states), []  # type: ignore[var-annotated]
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**words: Any) -> Any:
+            if words:
+                self.asked.append((name, words))
+            return self
+
+        return call
+
+    def execute(self) -> Any:
+        return {"reference": {"jobId": "7"}, "status": {"state": self.states.pop(0), "details": "no room"}}
+
+
+def test_a_job_of_dataproc_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataproc, "POLL", 0.0)
+    task = dataproc.DataprocSparkTask(
+        gcloud_project_id="flights", dataproc_cluster_name="night", main_class="org.example.Delays", jars="a.jar,b.jar", job_args="2024"
+    )
+    fake = FakeDataproc("PENDING", "RUNNING", "DONE")
+    monkeypatch.setattr(dataproc, "_client", fake)
+    task.run()
+    verb, words = fake.asked[0]
+    assert (verb, words["projectId"], words["region"]) == ("submit", "flights", "global")
+    assert words["body"]["job"] == {
+        "placement": {"clusterName": "night"},
+        "sparkJob": {"mainClass": "org.example.Delays", "jarFileUris": ["a.jar", "b.jar"], "args": ["2024"]},
+    }
+    monkeypatch.setattr(dataproc, "_client", FakeDataproc("PENDING", "ERROR"))
+    with pytest.raises(JobFailed, match="no room"):
+        task.run()

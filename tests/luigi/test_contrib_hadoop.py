@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import levada.contrib.hdfs as house
+from levada.contrib.hadoop.engine import command_line
 from levada.luigi.configuration import get_config
 from levada.luigi.contrib import hadoop, hadoop_jar, hdfs
 from levada.luigi.target import FileAlreadyExists
@@ -26,18 +27,18 @@ def root(tmp_path: Path) -> Iterator[Path]:
     set_root("hdfs", None)
 
 
-class Text(ExternalTask):
+class TextOfLuigi(ExternalTask):
     path: str
 
     def output(self) -> Any:
         return hdfs.HdfsTarget(self.path)
 
 
-class Counted(hadoop.JobTask):
+class CountedByLuigi(hadoop.JobTask):
     path: str
 
     def requires(self) -> Any:
-        return Text(self.path)
+        return TextOfLuigi(self.path)
 
     def output(self) -> Any:
         return hdfs.HdfsTarget("/counted")
@@ -54,19 +55,19 @@ class Counted(hadoop.JobTask):
         yield word, sum(counts), self.most
 
 
-class CountedHere(Counted):
+class CountedByLuigiHere(CountedByLuigi):
     into: str
 
     def output(self) -> Any:
         return LocalTarget(self.into)
 
 
-class Joined(hadoop.JobTask):
+class JoinedByLuigi(hadoop.JobTask):
     def requires(self) -> Any:
-        return Text("/a")
+        return TextOfLuigi("/a")
 
     def requires_local(self) -> Any:
-        return Text("/b")
+        return TextOfLuigi("/b")
 
 
 def test_classes_are_those_of_the_house() -> None:
@@ -119,7 +120,7 @@ def test_a_folder_that_a_job_left_is_read_as_its_files(root: Path) -> None:
 
 def test_a_job_with_another_output_runs_here_and_its_lines_come_without_their_ends(root: Path, tmp_path: Path) -> None:
     (root / "text").write_text("a b\nb\n")
-    job = CountedHere("/text", str(tmp_path / "made"))
+    job = CountedByLuigiHere("/text", str(tmp_path / "made"))
     assert job.is_local()
     assert job.job_runner().__class__ is hadoop.LocalJobRunner
     job.run()
@@ -128,13 +129,42 @@ def test_a_job_with_another_output_runs_here_and_its_lines_come_without_their_en
 
 def test_a_job_whose_outputs_are_in_hdfs_is_handed_over(tmp_path: Path) -> None:
     set_root("hdfs", None)
-    job = Counted("/text")
+    job = CountedByLuigi("/text")
     assert isinstance(job.job_runner(), hadoop.DefaultHadoopJobRunner)
     assert not job.is_local()
 
 
+def test_what_luigi_cfg_says_of_hadoop_goes_with_the_job(tmp_path: Path) -> None:
+    set_root("hdfs", None)
+    for key, value in (("streaming_jar", "/opt/streaming.jar"), ("python_executable", "/opt/python"), ("command", "sh -x")):
+        get_config().set("hadoop", key, value)
+    try:
+        spec = CountedByLuigi("hdfs://nn/text", pool="night").job("a1")
+        words = command_line(spec, str(tmp_path))
+    finally:
+        get_config().remove_section("hadoop")
+    assert words[1:4] == ["-x", "jar", "/opt/streaming.jar"]
+    assert "/opt/python -m levada.contrib.hadoop.runner map" in words
+    assert "mapred.fairscheduler.pool=night" in words
+    assert not any(word.startswith("mapred.job.name=") for word in words), "the engine finds a job by its name"
+
+
+def test_a_job_with_a_run_or_an_output_that_raises_takes_a_slot() -> None:
+    class Own(CountedByLuigi):
+        def run(self) -> None:
+            """Something else."""
+
+    class Broken(CountedByLuigi):
+        def output(self) -> Any:
+            raise ZeroDivisionError
+
+    set_root("hdfs", None)
+    assert Own("/text").is_local()
+    assert Broken("/text").is_local()
+
+
 def test_requires_beside_requires_local_means_both() -> None:
-    job = Joined()
+    job = JoinedByLuigi()
     assert [task.path for task in job.deps()] == ["/a", "/b"]
     assert job.requires_hadoop().path == "/a"
 
@@ -169,9 +199,9 @@ def test_a_runner_that_a_program_makes_submits_by_hadoops_command(root: Path, tm
     (tmp_path / "hadoop").chmod(0o755)
     (root / "text").write_text("a b\nb\n")
     get_config().set("hadoopcli", "command", str(tmp_path / "hadoop"))
-    monkeypatch.setattr(Counted, "job_runner", lambda self: hadoop.HadoopJobRunner("streaming.jar"))
+    monkeypatch.setattr(CountedByLuigi, "job_runner", lambda self: hadoop.HadoopJobRunner("streaming.jar"))
     try:
-        job = Counted("/text")
+        job = CountedByLuigi("/text")
         job.run()
     finally:
         get_config().remove_section("hadoopcli")
@@ -187,7 +217,7 @@ def test_a_command_that_failed_is_told_with_its_last_words() -> None:
     assert "no room" in (caught.value.hint or "")
 
 
-class Teragen(hadoop_jar.HadoopJarJobTask):
+class TeragenOfLuigi(hadoop_jar.HadoopJarJobTask):
     jar_path: str
 
     def jar(self) -> str:
@@ -209,7 +239,7 @@ def test_a_jar_writes_beside_its_output(root: Path, tmp_path: Path) -> None:
     (tmp_path / "hadoop").chmod(0o755)
     get_config().set("hadoopcli", "command", str(tmp_path / "hadoop"))
     try:
-        Teragen(str(tmp_path / "a.jar")).run()
+        TeragenOfLuigi(str(tmp_path / "a.jar")).run()
     finally:
         get_config().remove_section("hadoopcli")
     assert [path.name for path in root.iterdir()] == ["teragen"]

@@ -37,12 +37,12 @@ class ShElsewhere(Sh):
     engine = "local"
 
 
-class Named(ExternalPythonProgramTask):
+class NamedProgram(ExternalPythonProgramTask):
     def program_args(self) -> list[Any]:
         return ["true"]
 
 
-class Jar(SparkSubmitTask):
+class JarOfSpark(SparkSubmitTask):
     app = "flights.jar"
     entry_class = "org.example.Flights"
     conf = {"spark.ui.enabled": "false"}
@@ -51,7 +51,7 @@ class Jar(SparkSubmitTask):
         return ["2024-02-29"]
 
 
-class Counted(PySparkTask):
+class CountedInDriver(PySparkTask):
     into: str
 
     def output(self) -> LocalTarget:
@@ -62,7 +62,7 @@ class Counted(PySparkTask):
             out.write(f"{sc.name} {self.into}")
 
 
-class Script(pig.PigJobTask):
+class ScriptOfPig(pig.PigJobTask):
     def output(self) -> LocalTarget:
         return LocalTarget("never")
 
@@ -73,7 +73,7 @@ class Script(pig.PigJobTask):
         return {"DAY": "2024-02-29"}
 
 
-class Query(hive.HiveQueryTask):
+class QueryOfHive(hive.HiveQueryTask):
     def query(self) -> str:
         return "SELECT 1"
 
@@ -115,7 +115,7 @@ def test_a_program_gets_the_environment_that_the_task_gives_and_no_other(tmp_pat
 
 
 def test_a_virtual_environment_goes_before_the_path() -> None:
-    env = Named(virtualenv="/venv", extra_pythonpath="/more").program_environment()
+    env = NamedProgram(virtualenv="/venv", extra_pythonpath="/more").program_environment()
     assert env["PATH"].startswith("/venv/bin:")
     assert env["PYTHONPATH"].startswith("/more:")
     assert env["VIRTUAL_ENV"] == "/venv"
@@ -133,7 +133,7 @@ def test_spark_submit_is_told_what_class_and_configuration_say() -> None:
     config.set("spark", "master", "yarn")
     config.set("spark", "executor_memory", "2g")
     try:
-        assert Jar().program_args() == [
+        assert JarOfSpark().program_args() == [
             "spark-submit", "--master", "yarn", "--class", "org.example.Flights", "--conf", "spark.ui.enabled=false",
             "--executor-memory", "2g", "flights.jar", "2024-02-29",
         ]  # fmt: skip
@@ -151,7 +151,7 @@ def test_a_driver_of_pyspark_is_the_task_again(tmp_path: Path, monkeypatch: pyte
     submit = program(tmp_path / "submit", f'shift 2; exec {sys.executable} "$@"')
     get_config().set("spark", "spark_submit", submit)
     try:
-        Counted(str(tmp_path / "made")).run()
+        CountedInDriver(str(tmp_path / "made")).run()
     finally:
         get_config().remove_section("spark")
     assert (tmp_path / "made").read_text() == f"spark {tmp_path / 'made'}"
@@ -162,11 +162,11 @@ def test_a_script_of_pig_is_run_with_its_parameters(tmp_path: Path) -> None:
     program(tmp_path / "bin" / "pig", f'echo "$1 $3 $4 $PIG_HOME" > {tmp_path}/seen; cat "$2" >> {tmp_path}/seen')
     get_config().set("pig", "home", str(tmp_path))
     try:
-        Script().run()
+        ScriptOfPig().run()
         assert (tmp_path / "seen").read_text() == f"-param_file -f flights.pig {tmp_path}\nDAY=2024-02-29\n"
         program(tmp_path / "bin" / "pig", "echo no such field >&2; exit 2")
         with pytest.raises(pig.PigJobError, match="no such field"):
-            Script().run()
+            ScriptOfPig().run()
     finally:
         get_config().remove_section("pig")
 
@@ -174,7 +174,7 @@ def test_a_script_of_pig_is_run_with_its_parameters(tmp_path: Path) -> None:
 def test_a_query_of_hive_is_a_file_that_hive_reads(tmp_path: Path) -> None:
     get_config().set("hive", "command", program(tmp_path / "hive", f'cat "$2" > {tmp_path}/query; shift 2; echo "$@" > {tmp_path}/seen'))
     try:
-        Query().run()
+        QueryOfHive().run()
     finally:
         get_config().remove_section("hive")
     assert (tmp_path / "query").read_text() == "SELECT 1"

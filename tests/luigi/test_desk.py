@@ -18,6 +18,7 @@ from levada._server.http.tokens import Identity
 from levada._wire import operators as o
 from levada._wire.forms import read_form
 from levada._wire.problems import Refusal
+from levada.luigi.guests.ending import ending
 from levada.luigi.guests.identity import canonical, id_of, key_of
 from levada.luigi.guests.requests import ROUTES
 from tests.faults.command import soon
@@ -58,7 +59,8 @@ class Luigi(Served):
         """Register a task of family A as a worker does; its id."""
         name = name_of(task)
         said = {"family": "A", "module": "m", "params": {"x": task}, "resources": {}, "priority": 0, "runnable": status == "PENDING"}
-        self.rpc("add_task", worker=worker, task_id=name, status=status, **{"deps": [name_of(one) for one in deps], **said, **more})
+        said |= {"task_id": name, "deps": [name_of(one) for one in deps]}
+        self.rpc("add_task", worker=worker, status=status, **{**said, **more})
         return name
 
     def work(self, worker: str = "w1", running: tuple[str, ...] = (), **more: Any) -> Any:  # type: ignore[override]
@@ -258,6 +260,14 @@ def test_parameters_that_are_too_long_are_refused(luigi: Luigi) -> None:
         luigi.tell("one", params={"x": "one", "more": "x" * 300_000})
 
 
+@pytest.mark.parametrize("said", [{"task_id": "a\nb"}, {"module": "m\x1b[2J"}, {"family": "A\n"}, {"resources": {"r\x7f": 1}}])
+def test_control_characters_are_refused(said: dict[str, Any], luigi: Luigi) -> None:
+    with pytest.raises(Refusal, match="control characters"):
+        luigi.tell("one", **said)
+    with pytest.raises(Refusal, match="control characters"):
+        luigi.rpc("add_worker", worker="w\n", info={})
+
+
 def test_nobody_waits_for_what_a_failure_blocks(luigi: Luigi) -> None:
     luigi.tell("top", "bad")
     luigi.tell("bad", retry_policy_dict={"retry_count": 1})
@@ -363,12 +373,28 @@ def test_what_running_tasks_say_is_told(luigi: Luigi) -> None:
         b"data=%ff",
         b"data=1&data=2",
         b"&".join([b"a=1"] * 100),
+        b"data=%7B%22worker%22%3A%22%5Cud800%22%7D",
+        b"data=%7B%22worker%22%3A%22%5Cud800%22%2C%22z%22%3AInfinity%7D",
+        b"data=%7B%22worker%22%3A%22w%22%2C%22z%22%3ANaN%2C%22y%22%3AInfinity%7D",
         b"",
     ],
 )
 def test_what_is_no_call_is_refused(data: bytes) -> None:
     with pytest.raises(Refusal):
         read_form(VERBS["get_work"], data)
+
+
+def test_what_json_inside_of_json_hides_reaches_no_store() -> None:
+    told = ending(json.dumps("Traceback (most recent call last):\n\ud800\0\nValueError: x"))
+    assert told.error == "Traceback (most recent call last):\n?\nValueError: x"
+
+
+def test_one_cause_has_one_fingerprint() -> None:
+    def told(line: int, value: str) -> str:
+        return f'Runtime error:\nTraceback (most recent call last):\n  File "/a/b.py", line {line}, in run\n    x()\nValueError: {value}\n'
+
+    assert ending(told(3, "a")).fingerprint == ending(told(4, "b")).fingerprint != ""
+    assert ending(told(3, "a").replace("in run", "in walk")).fingerprint != ending(told(3, "a")).fingerprint
 
 
 def test_fields_of_a_newer_luigi_are_passed_over() -> None:

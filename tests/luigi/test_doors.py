@@ -61,9 +61,11 @@ def python(*arguments: str, path: str = "") -> str:
         (["-m", "levada.luigi", "notes.py", "x"], ""),
         (["-m", "levada.luigi", "-m", "notes", "x"], ""),
         (["-m", "levada.luigi", "notes.py", "threads"], ""),
+        (["-m", "levada", "luigi", "notes.py", "x"], ""),
+        (["-m", "levada", "luigi", "-m", "notes", "x"], ""),
         (["notes.py", "x"], door.DOORWAY),
     ],
-    ids=["script", "module", "a pool that cannot fork", "doorway on the path"],
+    ids=["script", "module", "a pool that cannot fork", "levada luigi script", "levada luigi -m", "doorway on the path"],
 )
 def test_a_program_runs_as_it_is_and_its_children_find_levada_too(program: Path, arguments: list[str], path: str) -> None:
     said = python(*arguments, path=path)
@@ -138,3 +140,20 @@ def test_every_public_name_is_listed_and_a_misspelt_one_is_told() -> None:
     assert levada.luigi.__version__ == "3.8.1"
     with pytest.raises(AttributeError, match="Tusk"):
         levada.luigi.Tusk  # type: ignore[attr-defined]  # noqa: B018 - the point of it
+
+
+def test_a_program_ends_with_the_code_that_it_says(in_tmp: Path) -> None:
+    (in_tmp / "ends.py").write_text("import sys, luigi\nsys.exit(int(sys.argv[1]) if sys.argv[1:] else 'no number')\n")
+    source = os.path.dirname(os.path.dirname(levada.__file__))
+    environ = {**os.environ, "PYTHONPATH": source}
+
+    for words, code in ((["3"], 3), (["0"], 0), ([], 1)):
+        done = subprocess.run(
+            [sys.executable, "-m", "levada", "luigi", "ends.py", *words], env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+    assert "no number" in done.stderr
+
+
+def test_the_folder_for_a_pythonpath_is_told() -> None:
+    assert python("-m", "levada", "luigi", "--doorway") == f"{door.DOORWAY}\n"

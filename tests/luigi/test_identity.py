@@ -71,14 +71,26 @@ def test_a_family_is_not_searched_twice() -> None:
     assert significant.of(id_of("Wide", part), "Wide", texts) == part
     other = dict.fromkeys(texts, "2")
     part = {name: text for name, text in other.items() if name not in ("p3", "p4")}
-    tries = list(significant._subsets("Wide", sorted(other)))
-    assert tries[0] == {"p3", "p4"}
+    assert next(iter(significant._subsets("Wide", sorted(other), 100))) == {"p3", "p4"}
     assert significant.of(id_of("Wide", part), "Wide", other) == part
 
 
 def test_an_id_of_a_programs_own_making_is_not_guessed_at() -> None:
     assert Significant().of("my-own-id", "Sales", {"day": "2024-02-29"}) is None
     assert Significant().of("Sales_2024_0123456789", "Sales", {str(number): "1" for number in range(60)}) is None  # and ends soon
+
+
+def test_a_family_with_ids_of_its_own_is_soon_not_searched_any_more() -> None:
+    significant = Significant()
+    texts = {str(number): "1" for number in range(60)}
+    for _ in range(5):
+        assert significant.of("Own_0123456789", "Own", texts) is None
+    assert len(list(significant._subsets("Own", sorted(texts), 100))) == 1
+    assert significant.of(id_of("Own", texts), "Own", texts) == texts
+
+
+def test_a_search_through_long_parameters_is_short() -> None:
+    assert len(list(Significant()._subsets("Long", [str(number) for number in range(60)], 200_000))) == 5
 
 
 def test_a_key_is_that_of_the_task() -> None:

@@ -180,6 +180,10 @@ def test_metaclasses_of_old_programs_may_go_past_ours() -> None:
 
 def test_programs_may_put_a_list_in_place_of_the_registry() -> None:
     register = luigi.task_register.Register
+
+    class Known(luigi.Task):  # type: ignore[misc]
+        pass
+
     before = register._get_reg()
 
     class Gone(luigi.Task):  # type: ignore[misc]
@@ -192,7 +196,11 @@ def test_programs_may_put_a_list_in_place_of_the_registry() -> None:
 
     assert Gone not in register._get_reg().values()
     assert Later in register._get_reg().values()
+
+    register._reg = []
     register._set_reg(before)
+    assert Known in register._get_reg().values()
+    assert Later not in register._get_reg().values()
 
 
 def test_an_old_kind_of_list_may_change_what_it_read() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +389,38 @@ def test_a_history_that_fails_stops_nothing(clock: Clock) -> None:
     desk = Scheduler(**SETTINGS, task_history_impl=Broken())
     desk.add_task(worker="w", task_id="a")
     assert claim(desk) == "a"
+
+
+def test_a_worker_may_ping_from_another_thread_while_it_claims(clock: Clock) -> None:
+    desk = Scheduler(**{**SETTINGS, "worker_disconnect_delay": 0.001})  # each word renews
+    over = threading.Event()
+    faults: list[BaseException] = []
+
+    def ping() -> None:
+        try:
+            while not over.is_set():
+                desk.ping(worker="w")
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=ping)
+    thread.start()
+    for number in range(300):
+        desk.add_task(worker="w", task_id=str(number))
+        assert claim(desk) == str(number)
+        clock.now += 0.0005
+        desk.add_task(worker="w", task_id=str(number), status=DONE)
+    over.set()
+    thread.join()
+    assert not faults
+    sound(desk)
+
+
+def test_a_copy_for_another_process_knows_what_the_original_knew(desk: Scheduler) -> None:
+    desk.add_task(worker="w", task_id="a")
+    copy = ForkingPickler.loads(ForkingPickler.dumps(desk))
+    assert claim(copy) == "a"
+    assert status(desk, "a") == PENDING
 
 
 # -- at random

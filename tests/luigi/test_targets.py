@@ -6,6 +6,9 @@ import gzip
 import io
 import multiprocessing
 import os
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ def test_a_local_target_is_the_houses_and_replaces_what_is_there(in_tmp: Path) -
     for text in ("one", "two"):
         with target.open("w") as out:
             out.write(text)
+            assert Path(out.tmp_path).parent == Path("a")
+        assert not Path(out.tmp_path).exists()
     assert target.read_text() == "two"
 
 
@@ -184,3 +189,28 @@ def test_mock_files_can_show_what_is_written(capsys: pytest.CaptureFixture[str])
         out.write("one\ntwo\n")
     assert capsys.readouterr().err == "shown: one\nshown: two\n"
     MockTarget("shown").remove()
+
+
+def test_mock_files_of_a_killed_process_go_when_the_next_one_makes_some() -> None:
+    """And those of a process that lives stay."""
+    code = (
+        "import os, sys; from levada.luigi.mock import MockTarget\n"
+        "with MockTarget('a').open('w') as out: out.write('x')\n"
+        "print(os.environ['LEVADA_MOCK_FILES'], flush=True)\n"
+        "sys.stdin.read()\n"
+        "os._exit(0)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "LEVADA_MOCK_FILES"}
+    run = partial(subprocess.Popen, [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    folders: list[str] = []
+    with run() as first:
+        folders.append(first.stdout.readline().strip())
+        with run() as second:
+            folders.append(second.stdout.readline().strip())
+            assert list(map(os.path.isdir, folders)) == [True, True]
+            second.communicate()
+        first.communicate()
+    with run() as third:
+        folders.append(third.stdout.readline().strip())
+        assert list(map(os.path.isdir, folders)) == [False, False, True]
+        third.communicate()

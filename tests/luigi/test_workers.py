@@ -16,8 +16,6 @@ import pytest
 from tests.faults.command import ended
 from tests.luigi.conftest import Mixed
 
-pytestmark = pytest.mark.xdist_group("luigi")
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
@@ -69,6 +67,7 @@ def test_a_server_that_is_killed_five_times_lets_no_task_run_twice(seed: int, mi
     assert set(mixed.times().values()) == {1}
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_server_while_a_graph_is_told_loses_none_of_it(mix: Callable[..., Mixed]) -> None:
     mixed = mix("--lease", "20")
     guest = mixed.start_luigi("Top", "--groups", "30", "--width", "9")
@@ -94,6 +93,7 @@ def test_what_a_dead_worker_of_luigi_ran_is_granted_to_another_after_the_lease(m
     assert [(name, kind) for name, _, kind in mixed.notes()] == [("slow-one", "luigi"), ("slow-one", "levada"), ("afterslow", "levada")]
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_of_ours_ran_is_granted_to_one_of_luigi(mix: Callable[..., Mixed]) -> None:
     mixed = mix("--lease", "2")
     ours = mixed.start_levada("AfterSlow")
@@ -107,6 +107,7 @@ def test_what_a_dead_worker_of_ours_ran_is_granted_to_one_of_luigi(mix: Callable
     assert [(name, kind) for name, _, kind in mixed.notes()] == [("slow-one", "levada"), ("slow-one", "luigi"), ("afterslow", "luigi")]
 
 
+@pytest.mark.slow
 def test_a_worker_that_slept_through_its_lease_cannot_report_over_its_successor(mix: Callable[..., Mixed]) -> None:
     mixed = mix("--lease", "2")
     guest = mixed.start_luigi("Slow", "--label", "one")
@@ -122,6 +123,7 @@ def test_a_worker_that_slept_through_its_lease_cannot_report_over_its_successor(
     assert shown.count('"ok"') == 1, shown
 
 
+@pytest.mark.slow
 def test_ping_keeps_a_lease_for_as_long_as_a_task_runs(mix: Callable[..., Mixed]) -> None:
     mixed = mix("--lease", "1")
     guest = mixed.start_luigi("Slow", "--label", "one", worker_ping_interval="0.2")
@@ -139,6 +141,7 @@ def test_a_failed_task_is_tried_again(mixed: Mixed) -> None:
     assert mixed.times() == {"flaky": 2}, said
     shown = mixed.run("history", "--scheduler", mixed.url, "--json").stdout
     assert "no rows yet" in shown
+    assert "ValueError: no rows yet" in mixed.run("history", "--scheduler", mixed.url).stdout
     assert '"ok"' in shown
 
 
@@ -155,12 +158,14 @@ def test_run_may_ask_for_more(mixed: Mixed) -> None:
     assert times == {"leaf-100": 1, "leaf-101": 1, "leaf-102": 1}
 
 
+@pytest.mark.slow
 def test_what_run_asks_for_may_be_made_by_a_worker_of_ours(mixed: Mixed) -> None:
     assert mixed.run_levada("Leaf", "--number", "101").returncode == 0
     assert "This progress looks :)" in mixed.run_luigi("Asks")
     assert [kind for name, _, kind in mixed.notes() if name == "leaf-101"] == ["levada"]
 
 
+@pytest.mark.slow
 def test_external_data_that_arrived_lets_the_next_run_go_on(mixed: Mixed) -> None:
     assert "missing external dependencies" in mixed.run_luigi("Fed")
     (mixed.folder / "drop.txt").write_text("here")
@@ -173,6 +178,7 @@ def test_the_most_urgent_task_runs_first(mixed: Mixed) -> None:
     assert [name for name, _, _ in mixed.notes()] == ["urgent-5", "urgent-4", "urgent-3", "urgent-2", "urgent-1"]
 
 
+@pytest.mark.slow
 def test_a_resource_is_shared_with_workers_of_ours(mixed: Mixed) -> None:
     guest = mixed.start_luigi("AllLicensed", "--workers", "3", worker_keep_alive="true")
     ours = mixed.run_levada("AllLicensed", "--workers", "3")
@@ -194,6 +200,7 @@ def test_what_is_done_is_not_run_by_the_other_kind(mixed: Mixed) -> None:
     assert set(mixed.times().values()) == {1}
 
 
+@pytest.mark.slow
 def test_several_processes_of_one_worker_share_its_session(mixed: Mixed) -> None:
     said = mixed.run_luigi("Top", "--groups", "4", "--width", "4", "--pause", "0.02", "--workers", "4")
     assert "This progress looks :)" in said
@@ -201,6 +208,7 @@ def test_several_processes_of_one_worker_share_its_session(mixed: Mixed) -> None
     assert len(mixed.times()) == 4 * 4 + 4 + 1
 
 
+@pytest.mark.slow
 def test_an_assistant_runs_what_others_registered(mixed: Mixed) -> None:
     guest = mixed.start_luigi("AfterSlow")
     mixed.until(mixed.notes)
@@ -229,6 +237,14 @@ def test_tools_read_what_stands_there(mixed: Mixed) -> None:
     assert guest.wait(20) == 0
     assert mixed.ask("task_list", status="PENDING", upstream_status="") == {}
     assert len(mixed.ask("task_list", status="DONE", upstream_status="")) == 2
+
+
+def test_levadas_door_may_go_the_same_way_with_luigis_options(mixed: Mixed) -> None:
+    url = f"http://luigi:{mixed.token}@127.0.0.1:{mixed.port}"
+    environ = {"PYTHONPATH": mixed._path()}
+    done = ended(mixed.start("luigi", "--module", "graph", "Asks", "--scheduler-url", url, environ=environ))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["status"] for row in mixed.ask("graph").values()} == {"DONE"}
 
 
 def test_the_token_may_stand_in_scheduler_host(mixed: Mixed) -> None:

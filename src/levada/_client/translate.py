@@ -118,7 +118,7 @@ def policy(of: Policy) -> w.PolicySpec:
         [w.Amount(name, amount) for name, amount in of.resources],
         w.RetrySpec(
             retry.attempts, retry.first, retry.longest, retry.disable_after, retry.window,
-            [w.ExceptionLimit(name, attempts) for name, attempts in retry.exceptions],
+            [w.ExceptionLimit(name, attempts) for name, attempts in retry.exceptions], retry.disabled_for, retry.give_up_after,
         ),
         of.timeout,
         of.batch_limit,

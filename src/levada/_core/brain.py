@@ -33,6 +33,7 @@ class Brain:
         cancel_grace: float = 30.0,
         excused_limit: int = EXCUSED_LIMIT,
         failed_pause: float = math.inf,
+        reserve: bool = False,
     ) -> None:
         """Take no tasks yet.
 
@@ -41,8 +42,10 @@ class Brain:
         grant. cancel_grace: seconds for which a task that is asked to stop is still renewed.
         excused_limit: failures in a row that count nothing (``infra``) and yet fail the task. failed_pause:
         seconds after which a failed task starts over when it is added again by a goal that has seen it fail.
+        reserve: less urgent tasks leave alone what an urgent one needs that is ready, as long as somebody who may run it waits
+        for work; else what needs much of a resource may be overtaken for ever.
         """
-        self.state = State(epoch, Rules(lease, lock_delay, cancel_grace, excused_limit, failed_pause))
+        self.state = State(epoch, Rules(lease, lock_delay, cancel_grace, excused_limit, failed_pause, reserve))
 
     @overload
     def handle(self, command: m.Sync, now: float) -> tuple[list[Change], m.SyncReply]: ...

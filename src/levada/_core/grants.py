@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from _heapq import heappush
 from collections.abc import Sequence
 
 from .._model import messages as m
@@ -34,8 +36,12 @@ def claim(state: State, name: SessionId, room: int, now: float) -> Decision[tupl
     if state.is_plain and (plain := pick_plain(state, session, room)):
         yield ch.Granted(name, plain, now + state.rules.lease)
         return resumed, _letters(state, plain, [])
-    draft = Draft()
+    draft = Draft(now)
+    if state.rules.reserve:
+        session.waits = now
     leaders, crews = _choose(state, session, room, draft)
+    if len(leaders) == room:
+        session.waits = -math.inf
     if not leaders:
         return resumed, []
     yield ch.Granted(name, list(draft.chosen), now + state.rules.lease, crews)
@@ -74,6 +80,8 @@ def _choose(state: State, session: Session, room: int, draft: Draft) -> tuple[li
         leaders.append(index)
         if state.batch and (others := pick_crew(state, index, draft)):
             crews.append((index, others))
+    for group, key in draft.aside:
+        heappush(group.front, key)
     return leaders, crews
 
 

@@ -15,20 +15,23 @@ from typing import Any
 
 from .._model.spec import Index
 from .._model.status import Status
-from .state import INDEX_MASK, Group, Resources, Session, State
+from .state import DEFAULT_TOTAL, INDEX_BITS, INDEX_MASK, Group, Resources, Session, State
 
 READY = int(Status.READY)
 SLACK = 1_000  # stale entries that a heap may always hold
+LOOKED_AT = 8  # entries of a line, for one that is not stale
 
 
 class Draft:
     """What one decision has picked so far: not granted yet, not to be picked again."""
 
-    __slots__ = ("chosen", "spent")
+    __slots__ = ("aside", "chosen", "now", "spent")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
         self.chosen: dict[Index, None] = {}
         self.spent: dict[str, int] = {}
+        self.aside: list[tuple[Group, int]] = []  # what leaves room to others; it takes its place in the front again afterwards
 
     def take(self, index: Index, resources: Resources) -> None:
         self.chosen[index] = None
@@ -204,7 +207,10 @@ def _leads(state: State, group: Group, resources: Resources, key: int, draft: Dr
     if leads and _holds(state, group, key, draft):
         short = state.short_of(resources, draft.spent)
         if short is None:
-            return True
+            if not state.rules.reserve or not _is_kept_for_others(state, resources, key, draft):
+                return True
+            draft.aside.append((group, heappop(group.front)))
+            return False
         del group.heads[resources]
         group.parked.add(resources)
         state.parked.setdefault(short, []).append((group.number, resources))
@@ -212,6 +218,30 @@ def _leads(state: State, group: Group, resources: Resources, key: int, draft: Dr
     if leads:
         _refill(state, group, resources, draft)
     return False
+
+
+def _is_kept_for_others(state: State, resources: Resources, key: int, draft: Draft) -> bool:
+    """Would the task take from more urgent ready ones what they wait for? Looks at the first of each line."""
+    kept = dict(draft.spent)
+    for group in state.groups:
+        if not group.lines or not _is_waited_at(state, group, draft.now):
+            continue
+        for needs, line in group.lines.items():
+            first = next((one for one in line[:LOOKED_AT] if _holds(state, group, one, draft)), None)
+            if first is None or first >> INDEX_BITS >= key >> INDEX_BITS:  # what is left of an entry is its priority, turned round
+                continue
+            if all(amount <= state.total.get(name, DEFAULT_TOTAL) for name, amount in needs):
+                for name, amount in needs:
+                    kept[name] = kept.get(name, 0) + amount
+    return len(kept) > 0 and state.short_of(resources, kept) is not None
+
+
+def _is_waited_at(state: State, group: Group, now: float) -> bool:
+    """Has a session that may run its tasks asked for more than it got, and not long ago?"""
+    sessions, since = state.sessions, now - state.rules.lease
+    names = {*group.sessions, *state.assistants} if group.module else group.sessions
+    found = ((name, sessions.get(name)) for name in names)
+    return any(one is not None and one.waits >= since and not one.draining and group.is_for(name, one.labels) for name, one in found)
 
 
 def _refill(state: State, group: Group, resources: Resources, draft: Draft | None) -> None:

@@ -41,18 +41,20 @@ class Rules(NamedTuple):
     cancel_grace: float
     excused_limit: int  # infra failures in a row that fail a task
     failed_pause: float = math.inf  # until a goal that has seen a task fail starts it over by adding it again
+    reserve: bool = False  # less urgent tasks leave alone what an urgent ready one needs, while somebody waits who may run it
 
 
 class Session:
     """What the brain knows of a worker process."""
 
-    __slots__ = ("draining", "goal", "groups", "labels")
+    __slots__ = ("draining", "goal", "groups", "labels", "waits")
 
     def __init__(self, labels: tuple[str, ...], goal: str, *, draining: bool) -> None:
         self.labels = labels  # modules whose tasks an assistant offers to run
         self.goal = goal
         self.draining = draining
         self.groups: list[int] = []  # those whose tasks it may run, ascending
+        self.waits = -math.inf  # when it last claimed and got less than it had room for; known where Rules.reserve, not written
 
 
 class Group:

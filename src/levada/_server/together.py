@@ -14,7 +14,6 @@ from msgspec import msgpack
 
 from .._core import changes as ch
 from .._core.brain import Brain
-from .._model.messages import SessionId
 from .._model.spec import Index
 from .._model.status import Status
 from . import journal
@@ -27,6 +26,15 @@ def _tasks_of(change: Any) -> Iterable[Index]:
     if type(change) is ch.Forgotten:  # they stand nowhere
         return ()
     return getattr(change, "tasks", None) or (() if (task := getattr(change, "task", None)) is None else (task,))
+
+
+def _wall() -> float:
+    """By name at each call: the process may set another clock."""
+    return time.time()
+
+
+def _nobody(tasks: Iterable[Index]) -> None:
+    """Is told of nothing."""
 
 
 class Forward:
@@ -44,14 +52,17 @@ class Forward:
 
 
 class Together:
-    """One brain, several sessions. touched: called with the tasks that a command changed, before its answer is given."""
+    """One brain, several sessions; urgent tasks are kept what they need.
+
+    touched: called with the tasks that a command changed, before its answer is given.
+    """
 
     def __init__(self, *, lease: float = math.inf, lock_delay: float = 0.0, clock: Callable[[], float] | None = None) -> None:
         self.lease = lease
-        self._brain = Brain(lease=lease, lock_delay=lock_delay)
-        self._clock = Forward(clock or (lambda: time.time()))  # by name at each call: the process may set another
+        self._brain = Brain(lease=lease, lock_delay=lock_delay, reserve=True)
+        self._clock = Forward(clock or _wall)
         self._free: list[Index] = []
-        self.touched: Callable[[Iterable[Index]], None] = lambda tasks: None
+        self.touched: Callable[[Iterable[Index]], None] = _nobody
 
     def handle(self, command: Any) -> Any:
         """Carry a command out; its reply."""
@@ -82,10 +93,6 @@ class Together:
     def is_disabled_for_a_time(self, index: Index) -> bool:
         """By its failures, and not by a word."""
         return index in self._brain.state.at
-
-    def holder(self, index: Index) -> SessionId | None:
-        """The session that runs a task."""
-        return self._brain.state.holder.get(index)
 
     def used(self) -> dict[str, int]:
         """Amounts in use by resource."""

@@ -209,7 +209,7 @@ def _policy(spec: w.PolicySpec, module: str | None) -> Policy:
         tuple((one.name, one.amount) for one in spec.resources),
         Retry(
             retry.attempts, retry.first, retry.longest, retry.disable_after, retry.window,
-            tuple((one.name, one.attempts) for one in retry.exceptions),
+            tuple((one.name, one.attempts) for one in retry.exceptions), retry.disabled_for, retry.give_up_after,
         ),
         spec.timeout,
         spec.batch_limit,

@@ -51,7 +51,7 @@ def _infinite(route: Route, data: bytes) -> Request:
     """Python's json writes Infinity for a number without bound, which is no JSON; it stands for a very large one."""
     try:
         value = json.loads(data, parse_constant=_CONSTANTS.__getitem__)
-        request: Request = msgspec.convert(value, route.request)
+        request: Request = _decoder(route.request).decode(json.dumps(value))
     except msgspec.ValidationError as cause:
         raise Refusal("invalid-message", str(cause)[:_SHOWN]) from None
     except (ValueError, KeyError) as cause:

@@ -115,7 +115,7 @@ class ExceptionLimit(Item, frozen=True):
     attempts: Positive
 
 
-class RetrySpec(Request, frozen=True):
+class RetrySpec(Request, frozen=True, omit_defaults=True):
     """``_model.spec.Retry``, field by field."""
 
     attempts: Positive = 3
@@ -124,6 +124,8 @@ class RetrySpec(Request, frozen=True):
     disable_after: Positive | None = None
     window: Seconds = 86400.0
     exceptions: Annotated[list[ExceptionLimit], Meta(max_length=LABELS)] = []
+    disabled_for: Seconds | None = None
+    give_up_after: Seconds | None = None
 
 
 class PolicySpec(Request, frozen=True, omit_defaults=True):

@@ -54,6 +54,10 @@ class Observer(Protocol):
 
     def draining(self, signum: int, running: int) -> None: ...
 
+    def ended(self, runner: Runner) -> None:
+        """The run is over; its scheduler can still be asked."""
+        ...
+
 
 class Failure(NamedTuple):
     """The last attempt of a task that did not end well; of one that failed elsewhere, its status."""

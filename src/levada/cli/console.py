@@ -103,6 +103,9 @@ class Console:
             if attempt.exit != "ok":
                 self._tell_failure(attempt)
 
+    def ended(self, runner: Any) -> None:
+        """Of no interest."""
+
     def draining(self, signum: int, running: int) -> None:
         """The run was asked to stop."""
         from .text import count

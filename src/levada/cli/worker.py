@@ -172,6 +172,9 @@ class Watch:
         else:
             log.warning("attempt %d of %s %s: %s", attempt.number, name, ending(attempt.exit), reason(attempt.error))
 
+    def ended(self, runner: Any) -> None:
+        """Of no interest."""
+
     def draining(self, signum: int, running: int) -> None:
         """It was asked to stop."""
         from .text import count, say

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from threading import Thread
 from typing import IO, Any, Protocol
 
@@ -66,15 +66,35 @@ def ending_with(process: Process) -> Iterator[None]:
 
 
 def end(process: Process) -> None:
-    """End a program: SIGTERM, and SIGKILL after `GRACE` seconds."""
+    """End a program and what it started: SIGTERM, and SIGKILL after `GRACE` seconds."""
+    family = _descendants(process)
+    for each in (process, *family):
+        _quietly(each.terminate)
+    until = time.monotonic() + GRACE
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(_GLANCE / 5)
+    for each in (process, *family):
+        _quietly(each.kill)
+
+
+def _descendants(process: Process) -> list[Any]:
+    pid = getattr(process, "pid", None)
+    if not isinstance(pid, int):
+        return []
+    import psutil  # type: ignore[import-untyped, unused-ignore]  # its stubs come with the development group
+
     try:
-        process.terminate()
-        until = time.monotonic() + GRACE
-        while process.poll() is None and time.monotonic() < until:
-            time.sleep(_GLANCE / 5)
-        process.kill()
-    except ProcessLookupError:
-        return
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _quietly(act: Callable[[], None]) -> None:
+    """What has ended meanwhile is left alone; psutil knows it by more than its number."""
+    import psutil  # type: ignore[import-untyped, unused-ignore]  # as above
+
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        act()
 
 
 def wait_for(process: subprocess.Popen[Any]) -> int:

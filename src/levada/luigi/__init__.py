@@ -107,16 +107,12 @@ def _found(name: str) -> object:
         return import_module(f"{__name__}.contrib.hdfs")
     if name == "range":
         return import_module(f"{__name__}.tools.range")
-    home = _HOMES.get(name, name if name in MODULES else "")
-    if home:
-        try:
-            module = import_module(f"{__name__}.{home}")
-            return module if home == name else getattr(module, name)
-        except ModuleNotFoundError as fault:
-            if fault.name not in (f"{__name__}.{home}", f"luigi.{home}"):
-                raise
+    if name in MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     house = import_module("levada")
-    if name in dir(house) and name not in MODULES:
+    if name in dir(house):
         return getattr(house, name)
     raise AttributeError(f"module 'luigi' has no attribute {name!r}: Luigi's name is not there in Levada")
 

@@ -8,31 +8,47 @@ python -m levada.luigi --module M Task [...]        a command line of `luigi`
 from __future__ import annotations
 
 import os
-import runpy
 import sys
+from collections.abc import Sequence
 
 from levada.luigi import door
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Run the program in this process, which then belongs to it: the door stays open until its end."""
     door.install()
-    if arguments[:1] == ["-m"] and len(arguments) > 1:
-        sys.argv = arguments[1:]
-        sys.path[0] = os.getcwd()
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    elif arguments and _is_script(arguments[0]):
-        sys.argv = arguments
-        sys.path[0] = os.path.dirname(os.path.realpath(arguments[0]))
-        runpy.run_path(arguments[0], run_name="__main__")
+    if is_program(arguments):
+        run_program(arguments)
     else:
         from levada.luigi.cmdline import luigi_run
 
         luigi_run(arguments)
 
 
-def _is_script(argument: str) -> bool:
-    return not argument.startswith("-") and (argument.endswith(".py") or (os.sep in argument and os.path.exists(argument)))
+def is_program(arguments: Sequence[str]) -> bool:
+    """Whether a script or ``-m MODULE`` stands first, not a command line of ``luigi``.
+
+    >>> [is_program(words) for words in (["sales.py"], ["-m", "sales"], ["--module", "sales", "Report"], ["Report"])]
+    [True, True, False, False]
+    """
+    first = arguments[0] if arguments else ""
+    if first == "-m":
+        return len(arguments) > 1
+    return not first.startswith("-") and (first.endswith(".py") or (os.sep in first and os.path.exists(first)))
+
+
+def run_program(arguments: Sequence[str]) -> None:
+    """Run a script or a module as the program of this process; its ``SystemExit`` comes out."""
+    import runpy
+
+    if arguments[0] == "-m":
+        sys.argv = list(arguments[1:])
+        sys.path[0] = os.getcwd()
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(arguments)
+        sys.path[0] = os.path.dirname(os.path.realpath(arguments[0]))
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":

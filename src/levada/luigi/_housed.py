@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _run
+from .._model.spec import Index
+from .._model.status import Status
 from .._plan.walk import BROKEN, EXTERNAL, GATE
-from ..errors import FROM_USERS
 from .execution_summary import LuigiRunResult
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Account:
         self._wanted = wanted
         self._ended: list[tuple[Any, str]] = []
         self._runner: Runner | None = None
+        self._there: set[Index] = set()
 
     def started(self, runner: Runner) -> None:
         """The run began."""
@@ -65,6 +67,10 @@ class Account:
     def draining(self, signum: int, running: int) -> None:
         """Of no interest."""
 
+    def ended(self, runner: Runner) -> None:
+        """Ask what is done, while there is somebody to ask."""
+        self._there = set(runner.scheduler.having(Status.DONE))
+
     def close(self, result: _run.RunResult) -> None:
         """Write the history as a worker would have."""
         history = self._add_task_history
@@ -74,28 +80,20 @@ class Account:
         discovery = self._runner.discovery
         history += [(task, "PENDING", True) for task, _ in self._ended]
         history += [(task, "DONE", False) for task in discovery.found_complete()]
-        ended = {task for task, _ in self._ended}
+        told = {task for task, _ in self._ended}
         for index, task in enumerate(discovery.tasks):
-            if task is None or task in ended:
+            if task is None or task in told:
                 continue
             kind = discovery.kinds[index]
-            made_by_others = kind != GATE and bool(result or (result.elsewhere and _is_there(task)))
-            if made_by_others:
+            if kind != GATE and (result or index in self._there):  # others made it
                 history.append((task, "DONE", False))
                 continue
             history.append((task, "UNKNOWN" if kind == BROKEN else "PENDING", kind != EXTERNAL))
-            if kind == GATE and (result or _is_there(task)):
+            if index in self._there or (kind == GATE and result):
                 history.append((task, "DONE", True))
         history += [(task, status, True) for task, status in self._ended]
         roots = [entry for entry in history if entry[0] is self._wanted[0]]
         history[:0] = roots[:1]
-
-
-def _is_there(task: Any) -> bool:
-    try:
-        return bool(task.complete())
-    except FROM_USERS:
-        return False
 
 
 def _tell_people(task: Any, error: str) -> None:

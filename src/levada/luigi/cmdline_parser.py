@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from . import parameter as _  # noqa: F401 - attaches how parameters are read by argparse
 from . import task_register
+from .configuration import get_config
 from .task_register import Register
 
-SECTIONS = ("interface", "worker", "scheduler", "execution_summary", "retcodes", "notifications", "tools.range")
+SECTIONS = ("interface", "worker", "scheduler", "execution_summary", "retcodes", "notifications", "batch_notifier")
 """Modules whose settings and tasks stand on each command line."""
 
 
@@ -101,5 +101,6 @@ class CmdlineParser:
 
 def _know_sections() -> None:
     for name in SECTIONS:
-        if find_spec(f"{__package__}.{name}") is not None:
-            import_module(f"{__package__}.{name}")
+        import_module(f"{__package__}.{name}")
+    if get_config().getboolean("core", "autoload_range", True):
+        import_module(f"{__package__}.tools.range")

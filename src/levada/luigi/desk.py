@@ -28,7 +28,7 @@ from .._model.messages import Fence, SessionId
 from .._model.spec import Growth, Index, Policy, Retry, TaskSpec
 from .._model.status import ExitClass, Status
 from .desk_port import Port
-from .rpc_methods import rpc_method
+from .rpc_methods import Guard, rpc_method
 from .task_status import BATCH_RUNNING, DISABLED, DONE, FAILED, PENDING, RUNNING, SUSPENDED, UNKNOWN
 
 log = logging.getLogger("luigi.scheduler")
@@ -80,6 +80,11 @@ class RetryPolicy(NamedTuple):
     retry_count: Any
     disable_hard_timeout: Any
     disable_window: Any
+
+
+def _number(priority: Any) -> float:
+    """A priority; of what is none, 0."""
+    return priority if isinstance(priority, int | float) else 0
 
 
 class Task:
@@ -225,6 +230,7 @@ class Desk:
 
     def __init__(self, port: Port, config: Any, resources: dict[str, Any] | None) -> None:
         self._port, self._config = port, config
+        self._guard = Guard()
         port.touched = self._touched
         self._tasks: dict[str, Task] = {}
         self._by_index: dict[Index, Task] = {}
@@ -467,7 +473,7 @@ class Desk:
         self._describe(task, family, module, params, param_visibilities)
         task.accepts_messages = task.accepts_messages if accepts_messages is None else accepts_messages
         task.batchable = task.batchable if batchable is None else batchable
-        task.priority = max(priority, task.priority)
+        task.priority = max(priority, _number(task.priority))
         task.resources, task.retry_policy, task.remove = dict(resources or {}), policy, None
         if batch_id is not None and status == RUNNING:
             self._join_batch(task, batch_id, worker)
@@ -1002,7 +1008,7 @@ class Desk:
         told, known = self._worker(worker), dict[str, str]()
         pending = unique = last = 0
         for task in self._of(told, PENDING, FAILED):
-            if task.deps and self._upstream_status(task, known) == UPSTREAM_DISABLED:
+            if task.deps and self._upstream_status(task.id, known) == UPSTREAM_DISABLED:
                 continue
             pending += 1
             unique += len(task.workers) == 1
@@ -1020,9 +1026,9 @@ class Desk:
             "running_tasks": running,
         }
 
-    def _upstream_status(self, task: Task, known: dict[str, str]) -> str:
+    def _upstream_status(self, task_id: str, known: dict[str, str]) -> str:
         """The gravest of what stands in the way of a task, upstream of it; known: what was found before."""
-        stack = [task.id]
+        stack = [task_id]
         while stack:
             name = stack.pop()
             one = self._tasks.get(name)
@@ -1035,7 +1041,7 @@ class Desk:
                 stack += [name, *one.deps]
             elif not known[name]:
                 known[name] = max((known.get(dep, "") for dep in one.deps), key=UPSTREAM_SEVERITY_KEY)
-        return known.get(task.id, "")
+        return known.get(task_id, "")
 
     def _serialize_task(self, task: Task, include_deps: bool = True, deps: Iterable[str] | None = None) -> dict[str, Any]:
         """A task as pages show it."""
@@ -1144,7 +1150,7 @@ class Desk:
             task.id: self._serialize_task(task, include_deps=False)
             for task in (self._by_status[status] if status else self._tasks).values()
             if all(term in task.pretty_id.casefold() for term in terms)
-            and (task.status != PENDING or not upstream_status or upstream_status == self._upstream_status(task, known))
+            and (task.status != PENDING or not upstream_status or upstream_status == self._upstream_status(task.id, known))
         }
         return {"num_tasks": len(found)} if limit and len(found) > most else found
 

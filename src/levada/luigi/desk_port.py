@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from .._model.messages import SessionId
     from .._model.spec import Index
     from .._model.status import Status
 
@@ -42,10 +41,6 @@ class Port(Protocol):
 
     def is_disabled_for_a_time(self, index: Index) -> bool:
         """Whether a disabled task was disabled by its failures (its time ends), and not by somebody's word."""
-        ...
-
-    def holder(self, index: Index) -> SessionId | None:
-        """The session that runs the task."""
         ...
 
     def used(self) -> dict[str, int]:

@@ -60,6 +60,9 @@ def from_configuration(cls: Any, name: str, parameter: Any) -> tuple[Any, str] |
     return value, f"luigi.cfg: [{place['section']}] {place['name']}"
 
 
+READ_ELSEWHERE = {"core": {"autoload_range", "no_configure_logging"}}
+"""Section -> names in it that are no parameters of its class, and mean something all the same."""
+
 _looked_at: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
@@ -72,7 +75,7 @@ def _warn_of_strangers(config: Any, family: str, cls: Any) -> None:
         return
     from .parameter import UnconsumedParameterWarning
 
-    known = {name for name, _ in house.info_of(cls).params} | set(getattr(cls, "ignore_unconsumed", ()))
+    known = {name for name, _ in house.info_of(cls).params} | set(getattr(cls, "ignore_unconsumed", ())) | READ_ELSEWHERE.get(family, set())
     for name, value in config[family].items():
         if name.replace("-", "_") not in known:
             warnings.warn(

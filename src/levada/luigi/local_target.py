@@ -91,5 +91,9 @@ class LocalTarget(targets.LocalTarget, FileSystemTarget):  # type: ignore[misc] 
         self.fs.remove(self.path)
 
     def open(self, mode: str = "r") -> IO[Any]:  # the format says what flows
-        """A stream; what is written takes its place when it is closed."""
-        return super().open(mode.replace("b", "").replace("t", ""))
+        """A stream; what is written takes its place when it is closed, and is at ``tmp_path`` until then."""
+        stream: Any = super().open(mode.replace("b", "").replace("t", ""))
+        pending = getattr(stream, "_pending", None)
+        if pending is not None:
+            stream.tmp_path = getattr(pending, "temporary", "")
+        return stream  # type: ignore[no-any-return]  # text or bytes

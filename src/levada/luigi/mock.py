@@ -1,23 +1,25 @@
 """Luigi's ``luigi.mock``: files in memory for tests, seen by all processes of a run.
 
 They are files of a folder in shared memory (the temporary folder where a machine has none), which goes with the process
-that made it. New tests use ``levada.MemoryTarget``.
+that made it; where that was killed, with the next one that makes such a folder. New tests use ``levada.MemoryTarget``.
 """
 
 from __future__ import annotations
 
 import atexit
+import glob
 import io
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
 from typing import IO, Any
 from urllib.parse import quote, unquote
 
 from ..errors import TargetExists
-from ..targets.atomic import before_commit
+from ..targets.atomic import before_commit, lock
 from ..targets.base import FileLike, format_of
 from ..targets.formats import Format
 from .format import get_default_format
@@ -64,10 +66,25 @@ class _Shelf(MutableMapping[str, bytes]):
 def _folder() -> str:
     folder = os.environ.get(_WHERE, "")
     if not folder or not os.path.isdir(folder):
-        folder = tempfile.mkdtemp(prefix="levada-mock-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)  # noqa: S108
+        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108
+        for old in glob.glob(f"{place}/levada-mock-*"):
+            with suppress(OSError):
+                _remove_if_abandoned(old)
+        while not os.path.isdir(folder):
+            folder = tempfile.mkdtemp(prefix="levada-mock-", dir=place)
+            lock(os.open(folder, os.O_RDONLY))  # held, by forks too, until the last of them ends
         os.environ[_WHERE] = folder
         atexit.register(_remove, folder, os.getpid())
     return folder
+
+
+def _remove_if_abandoned(folder: str) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        if lock(number):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(number)
 
 
 def _remove(folder: str, owner: int) -> None:

@@ -141,7 +141,7 @@ def send_email_smtp(sender: str, subject: str, message: str, recipients: Sequenc
             server.starttls()
         if config.username and config.password:
             server.login(config.username, config.password)
-        server.sendmail(sender, recipients, generate_email(sender, subject, message, recipients, images_png).as_string())
+        server.sendmail(sender, recipients, generate_email(sender, subject, message, recipients, images_png=images_png).as_string())
     except OSError as fault:
         logger.error("Not able to connect to smtp server: %s", fault)
 
@@ -149,7 +149,7 @@ def send_email_smtp(sender: str, subject: str, message: str, recipients: Sequenc
 def send_email_ses(sender: str, subject: str, message: str, recipients: Sequence[str], images_png: Any = None) -> None:
     """Send by Amazon SES, with the credentials that boto3 finds."""
     boto3 = import_module("boto3")
-    whole = generate_email(sender, subject, message, recipients, images_png).as_string()
+    whole = generate_email(sender, subject, message, recipients, images_png=images_png).as_string()
     answer = boto3.client("ses").send_raw_email(Source=sender, Destinations=recipients, RawMessage={"Data": whole})
     logger.debug("Message sent to SES: %s", answer["MessageId"])
 

@@ -156,6 +156,7 @@ class RemoteScheduler:
 
         def __getattr__(self, name: str) -> Callable[..., Any]:
             """A verb."""
+            ...
 
     def close(self) -> None:
         """Give back connections."""

@@ -191,7 +191,7 @@ class Scheduler(Desk):
 
     def prune(self) -> None:
         """Let time pass: silent workers and what nobody needs any more go, e-mails that are due are sent."""
-        super().prune()
+        super().prune()  # which waits for its turn
         if self._config.batch_emails:
             self._email_batcher.update()
 
@@ -212,7 +212,8 @@ class Scheduler(Desk):
         """Write the state to ``state_path``; a disk that refuses is told to the log. Sends what e-mails are waiting."""
         from .state_file import write
 
-        write(Path(self._config.state_path), self)
+        with self._guard:
+            write(Path(self._config.state_path), self)
         if self._config.batch_emails:
             self._email_batcher.send_email()
 

@@ -169,7 +169,8 @@ def app(scheduler: Any) -> App:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    wbufsize = -1  # an answer leaves in one piece: in two, the second waits until the first is acknowledged
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]  # what it is made by
 
     def _handle(self) -> None:
         length = self.headers.get("Content-Length") or "0"

@@ -59,11 +59,16 @@ class _Reg(MutableSequence[Any]):
 _reg = _Reg()
 
 
+def _is_ours(cls: Any) -> bool:
+    """Whether it is a class of Levada's: old programs rely on its sections, and do not know its package by name."""
+    return bool(cls.__module__.startswith(_PACKAGE))
+
+
 def _settle() -> None:
     """Programs that put a list in the place of ``Register._reg`` mean: know those, and what was defined since they looked."""
     put = Register.__dict__["_reg"]
     if put is not _reg:
-        since = [each for each in registry.classes() if each not in _reg.seen]
+        since = [each for each in registry.classes() if each not in _reg.seen or _is_ours(each)]
         registry.replace(dict.fromkeys([*put, *since]))
         Register._reg = _reg  # type: ignore[attr-defined]
 
@@ -89,7 +94,8 @@ def _get_reg(cls: Any = None) -> dict[str, Any]:
 
 def _set_reg(cls: Any, reg: Mapping[str, Any]) -> None:
     """Know the classes of ``reg`` alone, and those of Levada itself, whose configuration old programs rely on."""
-    ours = [each for each in registry.classes() if each.__module__.startswith(_PACKAGE)]
+    Register._reg = _reg  # type: ignore[attr-defined]
+    ours = [each for each in registry.classes() if _is_ours(each)]
     theirs = [each for each in reg.values() if each is not AMBIGUOUS_CLASS and each not in ours]
     registry.replace([*ours, *theirs])
 

@@ -369,6 +369,11 @@ class LocalPending:
     def __repr__(self) -> str:
         return self.path
 
+    @property
+    def temporary(self) -> str:
+        """Where the bytes are until then."""
+        return self._temporary
+
     def commit(self) -> None:
         """Make it exist, whole, at once. Raises TargetExists, TargetWriteError or what the lease check raises."""
         if self._pid != _process:

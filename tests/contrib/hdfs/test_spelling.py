@@ -100,6 +100,20 @@ def test_what_the_client_says_by_itself_is_read() -> None:
     assert client.read_failure(OSError("Connection refused (os error 111)")) == ("io", "Connection refused (os error 111)")
 
 
+def test_a_path_without_a_slash_is_one_of_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADOOP_USER_NAME", "ana")
+    set_root("hdfs", str(tmp_path))
+    try:
+        HdfsTarget("data/a.txt").write_text("a")
+        assert HdfsTarget("/user/ana/data/a.txt").exists()
+        assert HdfsTarget("data/a.txt").full_url == "hdfs:///user/ana/data/a.txt"
+        assert HdfsTarget("data/a.txt").is_writable()
+        assert [*HdfsTarget("data/a.txt").fs.listdir("data")] == ["data/a.txt"]
+        assert HdfsTarget("data").glob_exists(1)
+    finally:
+        set_root("hdfs", None)
+
+
 def test_a_folder_that_a_job_left_is_read_as_its_files_one_after_the_other(tmp_path: Path) -> None:
     set_root("hdfs", str(tmp_path))
     try:

@@ -51,6 +51,7 @@ def test_a_file_of_another_host_is_written_whole(login: dict[str, Any], tmp_path
     with made.open("w") as out:
         out.write("Grüezi\n")
         assert not made.exists()
+        assert made.fs.exists(out.tmp_path)
     assert made.exists()
     with made.open("r") as lines:
         assert lines.read() == "Grüezi\n"

@@ -54,7 +54,7 @@ def test_documents_are_looked_at_over_the_programs_own_client(client: Any) -> No
     cell = mongodb.MongoCellTarget(client, "luigi", "people", "ada", "address.city")
     assert isinstance(cell, house_mongodb.MongoCellTarget)
     assert isinstance(cell, mongodb.MongoTarget)
-    assert (cell.exists(), cell.read(), str(cell)) == (False, None, "luigi/people")
+    assert (cell.exists(), cell.read(), str(cell)) == (False, None, "luigi/people ada address.city")
     cell.write("London")
     assert (cell.exists(), cell.read()) == (True, "London")
     several = mongodb.MongoRangeTarget(client, "luigi", "people", ["ada", "bob"], "age")

@@ -5,7 +5,8 @@ finds a job that a dead process has submitted, and tells of all of them in one a
 asked for; what neither knows is forgotten. A program that still submits ends with its worker, so none appears after `find` said no.
 
 argv: a jar, or "streaming" for Hadoop Streaming's, and its arguments. Options: ``main`` (class in the jar), ``jobconf`` (a mapping),
-``files``, ``archives`` and ``libjars`` (paths or URLs, which the nodes get), ``texts`` (name -> content of small files for them).
+``files``, ``archives`` and ``libjars`` (paths or URLs, which the nodes get), ``texts`` (name -> content of small files for them),
+``command`` (Hadoop's program, with options if it needs any) and ``streaming_jar``, in the place of the configured ones.
 ``env`` is that of maps and reduces, ``memory`` and ``cpus`` are those of each of them; ``seconds`` is the application's lifetime.
 """
 
@@ -31,7 +32,7 @@ SUBMITTED_WITHIN = 55.0  # seconds that Hadoop's command may take until the appl
 _LOOK = 1.0  # seconds between two looks for it
 _HANDED_OVER = 15.0  # seconds that nodes are given to hand over their logs
 _CONTAINERS = 5  # of which a log is made
-OPTIONS = ("main", "jobconf", "files", "archives", "libjars", "texts")
+OPTIONS = ("main", "jobconf", "files", "archives", "libjars", "texts", "command", "streaming_jar")
 
 _WAITING = frozenset({"NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED"})
 _ENDS = {"SUCCEEDED": JobState.SUCCEEDED, "FAILED": JobState.FAILED, "KILLED": JobState.KILLED}
@@ -273,9 +274,9 @@ class Client:
 def command_line(job: JobSpec, folder: str) -> list[str]:
     """``hadoop jar ...`` of a job. folder: where small files are written that the nodes get."""
     options, streaming = job.options, job.argv[0] == "streaming"
-    jar = places.streaming_jar() if streaming else job.argv[0]
+    jar = places.streaming_jar(str(options.get("streaming_jar") or "")) if streaming else job.argv[0]
     main = [str(options["main"])] if options.get("main") else []
-    words = [places.command(), "jar", jar, *main]
+    words = [*places.command(str(options.get("command") or "")), "jar", jar, *main]
     for name, value in _jobconf(job).items():
         words += ["-D", f"{name}={value}"]
     files = [*_texts(options.get("files")), *_written(options.get("texts"), folder)]

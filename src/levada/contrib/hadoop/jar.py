@@ -47,7 +47,7 @@ class HadoopJarJobTask(BaseHadoopJobTask):
 
     def options(self) -> Mapping[str, object]:
         """The main class and the properties of the job."""
-        return {"main": str(self.main() or ""), "jobconf": self._jobconf(), "libjars": list(self.libjars())}
+        return {"main": str(self.main() or ""), "jobconf": self._jobconf(), "libjars": list(self.libjars()), **self._programs()}
 
     def job(self, submission: str) -> JobSpec:
         """The whole description; of Levada's variables those that YARN's scripts leave as they are."""

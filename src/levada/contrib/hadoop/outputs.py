@@ -28,7 +28,7 @@ class Moving(Protocol):
 
 def url_of(target: Any, task: object) -> str:
     """The URL of a target, without a slash at its end; a plain path is one of HDFS, as the targets of HDFS have it."""
-    url = getattr(target, "url", None) or getattr(target, "path", None)
+    url = getattr(target, "full_url", None) or getattr(target, "url", None) or getattr(target, "path", None)
     if not isinstance(url, str) or not url.strip("/"):
         raise JobRefused(f"{task}: {target!r} has no path", hint='A job reads and makes HdfsTargets, or FileTargets with "hdfs://...".')
     url = url.rstrip("/")

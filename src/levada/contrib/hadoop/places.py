@@ -76,13 +76,14 @@ def history(manager: str) -> str:
     return f"http://{host}:{_HISTORY_PORT}"
 
 
-def command() -> str:
-    """The program ``hadoop``. Raises EngineError when there is none."""
+def command(named: str = "") -> list[str]:
+    """The program ``hadoop``, with options: the one that a job names, else the configured one. Raises EngineError: there is none."""
     home = os.environ.get("HADOOP_HOME")
-    tried = [_text("command"), f"{home}/bin/hadoop" if home else "", "hadoop"]
+    named, *options = named.split() or [_text("command")]
+    tried = [named, f"{home}/bin/hadoop" if home else "", "hadoop"]
     for one in tried:
         if one and (found := shutil.which(os.path.expanduser(one))):
-            return found
+            return [found, *options]
         if one and one == tried[0]:
             break
     raise EngineError(
@@ -91,9 +92,9 @@ def command() -> str:
     )
 
 
-def streaming_jar() -> str:
-    """The jar of Hadoop Streaming. Raises JobRefused when there is none."""
-    named = _text("streaming_jar")
+def streaming_jar(named: str = "") -> str:
+    """The jar of Hadoop Streaming: the one that a job names, else the configured one. Raises JobRefused when there is none."""
+    named = named or _text("streaming_jar")
     if named:
         return os.path.expanduser(named)
     for folder in _tools():

@@ -22,7 +22,7 @@ CODE = "levada-code"  # folder of a container in which the code lies
 
 def arguments(task: HadoopJobTask, output: str) -> list[str]:
     """What is to be read, written and run. output: the folder that the job makes. Raises JobRefused."""
-    program = f"{places.python()} -m levada.contrib.hadoop.runner"
+    program = f"{task.node_python or places.python()} -m levada.contrib.hadoop.runner"
     words = ["streaming"]
     for url in _inputs(task):
         words += ["-input", url]
@@ -44,6 +44,7 @@ def options(task: HadoopJobTask) -> dict[str, Any]:
         "texts": {shipping.TASK_FILE: shipping.describe(task, {there: name for there, (_, name) in shipped(task).items()})},
         "files": extra[:files],
         "archives": [f"{code}#{CODE}", *extra[files:]],
+        **task._programs(),
     }
 
 

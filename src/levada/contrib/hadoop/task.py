@@ -29,11 +29,13 @@ class BaseHadoopJobTask(JobTask):
 
     The job writes to a temporary folder beside its output, a folder, which takes the output's name in one step when the job has
     ended well. engine: "hadoop", or the address of a cluster. queue: where YARN runs it (`pool` is Luigi's name for that).
+    hadoop_command: the program that submits, in the place of the configured one.
     """
 
     engine: ClassVar[Any] = "hadoop"
     queue: ClassVar[Any] = None
     pool: ClassVar[Any] = None
+    hadoop_command: ClassVar[Any] = None
 
     def jobconfs(self) -> list[str]:
         """Properties of the job, each as ``name=value``; a later one counts."""
@@ -48,6 +50,9 @@ class BaseHadoopJobTask(JobTask):
         """Remove what the job has written."""
         super().give_up(status)
         outputs.drop(self._output_url(), self.submission)
+
+    def _programs(self) -> dict[str, str]:
+        return {"command": str(self.hadoop_command)} if self.hadoop_command else {}
 
     def _jobconf(self) -> dict[str, str]:
         found = {}
@@ -74,9 +79,12 @@ class HadoopJobTask(BaseHadoopJobTask):
 
     ``[hadoop] local = true`` runs it in this process instead, and so does an output that is a local folder. n_reduce_tasks: how many
     files its output has. The class's own package goes to the nodes, with Levada; they need Python 3.11 (``[hadoop] python``).
+    streaming_jar, node_python: the jar of Hadoop Streaming and the nodes' Python, in the place of the configured ones.
     """
 
     n_reduce_tasks: ClassVar[Any] = 25
+    streaming_jar: ClassVar[Any] = None
+    node_python: ClassVar[Any] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -212,6 +220,9 @@ class HadoopJobTask(BaseHadoopJobTask):
         from . import streaming
 
         return streaming.options(self)
+
+    def _programs(self) -> dict[str, str]:
+        return {**super()._programs(), **({"streaming_jar": str(self.streaming_jar)} if self.streaming_jar else {})}
 
     def has(self, phase: str) -> bool:
         """Whether the class defines "reducer" or "combiner"."""

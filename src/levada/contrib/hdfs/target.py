@@ -1,7 +1,7 @@
 """HDFS in Luigi's spelling: `HdfsTarget`, and `HdfsFlagTarget` for folders that other programs fill.
 
-A path without a scheme is one of HDFS: of the name node that `[hdfs] namenode` or the Hadoop configuration names, or,
-where ``[hdfs] local_root`` is set, of a local folder that stands for it.
+A path without a scheme is one of HDFS, and of the user's folder there if no slash begins it: of the name node that `[hdfs] namenode`
+or the Hadoop configuration names, or, where ``[hdfs] local_root`` is set, of a local folder that stands for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from levada.errors import ConfigError, TargetError, TargetWriteError
+from levada.errors import TargetError, TargetWriteError
 from levada.targets.local import LocalTarget
 from levada.targets.stores import FileTarget, LocalStore, open_store
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from levada._model.ports import Store
     from levada.targets.formats import Format
 
+    from .files import HdfsFiles
     from .store import HdfsStore
 
 __all__ = ["HdfsFlagTarget", "HdfsTarget"]
@@ -55,6 +56,35 @@ class HdfsTarget(FileTarget):
     def path(self) -> str:
         """The path as it was given."""
         return self.url
+
+    @property
+    def full_url(self) -> str:
+        """Its URL, with scheme and the whole path."""
+        return _full(self.url)
+
+    @property
+    def fs(self) -> HdfsFiles:
+        """The file system that it lives in, by verbs."""
+        from .files import HdfsFiles
+
+        return HdfsFiles()
+
+    def is_writable(self) -> bool:
+        """Whether this user may write there: an empty file is made in the nearest folder above that is there, and removed."""
+        folder = self.path.rstrip("/").rpartition("/")[0]
+        while folder and not self.fs.exists(folder):
+            folder = folder.rpartition("/")[0]
+        probe = HdfsTarget(f"{folder}/.levada-probe-{os.urandom(8).hex()}")
+        try:
+            probe.write_bytes(b"")
+        except TargetError:
+            return False
+        probe.remove()
+        return True
+
+    def glob_exists(self, expected_files: int) -> bool:
+        """Whether there are so many files in the folder."""
+        return sum(1 for _ in self.fs.listdir(self.path)) == expected_files
 
     @property
     def fn(self) -> str:
@@ -168,7 +198,7 @@ class HdfsTarget(FileTarget):
 
     def _place(self) -> tuple[Store, str]:
         """The store, and the path that was given; a flag in it is not part of that."""
-        return open_store(_full(self.url))
+        return place_of(self.url)
 
     def _local(self) -> LocalTarget | None:
         """The local file that stands for it; None where HDFS is a real one."""
@@ -211,7 +241,7 @@ class HdfsFlagTarget(HdfsTarget):
     def __repr__(self) -> str:
         return f"HdfsFlagTarget({self.url!r}, flag={self.flag!r})"
 
-    def open(self, mode: str = "r") -> IO[Any]:
+    def _opened(self, mode: str = "r") -> IO[Any]:
         """Raises TargetError: a folder is no stream."""
         raise TargetError(f"{self.url}: is a folder, and has no bytes of its own", hint="Open HdfsTargets of the files in it.")
 
@@ -242,9 +272,19 @@ def _taken(url: str) -> TargetError:
     return target_exists(url)
 
 
+def place_of(path: str) -> tuple[Store, str]:
+    """The store that a path of HDFS lives in, and the path there."""
+    return open_store(_full(path))
+
+
 def _full(path: str) -> str:
+    """With scheme; a path without a slash at its beginning is one of the user's folder, as everywhere in Hadoop."""
     if "://" in path:
         return path
-    if path.startswith("/"):
-        return f"hdfs://{path}"
-    raise ConfigError(f"{path}: a path of HDFS starts with a slash or with hdfs://", hint=f"Did you mean /{path}?")
+    return f"hdfs://{path}" if path.startswith("/") else f"hdfs:///user/{_user()}/{path}"
+
+
+def _user() -> str:
+    import getpass
+
+    return os.environ.get("HADOOP_USER_NAME") or getpass.getuser()

@@ -14,7 +14,8 @@ from levada.luigi.format import get_default_format
 from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemTarget
 from levada.targets.atomic import before_commit
 
-from .reading import client as needed
+from ._clients import client as needed
+from ._clients import laid_out
 
 _OURS = ("protocol", "endpoint_suffix", "custom_domain", "connection_string")
 
@@ -238,7 +239,7 @@ class AzureBlobTarget(FileSystemTarget):
     def open(self, mode: str) -> Any:
         """A stream. What is written appears, whole, when it is closed."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicAzureBlobFile(self.container, self.blob, self.client, **self.azure_blob_options))
+            return laid_out(self.format, AtomicAzureBlobFile(self.container, self.blob, self.client, **self.azure_blob_options))
         if mode == "r":
             return self.format.pipe_reader(ReadableAzureBlobFile(self.container, self.blob, self.client, self.download_when_reading))
         raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')

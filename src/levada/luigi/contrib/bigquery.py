@@ -12,7 +12,7 @@ from levada.luigi.target import FileAlreadyExists, Target
 from levada.task import ExternalTask, Task, flatten
 
 from . import gcp
-from .reading import Wanted
+from ._clients import Wanted
 
 log = logging.getLogger("luigi-interface")
 

@@ -9,9 +9,9 @@ from typing import IO, Any, ClassVar
 
 from levada.task import flatten
 
+from ._clients import client as needed
 from .bigquery import BigQueryLoadTask, SourceFormat
 from .gcs import GCSClient
-from .reading import client as needed
 
 with suppress(ImportError):  # told when a schema is read
     import_module("avro.datafile")  # programs take what it brings for granted

@@ -8,7 +8,7 @@ from levada.luigi.metrics import MetricsCollector
 from levada.params import IntParameter, Parameter
 from levada.task import Config
 
-from .reading import client as needed
+from ._clients import client as needed
 
 
 class datadog(Config):

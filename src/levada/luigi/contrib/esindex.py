@@ -16,8 +16,8 @@ from levada.contrib.elasticsearch.interface import ask, path_of
 from levada.contrib.elasticsearch.tasks import must, send
 from levada.errors import TargetExists
 
-from .reading import FromConfig, Wanted
-from .reading import client as needed
+from ._clients import FromConfig, Wanted
+from ._clients import client as needed
 
 log = logging.getLogger("luigi-interface")
 

@@ -23,8 +23,8 @@ from levada.luigi.target import AtomicLocalFile, FileSystem, FileSystemTarget
 from levada.targets.atomic import before_commit
 from levada.targets.folder import drafted
 
-from .reading import client as needed
-from .reading import temporary
+from ._clients import client as needed
+from ._clients import laid_out, temporary
 
 
 class _Encrypted(Connection, ftplib.FTP_TLS):
@@ -205,7 +205,7 @@ class RemoteTarget(FileSystemTarget):
     def open(self, mode: str) -> Any:
         """A stream. What is written gets its name when it is closed."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicFtpFile(self._fs, self.path))
+            return laid_out(self.format, AtomicFtpFile(self._fs, self.path))
         if mode == "r":
             return self.format.pipe_reader(self._reader())
         raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')

@@ -10,7 +10,7 @@ from typing import Any
 
 from levada.errors import LevadaError
 
-from .reading import client as needed
+from ._clients import client as needed
 
 log = logging.getLogger("luigi-interface")
 

@@ -21,7 +21,8 @@ from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, 
 from levada.targets.atomic import before_commit
 
 from . import gcp
-from .reading import client as needed
+from ._clients import client as needed
+from ._clients import laid_out
 
 log = logging.getLogger("luigi-interface")
 
@@ -208,7 +209,7 @@ class GCSClient(FileSystem):
             return
         self.put_string(b"", self._add_path_delimiter(path), mimetype="text/plain")
 
-    def copy(self, source_path: str, destination_path: str) -> None:
+    def copy(self, source_path: str, destination_path: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
         """Copy an object, or all below a folder."""
         source_bucket, source = self._path_to_bucket_and_key(source_path)
         bucket, key = self._path_to_bucket_and_key(destination_path)
@@ -222,7 +223,7 @@ class GCSClient(FileSystem):
             )
             gcs_retry(request.execute)()
 
-    def move(self, source_path: str, destination_path: str) -> None:
+    def move(self, source_path: str, destination_path: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
         """Copy, then remove: not one step, since there is none."""
         self.copy(source_path, destination_path)
         self.remove(source_path)
@@ -285,7 +286,7 @@ class GCSTarget(FileSystemTarget):
     def open(self, mode: str = "r") -> Any:
         """A stream. What is written appears, whole, when it is closed."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicGCSFile(self.path, self.fs))
+            return laid_out(self.format, AtomicGCSFile(self.path, self.fs))
         if mode == "r":
             return self.format.pipe_reader(self.fs.download(self.path))
         raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')

@@ -29,7 +29,7 @@ import levada
 from levada.contrib import hadoop as house
 from levada.contrib.hadoop import shipping
 from levada.contrib.hdfs import HdfsTarget
-from levada.errors import JobFailed
+from levada.errors import FROM_USERS, JobFailed
 from levada.handover import JobTask as HandedOver
 from levada.handover import attached
 from levada.params import OptionalParameter
@@ -53,6 +53,11 @@ class hadoop(Config):
     """The section ``[hadoop]`` as far as tasks read it."""
 
     pool = OptionalParameter(default=None, description="pool, or queue, of all jobs that name none.")
+    scheduler = OptionalParameter(default=None, description="fair or capacity: how the pool is told.")
+    streaming_jar = OptionalParameter(default=None, description="the jar of Hadoop Streaming.")
+    python_executable = OptionalParameter(default=None, description="the Python of the nodes.")
+    command = OptionalParameter(default=None, description="Hadoop's command.")
+    version = OptionalParameter(default=None, description="Hadoop's release.")
 
 
 # -- what travels --------------------------------------------------------------------------------
@@ -395,12 +400,26 @@ class BaseHadoopJobTask(house.BaseHadoopJobTask):
     def _get_pool(self) -> str | None:
         return self.pool or hadoop().pool or None
 
+    @property
+    def hadoop_command(self) -> Any:
+        """``[hadoop] command`` of luigi.cfg, for the hand-over; None where it does not say it."""
+        return configured("hadoop", "command") or configured("hadoopcli", "command")
+
+    def _jobconf(self) -> dict[str, str]:
+        """Without the old name of the job's name, by which the engine finds it."""
+        return {name: value for name, value in super()._jobconf().items() if name != "mapred.job.name"}
+
     def init_local(self) -> None:
         """Called before the job is submitted."""
 
     def is_local(self) -> bool:
-        """Whether it takes a slot of the worker: unless it is handed over."""
-        return not isinstance(self.job_runner(), DefaultHadoopJobRunner)
+        """Whether it takes a slot of the worker: unless it is handed over, and does nothing else in ``run``."""
+        if type(self).run is not BaseHadoopJobTask.run:
+            return True
+        try:
+            return not isinstance(self.job_runner(), DefaultHadoopJobRunner)
+        except FROM_USERS:  # ``run`` meets it, too, and its error is that of the attempt
+            return True
 
     def run(self) -> None:
         """Let the runner run it."""
@@ -428,6 +447,16 @@ class JobTask(BaseHadoopJobTask, house.HadoopJobTask):
     reducer: ClassVar[Any] = NotImplemented
     combiner: ClassVar[Any] = NotImplemented
     init_local = house.HadoopJobTask.init_local
+
+    @property
+    def streaming_jar(self) -> Any:
+        """``[hadoop] streaming-jar`` of luigi.cfg; None where it does not say it."""
+        return configured("hadoop", "streaming-jar")
+
+    @property
+    def node_python(self) -> Any:
+        """``[hadoop] python-executable`` of luigi.cfg, likewise."""
+        return configured("hadoop", "python-executable")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A class that defines ``requires`` and ``requires_local`` alone means both; the house would see the first only."""

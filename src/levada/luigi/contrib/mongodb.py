@@ -32,43 +32,32 @@ class MongoTarget(documents.Documents):
         return f"{self._index}/{self._collection}"
 
 
-class MongoCellTarget(MongoTarget, documents.MongoCellTarget):
+class MongoCellTarget(documents.MongoCellTarget, MongoTarget):
     """A field of one document; it exists when it has a value. path: of the field, with dots for what is nested."""
-
-    exists = documents.MongoCellTarget.exists
-    __str__ = MongoTarget.__str__
 
     def __init__(self, mongo_client: Any, index: str, collection: str, document_id: Any, path: str) -> None:
         MongoTarget.__init__(self, mongo_client, index, collection)
         self.document_id, self.path = document_id, path
 
 
-class MongoRangeTarget(MongoTarget, documents.MongoRangeTarget):
+class MongoRangeTarget(documents.MongoRangeTarget, MongoTarget):
     """A field of several documents; it exists when all of them have it."""
-
-    exists = documents.MongoRangeTarget.exists
-    __str__ = MongoTarget.__str__
 
     def __init__(self, mongo_client: Any, index: str, collection: str, document_ids: Sequence[Any], field: str) -> None:
         MongoTarget.__init__(self, mongo_client, index, collection)
         self.document_ids, self.field = list(document_ids), field
 
 
-class MongoCollectionTarget(MongoTarget, documents.MongoCollectionTarget):
+class MongoCollectionTarget(documents.MongoCollectionTarget, MongoTarget):
     """A collection; it exists when the database has one of the name."""
-
-    exists = documents.MongoCollectionTarget.exists
 
     def read(self) -> bool:
         """Whether it is there."""
         return self.exists()
 
 
-class MongoCountTarget(MongoTarget, documents.MongoCountTarget):
+class MongoCountTarget(documents.MongoCountTarget, MongoTarget):
     """A number of documents; it exists when the collection has exactly so many."""
-
-    exists = documents.MongoCountTarget.exists
-    __str__ = MongoTarget.__str__
 
     def __init__(self, mongo_client: Any, index: str, collection: str, target_count: int) -> None:
         MongoTarget.__init__(self, mongo_client, index, collection)

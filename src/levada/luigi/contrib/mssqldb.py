@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from . import rdbms
-from .reading import FromConfig, client
+from ._clients import FromConfig, client
 
 log = logging.getLogger("luigi-interface")
 

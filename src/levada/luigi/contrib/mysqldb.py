@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from . import rdbms
-from .reading import FromConfig, client
+from ._clients import FromConfig, client
 
 log = logging.getLogger("luigi-interface")
 

@@ -17,7 +17,8 @@ from typing import IO, Any
 from levada.errors import TargetExists
 
 from . import rdbms
-from .reading import FromConfig, client
+from ._clients import FromConfig, client
+from ._settings import configured
 
 log = logging.getLogger("luigi-interface")
 
@@ -185,9 +186,7 @@ class CopyToTable(rdbms.CopyToTable):
 
     def _kept_rows(self) -> IO[bytes]:
         """The rows in a nameless file: no connection waits for them."""
-        from levada.luigi.configuration import get_config
-
-        file = tempfile.TemporaryFile(dir=get_config().get("postgres", "local-tmp-dir", None))  # noqa: SIM115 - the caller closes it
+        file = tempfile.TemporaryFile(dir=configured("postgres", "local-tmp-dir"))  # noqa: SIM115 - the caller closes it
         try:
             for row in self.rows():
                 file.write((self.column_separator.join(map(self.map_column, row)) + "\n").encode())

@@ -16,7 +16,7 @@ from levada.params import FloatParameter, IntParameter, Parameter
 from levada.task import Config, Register
 
 from . import rdbms
-from .reading import client as needed
+from ._clients import client as needed
 
 log = logging.getLogger("luigi-interface")
 
@@ -134,7 +134,7 @@ class PrestoTarget(Target):
 class PrestoTask(rdbms.Query, metaclass=WithPrestoClient):
     """A query of Presto that fills its table. A subclass says database, table and query; the rest is ``[presto]`` of the configuration."""
 
-    query: ClassVar[Any] = None
+    query = cast("Any", None)
     source: ClassVar[Any] = "pyhive"
     partition: ClassVar[Any] = None
     session_props: ClassVar[Any] = None

@@ -8,7 +8,7 @@ from levada.luigi.metrics import MetricsCollector
 from levada.params import BoolParameter, ListParameter
 from levada.task import Config
 
-from .reading import client as needed
+from ._clients import client as needed
 
 
 class prometheus(Config):

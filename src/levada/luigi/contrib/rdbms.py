@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.target import Target
@@ -17,7 +17,7 @@ from levada.luigi.task import MixinNaiveBulkComplete
 from levada.targets.atomic import before_commit
 from levada.task import Task
 
-from .reading import Wanted
+from ._clients import Wanted
 
 log = logging.getLogger("luigi-interface")
 
@@ -237,14 +237,14 @@ class CopyToTable(MixinNaiveBulkComplete, _MetadataColumnsMixin, Task):
 class Query(MixinNaiveBulkComplete, Task):
     """A statement that a database runs. A subclass says host, database, user, password, table and query, and run and output."""
 
-    host: ClassVar[Any] = Wanted()
-    port: ClassVar[Any] = None
-    database: ClassVar[Any] = Wanted()
-    user: ClassVar[Any] = Wanted()
-    password: ClassVar[Any] = Wanted()
-    table: ClassVar[Any] = Wanted()
-    query: ClassVar[Any] = Wanted()
-    autocommit: ClassVar[Any] = False
+    host = cast("Any", Wanted())
+    port = cast("Any", None)
+    database = cast("Any", Wanted())
+    user = cast("Any", Wanted())
+    password = cast("Any", Wanted())
+    table = cast("Any", Wanted())
+    query = cast("Any", Wanted())
+    autocommit = cast("Any", False)
 
     @property
     def update_id(self) -> str:

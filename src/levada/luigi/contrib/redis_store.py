@@ -8,7 +8,7 @@ from urllib.parse import quote
 from levada.contrib import redis
 from levada.errors import TargetExists
 
-from .reading import FromConfig
+from ._clients import FromConfig
 
 
 class RedisTarget(redis.RedisTarget):

@@ -13,7 +13,8 @@ from levada.params import IntParameter, Parameter
 from levada.task import Task
 
 from . import postgres, rdbms
-from .reading import FromConfig, Wanted
+from ._clients import FromConfig, Wanted
+from ._settings import configured
 from .s3 import S3PathTask, S3Target
 
 log = logging.getLogger("luigi-interface")
@@ -50,9 +51,7 @@ class _CredentialsMixin:
         return self._get_configuration_attribute("aws_session_token")
 
     def _get_configuration_attribute(self, attribute: str) -> Any:
-        from levada.luigi.configuration import get_config
-
-        return get_config().get(self.configuration_section, attribute, None) or os.environ.get(attribute.upper())
+        return configured(self.configuration_section, attribute) or os.environ.get(attribute.upper())
 
     def _credentials(self) -> str:
         """The text for COPY and UNLOAD: a role where there is one, else a key. Raises NotImplementedError where there is neither."""
@@ -125,7 +124,7 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
 
     def create_table(self, connection: Any) -> None:
         """Make the table of ``columns``, ``(name, type)`` or ``(name, type, encoding)`` each, in the transaction of ``connection``."""
-        columns = list(self.columns or ())
+        columns: list[Any] = list(self.columns or ())
         if columns and (isinstance(columns[0], str) or len(columns[0]) == 1):
             raise NotImplementedError(
                 f"table {self.table} is not there, and its columns have no types: give (name, type), or define create_table()"
@@ -154,13 +153,13 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
         finally:
             connection.close()
 
-    def copy(self, cursor: Any, f: str) -> None:
+    def copy(self, cursor: Any, file: str) -> None:
         """Have Redshift load a file, prefix or manifest of S3."""
-        log.info("%s is loaded into %s", f, self.table)
+        log.info("%s is loaded into %s", file, self.table)
         names = f"({','.join(column[0] for column in self.columns)})" if self.columns else ""
         cursor.execute(
             f"""
-         COPY {self.table} {names} from '{f}'
+         COPY {self.table} {names} from '{file}'
          CREDENTIALS '{self._credentials()}'
          {self.copy_options}
          ;"""
@@ -202,7 +201,7 @@ class S3CopyToTable(rdbms.CopyToTable, _CredentialsMixin):
         if self.do_prune():
             self.prune(connection)
 
-    def post_copy(self, cursor: Any) -> None:
+    def post_copy(self, cursor: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
         """Called in the transaction, after the load: runs ``queries``."""
         for query in self.queries:
             cursor.execute(query)
@@ -218,12 +217,12 @@ class S3CopyJSONToTable(S3CopyToTable):
     jsonpath: ClassVar[Any] = Wanted()
     copy_json_options: ClassVar[Any] = Wanted()
 
-    def copy(self, cursor: Any, f: str) -> None:
+    def copy(self, cursor: Any, file: str) -> None:
         """Have Redshift load a file, prefix or manifest of S3."""
-        log.info("%s is loaded into %s", f, self.table)
+        log.info("%s is loaded into %s", file, self.table)
         cursor.execute(
             f"""
-         COPY {self.table} from '{f}'
+         COPY {self.table} from '{file}'
          CREDENTIALS '{self._credentials()}'
          JSON AS '{self.jsonpath}' {self.copy_json_options}
          {self.copy_options}
@@ -315,7 +314,7 @@ class RedshiftUnloadTask(postgres.PostgresQuery, _CredentialsMixin):
 
     def run(self) -> None:
         """Have Redshift write the files, and mark it."""
-        query = self.query() if callable(self.query) else self.query
+        query: Any = self.query() if callable(self.query) else self.query
         statement = self.unload_query.format(
             query=query.replace("'", r"\'"),
             s3_unload_path=self.s3_unload_path,

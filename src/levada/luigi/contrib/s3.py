@@ -29,7 +29,8 @@ from levada.params import OptionalParameter, Parameter
 from levada.targets.atomic import before_commit
 from levada.task import ExternalTask
 
-from .reading import client as needed
+from ._clients import client as needed
+from ._clients import laid_out
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -71,7 +72,7 @@ class S3Client(FileSystem):
     DEFAULT_PART_SIZE = 8 << 20
     DEFAULT_THREADS = 100
     _s3: Any = None
-    _process = 0
+    _process: int | None = 0  # which process it was made in; None: the program gave it
 
     def __init__(
         self,
@@ -92,15 +93,15 @@ class S3Client(FileSystem):
     @property
     def s3(self) -> Any:
         """boto3's resource, made when it is first asked for. Raises TargetError where boto3 is not installed."""
-        if self._s3 is None or self._process != os.getpid():
+        if self._s3 is None or self._process not in (None, os.getpid()):
             with _making:  # boto3's first steps bear no company
-                if self._s3 is None or self._process != os.getpid():
+                if self._s3 is None or self._process not in (None, os.getpid()):
                     self._s3, self._process = self._make(), os.getpid()
         return self._s3
 
     @s3.setter
     def s3(self, value: Any) -> None:
-        self._s3, self._process = value, os.getpid()
+        self._s3, self._process = value, None
 
     @property
     def _client(self) -> Any:
@@ -446,7 +447,7 @@ class S3Target(FileSystemTarget):
     def open(self, mode: str = "r") -> Any:
         """A stream. What is written appears, whole, when it is closed. Raises FileNotFoundException."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicS3File(self.path, self.fs, **self.s3_options))
+            return laid_out(self.format, AtomicS3File(self.path, self.fs, **self.s3_options))
         if mode != "r":
             raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')
         found = self.fs.get_key(self.path)

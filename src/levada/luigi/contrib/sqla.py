@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 from levada.contrib import sql
 from levada.contrib.sql import engines
 
-from .reading import FromConfig, Wanted
+from ._clients import FromConfig, Wanted
 
 log = logging.getLogger("luigi-interface")
 

@@ -21,7 +21,7 @@ from levada.luigi.target import FileAlreadyExists, FileSystem, FileSystemTarget,
 from levada.targets.atomic import before_commit
 from levada.targets.folder import drafted
 
-from .reading import temporary
+from ._clients import laid_out, temporary
 
 
 class RemoteCalledProcessError(subprocess.CalledProcessError):
@@ -267,7 +267,7 @@ class RemoteTarget(FileSystemTarget):
     def open(self, mode: str = "r") -> Any:
         """A stream. What is written gets its name when it is closed."""
         if mode == "w":
-            return self.format.pipe_writer(AtomicRemoteFileWriter(self._fs, self.path))
+            return laid_out(self.format, AtomicRemoteFileWriter(self._fs, self.path))
         if mode == "r":
             return self.format.pipe_reader(InputPipeProcessWrapper(self._fs.remote_context._prepare_cmd(["cat", _word(self.path)])))
         raise ValueError(f'mode is "r" or "w" (the format says whether it is text), got {mode!r}')

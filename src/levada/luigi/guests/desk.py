@@ -6,33 +6,26 @@ second effect: Luigi's client sends a call again when its answer was lost.
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
-from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
-
-import msgspec
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..._model import messages as m
-from ..._model.messages import Fence
-from ..._model.spec import Growth
-from ..._model.status import ExitClass, Status
+from ..._model.status import Status
 from ..._server import work
 from ..._server.http.port import Call
 from ..._server.members import Member
 from ..._wire import limits
-from ..._wire import messages as w
 from ..._wire.problems import Refusal
 from . import requests as r
 from . import tables
-from .book import Book, Entry
-from .ending import Ended, ending
+from .book import Book
+from .granting import Granting
 from .guest import Guest, session_of
-from .identity import Significant, id_of
-from .registering import Named, batch_group, named, policy_of, priority
+from .registering import plain
+from .requests import answer
+from .telling import Telling
 
 if TYPE_CHECKING:
     from ..._server.desk import Desk
@@ -40,22 +33,20 @@ if TYPE_CHECKING:
 
 Index = int
 LOOK = 60.0
-"""Seconds that may lie between a worker's first looks at outputs and its first word; see ``_reopens``."""
+"""Seconds that may lie between a worker's first looks at outputs and its first word; see ``reopens``."""
 LEAVE = 600.0  # seconds of silence, at least, after which a worker has gone: its protocol has no goodbye
-TOLD = 100  # running tasks of others that a worker is told of
-LOOKED_AT = 2_000  # leases that are looked at for them
 MESSAGES = 100  # that wait for one worker
 RESPONSES = 1_000  # of tasks to messages: so many are kept
-BATCHERS = 1_000  # families of one worker
-_LIVE = (Status.WAITING, Status.READY, Status.RETRYING)
-_ENDED_BADLY = (Status.FAILED, Status.DISABLED, Status.CANCELLED)
-_encode = msgspec.json.Encoder().encode
 log = logging.getLogger("levada.server.luigi")
 
 
-def answer(response: Any) -> bytes:
-    """An answer of luigid."""
-    return _encode({"response": response})
+class Row(NamedTuple):
+    """What a task is. params: canonical text."""
+
+    key: bytes
+    family: str
+    params: str
+    module: str | None
 
 
 class LuigiDesk:
@@ -69,17 +60,16 @@ class LuigiDesk:
         self.guests: dict[str, Guest] = {}
         self.said: dict[Index, tables.Said] = {}  # what running tasks say of themselves
         self._responses: dict[str, Any] = {}  # to messages, by their id
-        self._significant = Significant()
         self._done_at: dict[Index, float] = {}
         self._loaded = 0.0  # the host's clock
         self._swept = 0.0
-        read = tables.handlers(self)
+        telling, granting, read = Telling(self), Granting(self), tables.handlers(self)
         self.handlers: dict[type, Callable[[Desk, Call], bytes]] = {
             r.AddWorker: self.add_worker,
-            r.AddTask: self.add_task,
-            r.AddTaskBatcher: self.add_task_batcher,
-            r.GetWork: self.get_work,
-            r.CountPending: self.count_pending,
+            r.AddTask: telling.add_task,
+            r.AddTaskBatcher: telling.add_task_batcher,
+            r.GetWork: granting.get_work,
+            r.CountPending: granting.count_pending,
             r.Ping: self.ping,
             r.AnnounceSchedulingFailure: self.announce_scheduling_failure,
             r.SetTaskStatusMessage: self.set_task_status_message,
@@ -150,11 +140,11 @@ class LuigiDesk:
         host, token = self.host, call.identity.token
         if len(host.members) >= work.SESSIONS:
             raise Refusal("busy", f"{work.SESSIONS:,} sessions are open, no more are taken", retry_after=60.0)
-        member = Member(session_of(token, worker), token)
+        member = Member(session_of(token, plain(worker, "worker")), token)
         guest = Guest(member, worker, host.clock())
         desk.handle(m.Hello(member.id))
         host.members[member.id], self.guests[member.id] = member, guest
-        self._tell(desk, guest)
+        self.tell(desk, guest)
         self.audit(desk, call, "luigi-hello", member.id, worker)
         return guest
 
@@ -163,7 +153,7 @@ class LuigiDesk:
         work.leave(desk, guest.member)
         self.guests.pop(guest.id, None)
 
-    def _tell(self, desk: Desk, guest: Guest) -> None:
+    def tell(self, desk: Desk, guest: Guest) -> None:
         """Let the session's row be written with what the worker said of itself."""
         guest.tell()
         desk.touch(guest.member)
@@ -183,7 +173,7 @@ class LuigiDesk:
             raise Refusal("too-large", "a worker says of itself at most 50 things in 4,096 characters")
         if fresh != guest.info:
             guest.info = fresh
-            self._tell(desk, guest)
+            self.tell(desk, guest)
         return answer(None)
 
     def ping(self, desk: Desk, call: Call) -> bytes:
@@ -248,125 +238,14 @@ class LuigiDesk:
     def _called(self, worker: str) -> list[Guest]:
         return [guest for guest in self.guests.values() if guest.worker == worker]
 
-    # -- tasks
-
-    def add_task_batcher(self, desk: Desk, call: Call) -> bytes:
-        """Which parameters of a family a worker can take several of."""
-        asked = cast("r.AddTaskBatcher", call.request)
-        guest = self.guest(desk, call, asked.worker)
-        batcher = (list(asked.batched_args), max(1, int(min(asked.max_batch_size or 2**31, 2**31))))
-        if len(guest.batchers) < BATCHERS and guest.batchers.get(asked.task_family) != batcher:
-            guest.batchers[asked.task_family] = batcher
-            self._tell(desk, guest)
-        return answer(None)
-
-    def add_task(self, desk: Desk, call: Call) -> bytes:
-        """What a worker says of a task: that it wants it, that it was complete, how its attempt ended."""
-        asked = cast("r.AddTask", call.request)
-        guest = self.guest(desk, call, asked.worker)
-        if asked.batch_id is not None and asked.status == "RUNNING":
-            self._begin_batch(desk, guest, asked)
-        elif asked.task_id in guest.batches:
-            self._report(desk, guest, asked, guest.members_of(asked.task_id))
-            del guest.batches[asked.task_id]
-            self._tell(desk, guest)
-        else:
-            index = self._index(asked)
-            if index is not None and index in guest.held:
-                self._of_running(desk, guest, asked, index)
-            elif asked.runnable is None:
-                self._late(desk, guest, asked, index)
-            elif asked.family and asked.status != "RUNNING" and not (asked.status == "FAILED" and not asked.runnable):
-                self._register(desk, guest, asked)
-        return answer(None)
-
-    def _index(self, asked: r.AddTask) -> Index | None:
-        """The task that is spoken of, where it is known: by its id, else by what it is."""
-        index = self.book.index_of.get(asked.task_id)
-        if index is None and asked.family and asked.params is not None:
-            return self.host.registry.index_of.get(named(asked, self._significant).key)
-        return index
-
-    def _of_running(self, desk: Desk, guest: Guest, asked: r.AddTask, index: Index) -> None:
-        """Of a task that the worker runs: how it ended, or where to look at it meanwhile."""
-        if asked.status in ("DONE", "FAILED") or asked.new_deps:
-            self._report(desk, guest, asked, [index])
-        elif asked.tracking_url is not None:
-            self.said.setdefault(index, tables.Said()).tracking_url = asked.tracking_url
-
-    def _late(self, desk: Desk, guest: Guest, asked: r.AddTask, index: Index | None) -> None:
-        """A report about a task that the worker does not hold any more; that it is done counts where nobody runs it by now."""
-        state = self.host.brain.state
-        if index is not None and asked.status == "DONE" and state.status[index] in _LIVE:
-            desk.handle(m.Sync(guest.id, found_complete=[index]))
-        elif index is None or state.status[index] != Status.DONE:
-            log.warning("late report", extra={"task": asked.task_id, "status": asked.status, "worker": guest.worker})
-
-    def _register(self, desk: Desk, guest: Guest, asked: r.AddTask) -> None:
-        task = named(asked, self._significant)
-        known = self.host.registry.index_of.get(task.key)
-        if known is not None and known in guest.held:
-            return
-        wants = asked.status in ("PENDING", "SUSPENDED")
-        needs, unknown = self._requirements(asked.deps or ())
-        reopen = wants and known is not None and self._reopens(guest, known)
-        if known is None or reopen or (wants and asked.runnable):  # what it cannot run itself it does not join
-            policy, item, growth = self._item(guest, asked, task, needs, closed=wants and bool(asked.runnable) and not unknown)
-            told = w.AddTasks(guest.id, 1, [policy], [item], [growth] if wants else [], reopen=reopen)
-            work.enter(desk, guest.member, told)
+    def hand_back(self, desk: Desk, guest: Guest, tasks: list[Index], reason: str = "") -> None:
+        """Give granted tasks back; nothing counts against them."""
+        desk.handle(m.Sync(guest.id, handed_back=[m.HandedBack(index, guest.held[index], 0.0, reason) for index in tasks]))
+        for index in tasks:
+            guest.drop(index)
         desk.stirred = True
-        index = self.host.registry.index_of[task.key]
-        if wants and index in self.host.brain.state.open:
-            self.book.expect(index, unknown)
-        entry = Entry(asked.task_id, task.params, task.hidden, asked.module, tuple(unknown))
-        if self.book.note(index, entry):
-            desk.marks[index] = entry.text()
-        if asked.status == "DONE":
-            self._found(desk, guest, index)
-        self._grow(desk, guest, index)
 
-    def _found(self, desk: Desk, guest: Guest, index: Index) -> None:
-        """A worker saw it complete. Of an invalidated task that counts where nobody could be granted it, to look again."""
-        state = self.host.brain.state
-        desk.handle(m.Sync(guest.id, found_complete=[index]))
-        if state.status[index] == Status.WAITING and index in state.open:
-            desk.handle(m.MarkDone(index))
-
-    def _item(
-        self, guest: Guest, asked: r.AddTask, task: Named, needs: list[Index], *, closed: bool
-    ) -> tuple[w.PolicySpec, w.TaskItem, w.GrowthItem]:
-        batched, most = guest.batchers.get(task.family, (None, 1)) if asked.batchable else (None, 1)
-        module = asked.module if asked.module and asked.module != "__main__" else None
-        key, registry = task.key.hex(), self.host.registry
-        return (
-            policy_of(asked, task.family, most),
-            w.TaskItem(key, 0, task.text, module, priority(asked), None if batched is None else batch_group(asked, task.family, batched)),
-            w.GrowthItem(key, "".join(registry.texts(needs)), closed),
-        )
-
-    def _requirements(self, names: Iterable[str]) -> tuple[list[Index], list[str]]:
-        """Requirements that are known, and ids of the others."""
-        known, unknown = [], []
-        for name in dict.fromkeys(names):
-            index = self.book.index_of.get(name)
-            if index is None:
-                unknown.append(name)
-            else:
-                known.append(index)
-        return known, unknown
-
-    def _grow(self, desk: Desk, guest: Guest, index: Index) -> None:
-        """A task is known now: those that were told to require it get it."""
-        state = self.host.brain.state
-        growth = [
-            Growth(waiting, [index], last)
-            for waiting, last in self.book.came(self.book.entries[index].id)
-            if waiting in state.open and waiting != index
-        ]
-        if growth:
-            desk.handle(m.AddTasks(guest.id, [], growth))
-
-    def _reopens(self, guest: Guest, index: Index) -> bool:
+    def reopens(self, guest: Guest, index: Index) -> bool:
         """May a done task start over, since the worker found it incomplete?
 
         When it looked is not told. It was not before its first word, but for the looks that led to that word; so only what was
@@ -374,195 +253,11 @@ class LuigiDesk:
         """
         return self._done_at.get(index, self._loaded) < guest.first - LOOK
 
-    # -- grants
-
-    def get_work(self, desk: Desk, call: Call) -> bytes:
-        """Leave to run one task, or a batch of them. What the worker holds and does not run, it has not heard of: it is told again."""
-        asked = cast("r.GetWork", call.request)
-        guest = self.guest(desk, call, asked.worker)
-        if asked.assistant:
-            self._offer(desk, guest)
-        again = self._unheard(desk, guest, asked.current_tasks)
-        if again is not None:
-            return answer({**self._outlook(desk, guest, quiet=True), **self._one(again)})
-        room = 0 if self.host.held_until else 1
-        reply: m.SyncReply = desk.handle(m.Sync(guest.id, room=room))
-        if not reply.granted:
-            return answer({**self._outlook(desk, guest), "task_id": None})
-        grant = reply.granted[0]
-        crew = self._crew(desk, guest, grant)
-        for one in (grant, *crew):
-            guest.held[one.index], guest.started[one.index] = one.fence, desk.wall
-        told = self._batch(desk, guest, [one.index for one in (grant, *crew)]) if crew else self._one(grant.index)
-        return answer({**self._outlook(desk, guest, quiet=True), **told})
-
-    def _offer(self, desk: Desk, guest: Guest) -> None:
-        """An assistant of Luigi imports whatever module it is told: it offers all that Luigi's workers have named."""
-        offered: list[str] = []
-        size = 0
-        for name in self.book.modules:
-            size += len(name)
-            if size > work.MODULES or len(offered) == limits.LABELS:
-                break
-            offered.append(name)
-        if offered == guest.member.modules:
-            return
-        work.count_modules(self.host, guest.member, offered)
-        guest.member.about["modules"] = offered
-        desk.handle(m.Hello(guest.id, tuple(offered)))
-        self._tell(desk, guest)
-
-    def _unheard(self, desk: Desk, guest: Guest, current: list[str] | None) -> Index | None:
-        """A task that the worker was granted and does not know of. A batch that it never took up goes back."""
-        if current is None or not guest.held:
-            return None
-        runs = {self.book.index_of.get(name) for name in current}
-        for name in current:
-            runs.update(guest.batches.get(name, ()))
-        offered = {index for batch in guest.offers.values() for index in batch}
-        if offered:
-            guest.offers.clear()
-            self._hand_back(desk, guest, [index for index in guest.held if index in offered - runs])
-            self._tell(desk, guest)
-        return next((index for index in guest.held if index not in runs), None)
-
-    def _hand_back(self, desk: Desk, guest: Guest, tasks: list[Index], reason: str = "") -> None:
-        desk.handle(m.Sync(guest.id, handed_back=[m.HandedBack(index, guest.held[index], 0.0, reason) for index in tasks]))
-        for index in tasks:
-            guest.drop(index)
-        desk.stirred = True
-
-    def _crew(self, desk: Desk, guest: Guest, grant: m.Grant) -> list[m.Grant]:
-        """Further tasks of the grant, where the worker can run several as one; else they go back."""
-        if not grant.batch:
-            return []
-        family = self.host.brain.state.policy_of(grant.index).family
-        if family in guest.batchers and all(one.index in self.book.entries for one in (grant, *grant.batch)):
-            return list(grant.batch)
-        back = [m.HandedBack(one.index, one.fence) for one in grant.batch]
-        desk.handle(m.Sync(guest.id, handed_back=back))
-        return []
-
-    def _one(self, index: Index) -> dict[str, Any]:
-        """A granted task in Luigi's words."""
-        entry, family = self.book.entries.get(index), self.host.brain.state.policy_of(index).family
-        if entry is None:  # registered by a worker of ours alone
-            (row,) = self.host.store.tasks_at([index])
-            texts = json.loads(row.params)
-            self.book.note(index, entry := Entry(id_of(row.family, texts), texts, (), row.module, ()))
-        return {"task_id": entry.id, "task_family": family, "task_module": entry.module, "task_params": entry.params}
-
-    def _batch(self, desk: Desk, guest: Guest, tasks: list[Index]) -> dict[str, Any]:
-        """Several tasks as one, in Luigi's words: lists of texts for the parameters that it can take several of."""
-        told, entries = self._one(tasks[0]), [self.book.entries[index] for index in tasks]
-        lists = {name: [one.params.get(name) for one in entries] for name in guest.batchers[told["task_family"]][0]}
-        first = guest.held[tasks[0]]
-        batch = f"{self.host.registry.text(tasks[0])}-{first.epoch}-{first.number}"
-        guest.offers[batch] = tasks
-        self._tell(desk, guest)
-        more = {"batch_id": batch, "batch_task_ids": [one.id for one in entries]}
-        return {**told, "task_id": None, "task_params": {**told["task_params"], **lists}, **more}
-
-    def _begin_batch(self, desk: Desk, guest: Guest, asked: r.AddTask) -> None:
-        """The worker has named the task that does the work of a batch."""
-        tasks = guest.offers.pop(asked.batch_id or "", None)
-        if tasks is not None:
-            guest.batches[asked.task_id] = tasks
-            self._tell(desk, guest)
-
-    # -- reports
-
-    def _report(self, desk: Desk, guest: Guest, asked: r.AddTask, tasks: list[Index]) -> None:
-        """How attempts ended. A fence that is not the newest any more counts nothing."""
-        if asked.new_deps:
-            self._yielded(desk, guest, asked, tasks)
-            return
-        held = [(index, guest.held[index]) for index in tasks]
-        if asked.status == "DONE":
-            reply: m.SyncReply = desk.handle(m.Sync(guest.id, done=held))
-            ended = Ended(ExitClass.OK, "", ())
-        else:
-            ended = ending(asked.expl)
-            failed = [
-                m.Failed(index, fence, ended.exit, ended.errors, _draw(self.host.registry.keys[index], fence)) for index, fence in held
-            ]
-            reply = desk.handle(m.Sync(guest.id, failed=failed))
-        for index, _ in held:
-            if index not in reply.lost:
-                self._remember(desk, guest, index, ended)
-            guest.drop(index)
-            self.said.pop(index, None)
-        desk.stirred = True
-
-    def _yielded(self, desk: Desk, guest: Guest, asked: r.AddTask, tasks: list[Index]) -> None:
-        """``run`` asked for more, which was told before: the tasks go back, and wait for it."""
-        needs, unknown = self._requirements(asked.new_deps or ())
-        if unknown:
-            log.warning("requirements that were never told", extra={"task": asked.task_id, "requirements": unknown[:10]})
-        state = self.host.brain.state
-        growth = []
-        for index in tasks:
-            known = set(state.edges.requirements(index))
-            growth.append(Growth(index, [one for one in needs if one not in known and one != index]))
-        desk.handle(m.AddTasks(guest.id, [], growth))
-        self._hand_back(desk, guest, tasks, "run() asked for more requirements")
-
-    def _remember(self, desk: Desk, guest: Guest, index: Index, ended: Ended) -> None:
-        """The attempt, for the history."""
-        host = self.host
-        rows = host.store.tasks_at([index]) or [row for row in desk.tasks if row.index == index]
-        if not rows:
-            return
-        row, started = rows[0], guest.started.get(index, desk.wall)
-        desk.attempts.append(
-            (
-                row.key, row.family, row.params, max(1, host.brain.state.attempts(index)), started, max(0.0, desk.wall - started),
-                ended.exit.value, ended.error, "", 0.0, 0, guest.worker,
-            )
-        )  # fmt: skip
-
-    # -- what there is to do
-
-    def count_pending(self, desk: Desk, call: Call) -> bytes:
-        """How much is left for a worker."""
-        guest = self.guest(desk, call, cast("r.CountPending", call.request).worker)
-        return answer(self._outlook(desk, guest))
-
-    def _outlook(self, desk: Desk, guest: Guest, *, quiet: bool = False) -> dict[str, Any]:
-        """Counts for a worker that asks whether to stay. quiet: it has something to do, and looks at none of them.
-
-        What cannot move any more, since something that it needs has failed, is not pending: a worker would wait for it in vain.
-        """
-        state = self.host.brain.state
-        session = state.sessions[guest.id]
-        told = {"worker_state": "disabled" if session.draining else "active"}
-        if quiet:
-            return {**told, "n_pending_tasks": 1, "n_unique_pending": 0, "n_pending_last_scheduled": 0, "running_tasks": []}
-        unfinished, active = self.host.brain.outlook(guest.id)
-        counts = [work.counts_of(desk, number) for number in session.groups]
-        total = [sum(column) for column in zip(*counts, strict=True)] or [0] * len(Status)
-        pending = unfinished - total[Status.RUNNING]
-        if not active and any(total[status] for status in _ENDED_BADLY):
-            pending = 0
-        alone = (work.counts_of(desk, number) for number in session.groups if len(state.groups[number].sessions) == 1)
-        unique = min(pending, sum(sum(counts[status] for status in _LIVE) for counts in alone))
-        return {
-            **told,
-            "n_pending_tasks": pending,
-            "n_unique_pending": unique,
-            "n_pending_last_scheduled": pending,
-            "running_tasks": list(self._running(guest)),
-        }
-
-    def _running(self, guest: Guest) -> Iterator[dict[str, Any]]:
-        """Tasks of the worker's that somebody runs now; a hundred of them at most."""
-        state = self.host.brain.state
-        groups, told = set(state.sessions[guest.id].groups), 0
-        for index, holder in islice(state.holder.items(), LOOKED_AT):
-            entry = self.book.entries.get(index)
-            if entry is not None and state.group[index] in groups and state.status[index] == Status.RUNNING and told < TOLD:
-                told += 1
-                yield {**self.info_of(holder), "task_id": entry.id, "worker": self.name_of(holder)}
+    def row_of(self, desk: Desk, index: Index) -> Row:
+        """What a task is: as this drain will write it, else as it was written."""
+        fresh = next((row for row in reversed(desk.tasks) if row.index == index), None)
+        row = fresh if fresh is not None else self.host.store.tasks_at([index])[0]
+        return Row(row.key, row.family, row.params, row.module)
 
     def name_of(self, session: m.SessionId) -> str:
         """What Luigi's people read for a session: the worker's id, or where a worker of ours runs."""
@@ -610,9 +305,3 @@ class LuigiDesk:
 def _nothing(desk: Desk, call: Call) -> bytes:
     """A call whose meaning has no place here."""
     return answer(None)
-
-
-def _draw(key: bytes, fence: Fence) -> float:
-    """In [0, 1), from key and attempt, so that retries spread and a world replays."""
-    digest = blake2b(key + fence.number.to_bytes(8, "big"), digest_size=7).digest()
-    return int.from_bytes(digest, "big") / 2**56

@@ -12,6 +12,7 @@ from ..._wire.problems import Refusal
 from .identity import Significant, canonical, key_of
 from .requests import AddTask
 
+NEVER = 999_999_999  # what Luigi's configuration says for "no limit", in seconds
 HIDDEN = 1
 """What Luigi's visibility of a parameter is at least, when it is no part of the task's id."""
 
@@ -29,9 +30,11 @@ class Named(NamedTuple):
 
 def named(asked: AddTask, significant: Significant) -> Named:
     """Family, parameters and key of a task. Raises Refusal where it has no family."""
-    family = _plain(asked.family or "", "family")
+    family = plain(asked.family or "", "family")
     if not family:
         raise Refusal("invalid-message", f"{asked.task_id} came without its family")
+    for text, what in ((asked.task_id, "task_id"), (asked.module or "", "module")):
+        plain(text, what)
     params = asked.params or {}
     hidden = tuple(sorted(name for name, visibility in (asked.param_visibilities or {}).items() if visibility >= HIDDEN and name in params))
     found = significant.of(asked.task_id, family, params, hidden)
@@ -45,7 +48,7 @@ def named(asked: AddTask, significant: Significant) -> Named:
 
 def policy_of(asked: AddTask, family: str, batch_limit: int) -> w.PolicySpec:
     """Resources, retries and owners, as a worker of ours would say them for such a class."""
-    resources = {_plain(name, "resource"): int(amount) for name, amount in (asked.resources or {}).items() if amount >= 1 and name}
+    resources = {plain(name, "resource"): int(amount) for name, amount in (asked.resources or {}).items() if amount >= 1 and name}
     return w.PolicySpec(
         family=family,
         resources=[w.Amount(name, amount) for name, amount in sorted(resources.items())],
@@ -57,13 +60,14 @@ def policy_of(asked: AddTask, family: str, batch_limit: int) -> w.PolicySpec:
 
 
 def _retry(said: dict[str, float | None]) -> w.RetrySpec:
-    count, window = said.get("retry_count"), said.get("disable_window")
-    if count is None and window is None and said.get("disable_hard_timeout") is None:
+    count, window, timeout = said.get("retry_count"), said.get("disable_window"), said.get("disable_hard_timeout")
+    if count is None and window is None and timeout is None:
         return w.RetrySpec()
     return w.RetrySpec(
         attempts=2**31,
         disable_after=None if count is None else max(1, min(int(count), INTEGER)),
         window=86_400.0 if not window else min(max(0.0, window), 1e9),
+        give_up_after=None if timeout is None or timeout >= NEVER else max(0.0, timeout),
     )
 
 
@@ -88,7 +92,8 @@ def batch_group(asked: AddTask, family: str, batched: Iterable[str]) -> str:
     return f"{family}({', '.join(rest)})"[: 2 * NAME]
 
 
-def _plain(text: str, what: str) -> str:
+def plain(text: str, what: str) -> str:
+    """The text. Raises Refusal where it holds control characters."""
     if CONTROL.search(text):
         raise Refusal("invalid-message", f"{what}: got {text[:80]!r}, expected a text without control characters")
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from ..._wire.kinds import Answer, Request
@@ -280,6 +281,14 @@ def _route(request: type[Request], roles: frozenset[str], lane: Lane, method: st
     route = Route(method, _path(request), request, Response, roles, lane, form=True)
     route.__dict__["name"] = f"luigi-{_path(request)[5:].replace('_', '-')}"  # for metrics and logs: ours have the plain names
     return route
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(response: Any) -> bytes:
+    """An answer of luigid."""
+    return _encode({"response": response})
 
 
 ROUTES: tuple[Route, ...] = (

@@ -13,6 +13,7 @@ from ..._wire.problems import Refusal
 from . import requests as r
 from .book import public
 from .identity import id_of
+from .requests import answer
 
 if TYPE_CHECKING:
     from ..._server.desk import Desk
@@ -63,9 +64,9 @@ def handlers(desk_of: LuigiDesk) -> dict[type, Callable[[Desk, Call], bytes]]:
         r.DepGraph: tables.dep_graph,
         r.WorkerList: tables.worker_list,
         r.ResourceList: tables.resource_list,
-        r.IsPaused: lambda desk, call: _answer({"paused": desk.host.brain.state.paused}),
-        r.IsPauseEnabled: lambda desk, call: _answer({"enabled": True}),
-        r.HasTaskHistory: lambda desk, call: _answer(False),
+        r.IsPaused: lambda desk, call: answer({"paused": desk.host.brain.state.paused}),
+        r.IsPauseEnabled: lambda desk, call: answer({"enabled": True}),
+        r.HasTaskHistory: lambda desk, call: answer(False),
         r.Pause: tables.pausing(True),
         r.Unpause: tables.pausing(False),
         r.UpdateResource: tables.update_resource,
@@ -77,10 +78,6 @@ def handlers(desk_of: LuigiDesk) -> dict[type, Callable[[Desk, Call], bytes]]:
 
 def _statuses(word: str) -> frozenset[int]:
     return frozenset(int(status) for status, said in WORDS.items() if not word or said == word)
-
-
-def _answer(response: Any) -> bytes:
-    return json.dumps({"response": response}).encode()
 
 
 class Tables:
@@ -163,11 +160,11 @@ class Tables:
         most = min(asked.max_shown_tasks or SHOWN, SHOWN)
         if not asked.search:
             count = self._count(desk, asked.status)
-            return _answer({"num_tasks": count} if count > most else self._shown(desk, self._having(desk, asked.status, most), deps=False))
+            return answer({"num_tasks": count} if count > most else self._shown(desk, self._having(desk, asked.status, most), deps=False))
         terms = asked.search.casefold().split()
         shown = self._shown(desk, self._having(desk, asked.status, SEARCHED), deps=False)
         kept = {name: row for name, row in shown.items() if all(term in row["display_name"].casefold() for term in terms)}
-        return _answer({"num_tasks": len(kept)} if len(kept) > most else kept)
+        return answer({"num_tasks": len(kept)} if len(kept) > most else kept)
 
     def task_search(self, desk: Desk, call: Call) -> bytes:
         """Tasks whose id holds a text, by status."""
@@ -176,11 +173,11 @@ class Tables:
         by_status: dict[str, dict[str, Any]] = {}
         for name, row in self._shown(desk, found, deps=False).items():
             by_status.setdefault(row["status"], {})[name] = row
-        return _answer(by_status)
+        return answer(by_status)
 
     def graph(self, desk: Desk, call: Call) -> bytes:
         """All tasks with their requirements, up to a thousand of them."""
-        return _answer(self._shown(desk, self._having(desk, "", SHOWN), deps=True))
+        return answer(self._shown(desk, self._having(desk, "", SHOWN), deps=True))
 
     def dep_graph(self, desk: Desk, call: Call) -> bytes:
         """A task and what it requires, the nearest first."""
@@ -192,7 +189,7 @@ class Tables:
                 if required not in seen and len(seen) < SHOWN and (asked.include_done or state.status[required] != Status.DONE):
                     seen[required] = None
                     queue.append(required)
-        return _answer(self._shown(desk, seen, deps=True))
+        return answer(self._shown(desk, seen, deps=True))
 
     def _of(self, task: str) -> Index | None:
         return self._book.index_of.get(task)
@@ -201,23 +198,23 @@ class Tables:
         """What a running task says."""
         task = cast("r.OfTask", call.request).task_id
         index = self._of(task)
-        return _answer({"taskId": task, "statusMessage": "" if index is None else self._luigi.said.get(index, Said()).message})
+        return answer({"taskId": task, "statusMessage": "" if index is None else self._luigi.said.get(index, Said()).message})
 
     def progress(self, desk: Desk, call: Call) -> bytes:
         """How far a running task has come."""
         task = cast("r.OfTask", call.request).task_id
         index = self._of(task)
-        return _answer({"taskId": task, "progressPercentage": None if index is None else self._luigi.said.get(index, Said()).progress})
+        return answer({"taskId": task, "progressPercentage": None if index is None else self._luigi.said.get(index, Said()).progress})
 
     def fetch_error(self, desk: Desk, call: Call) -> bytes:
         """Why a task failed the last time."""
         task = cast("r.OfTask", call.request).task_id
         index = self._of(task)
         if index is None:
-            return _answer({"taskId": task, "error": ""})
+            return answer({"taskId": task, "error": ""})
         entry, host = self._book.entries[index], desk.host
         attempts = host.store.attempts_of(host.registry.keys[index], 1)
-        return _answer(
+        return answer(
             {
                 "taskId": task,
                 "error": attempts[0].attempt.error if attempts else "",
@@ -256,7 +253,7 @@ class Tables:
                 running = self._shown(desk, held.get(name, ())[:SHOWN] if name in held else (), deps=False)
                 row.update(num_running=len(held.get(name, ())), num_pending=host.brain.outlook(name)[0], num_uniques=0, running=running)
             rows.append(row)
-        return _answer(rows)
+        return answer(rows)
 
     def resource_list(self, desk: Desk, call: Call) -> bytes:
         """Resources with what is in use, and by whom."""
@@ -267,7 +264,7 @@ class Tables:
                 for name, _ in state.policy_of(index).resources:
                     users.setdefault(name, []).append(index)
         names = sorted({*state.total, *state.used})[:SHOWN]
-        return _answer(
+        return answer(
             [
                 {
                     "name": name,
@@ -289,7 +286,7 @@ class Tables:
             desk.handle(m.Pause(paused))
             desk.stirred = True
             self._luigi.audit(desk, call, "pause" if paused else "resume", "server", "")
-            return _answer(None)
+            return answer(None)
 
         return handle
 
@@ -297,11 +294,11 @@ class Tables:
         """How much there is of a resource."""
         asked = cast("r.UpdateResource", call.request)
         if asked.amount < 0:
-            return _answer(False)
+            return answer(False)
         desk.handle(m.SetResource(asked.resource, asked.amount))
         desk.stirred = True
         self._luigi.audit(desk, call, "set-resource", asked.resource, str(asked.amount))
-        return _answer(True)
+        return answer(True)
 
     def on_task(self, command: Callable[[Index], Any], action: str) -> Callable[[Desk, Call], bytes]:
         """A command about one task; its answer says how the task stands."""
@@ -310,13 +307,13 @@ class Tables:
             task = cast("r.OfTask", call.request).task_id
             index = self._of(task)
             if index is None:
-                return _answer({"task_id": task, "status": None})
+                return answer({"task_id": task, "status": None})
             try:
                 status: Status = desk.handle(command(index))
             except Refusal:
                 status = Status(desk.host.brain.state.status[index])
             desk.stirred = True
             self._luigi.audit(desk, call, action, task[:200], str(status))
-            return _answer({"task_id": task, "status": WORDS[status]})
+            return answer({"task_id": task, "status": WORDS[status]})
 
         return handle

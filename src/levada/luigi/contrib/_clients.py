@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from levada.errors import TargetError
+
+from ._settings import configured
 
 
 class FromConfig:
@@ -17,9 +20,7 @@ class FromConfig:
         self.section, self.option, self.default = section, option, default
 
     def __get__(self, instance: object, owner: type | None = None) -> str:
-        from levada.luigi.configuration import get_config
-
-        return str(get_config().get(self.section, self.option, self.default))
+        return str(configured(self.section, self.option, self.default))
 
 
 class Wanted:
@@ -39,6 +40,14 @@ class Wanted:
 def temporary(path: str) -> str:
     """A name beside a path, for what is not whole yet."""
     return f"{path}-luigi-tmp-{os.urandom(6).hex()}"
+
+
+def laid_out(format: Any, writer: Any) -> Any:
+    """The format's stream over a writer, with the writer's ``tmp_path``, which programs look at."""
+    stream = format.pipe_writer(writer)
+    with suppress(AttributeError):  # a stream of the program's own may take none
+        stream.tmp_path = writer.tmp_path
+    return stream
 
 
 def client(*names: str, wanted: str, install: str) -> ModuleType:
