@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _run
 from .._model.spec import Index
 from .._model.status import Status
-from .._plan.walk import BROKEN, EXTERNAL
+from .._plan.walk import BROKEN, EXTERNAL, GATE
 from .execution_summary import LuigiRunResult
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def run_in_house(tasks: list[Any], workers: int, scheduler: str) -> HouseRunResu
     """Run tasks as ``levada.run`` does. scheduler: addresses of a server, "" for none."""
     account = Account(tasks)
     result = _run.run(tasks, workers=workers, scheduler=scheduler or "none", observer=account)
-    account.close()
+    account.close(result)
     return HouseRunResult(account, result)
 
 
@@ -71,7 +71,7 @@ class Account:
         """Ask what is done, while there is somebody to ask."""
         self._there = set(runner.scheduler.having(Status.DONE))
 
-    def close(self) -> None:
+    def close(self, result: _run.RunResult) -> None:
         """Write the history as a worker would have."""
         history = self._add_task_history
         if self._runner is None:  # nothing was to be done
@@ -80,17 +80,20 @@ class Account:
         discovery = self._runner.discovery
         history += [(task, "PENDING", True) for task, _ in self._ended]
         history += [(task, "DONE", False) for task in discovery.found_complete()]
+        told = {task for task, _ in self._ended}
         for index, task in enumerate(discovery.tasks):
-            if task is None:
+            if task is None or task in told:
                 continue
             kind = discovery.kinds[index]
+            if kind != GATE and (result or index in self._there):  # others made it
+                history.append((task, "DONE", False))
+                continue
             history.append((task, "UNKNOWN" if kind == BROKEN else "PENDING", kind != EXTERNAL))
-            if index in self._there:
+            if index in self._there or (kind == GATE and result):
                 history.append((task, "DONE", True))
         history += [(task, status, True) for task, status in self._ended]
-        roots = [task for task in self._wanted if any(task is one for one, _, _ in history)]
-        if roots:
-            history.insert(0, next(entry for entry in history if entry[0] is roots[0]))
+        roots = [entry for entry in history if entry[0] is self._wanted[0]]
+        history[:0] = roots[:1]
 
 
 def _tell_people(task: Any, error: str) -> None:
