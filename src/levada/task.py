@@ -431,7 +431,8 @@ class Register(ABCMeta):
         """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
         super().__init__(name, bases, namespace, **kwargs)
         space = namespace.get("task_namespace", namespace.get("namespace"))
-        type.__setattr__(cls, "_own_namespace", space if space is not None else namespace_of(namespace.get("__module__", "")))
+        known = isinstance(space, str)  # else a parameter has the name
+        type.__setattr__(cls, "_own_namespace", space if known else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
         type.__setattr__(cls, "_info", None)
         type.__setattr__(cls, "_interned", interned)
@@ -454,7 +455,7 @@ class Register(ABCMeta):
                 if known is not None:
                     return known
             if len(args) == info.by_position:
-                return _intern(cls, info, args)
+                return _intern(cls, info, args, args, kwargs)
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
@@ -470,7 +471,7 @@ class Register(ABCMeta):
                 task: T | None = ref()
                 if task is not None:
                     return task
-        return _intern(cls, info, values)
+        return _intern(cls, info, values, args, kwargs)
 
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
@@ -550,8 +551,8 @@ def info_of(cls: Any) -> ClassInfo:
     return cls._info or _new_info(cls)
 
 
-def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
-    """The slow way: fill in what was not given, validate, look again, build."""
+def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    """The slow way: fill in what was not given, validate, look again, build. args, kwargs: the call as it was written."""
     values = _validated(cls, info, given)
     key: Any = values
     exact = info.exact and _are_hashable(values)
@@ -563,15 +564,7 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
             return found
     task = cls.__new__(cls)
     if info.init_is_own:
-        by_name = dict(zip(info.names, values, strict=True))
-        if not _has_room(cls.__init__, info):  # as old programs write it: what it does not take has its default
-            by_name = {name: by_name[name] for name, known in zip(info.names, given, strict=True) if known is not NO_VALUE}
-        positional = []
-        for name in [name for name, p in info.params if p.positional]:
-            if name not in by_name:
-                break  # the others by name
-            positional.append(by_name.pop(name))
-        task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
+        task.__init__(*args, **kwargs)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
     if _interning:
@@ -581,18 +574,6 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         if _kept is not None:
             _kept.append(task)
     return task
-
-
-def _has_room(constructor: Any, info: ClassInfo) -> bool:
-    """Whether a constructor takes the values of all parameters; one that does not gets those that were given."""
-    code = getattr(constructor, "__code__", None)
-    if code is None:
-        return True
-    count = sum(1 for _, p in info.params if p.positional)
-    if not code.co_flags & 0x04 and count >= code.co_argcount:  # no *args
-        return False
-    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    return bool(code.co_flags & 0x08) or all(p.positional or name in takes for name, p in info.params)  # **kwargs
 
 
 def _are_hashable(values: tuple[Any, ...]) -> bool:
@@ -726,11 +707,23 @@ def _explain_arguments(cls: Any, info: ClassInfo, args: tuple[Any, ...], kwargs:
     return DuplicateParameter(f"{cls.family}: {', '.join(twice)} given by position and by name")
 
 
+_reads_annotations: Callable[[Any], bool] | None = None
+
+
+def read_annotations_of(which: Callable[[Any], bool] | None) -> None:
+    """Of which classes annotations are parameters from now on; None: of all, as usual. In old programs they are types alone."""
+    global _reads_annotations
+    _reads_annotations = which
+
+
 def _adopt_annotations(cls: Any) -> None:
     """Turn ``day: date`` and ``window: int = 7`` into parameters; raise all faults of the class together."""
     faults: list[str] = []
     own = cls.__dict__
-    for name, annotation in _own_annotations(cls).items():
+    annotations = _own_annotations(cls)
+    if annotations and _reads_annotations is not None and not _reads_annotations(cls):
+        annotations = {}
+    for name, annotation in annotations.items():
         if name in NOT_PARAMETERS and name not in own:
             faults.append(f"{name}: an attribute with a meaning of its own; give it a value, or choose another name for a parameter")
         if _is_parameter_annotation(cls, name, annotation):
