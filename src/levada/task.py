@@ -308,10 +308,11 @@ def _compiled(name: str, source: str, scope: dict[str, Any] | None = None) -> ob
 
 def _policy(task: Any, family: str) -> Policy:
     """The policy of a class or an instance; Luigi's attribute names are understood beside ours."""
-    retry = task.retry if task.retry is not None else _luigi_retry(task)
+    old = _is_old(task if isinstance(task, type) else type(task))
+    retry = task.retry if task.retry is not None and not old else _luigi_retry(task)
     resources: Any = task.__dict__.get("resources", getattr(task, "resources", {})) if isinstance(task, type) else task.process_resources()
-    timeout = task.timeout if task.timeout is not None else (task.worker_timeout or None)
-    batch_limit = task.batch_limit if task.batch_limit is not None else task.max_batch_size
+    timeout = task.timeout if task.timeout is not None and not old else (task.worker_timeout or None)
+    batch_limit = task.batch_limit if task.batch_limit is not None and not old else task.max_batch_size
     for name, value, good, expected in (
         ("resources", resources, _are_amounts, "names, and whole numbers of each, as in {'hdfs': 2}"),
         ("retry", retry, _is_retry, "a Retry with attempts of 1 or more and pauses of 0 seconds or more"),
@@ -336,7 +337,7 @@ def owners_of(cls: Any) -> str:
     Of the class alone: what instances have under that name, a parameter perhaps, is for people.
     """
     owners = (cls.owners,) if isinstance(cls.owners, str) else cls.owners
-    if not owners or not isinstance(owners, (tuple, list)):
+    if not owners or not isinstance(owners, (tuple, list)) or _is_old(cls):
         return ""
     _checked(cls.get_task_family(), "owners", owners, _are_names, "names without commas, as in owners = ('ana', 'reports')")
     return ",".join(owners)
@@ -430,7 +431,9 @@ class Register(ABCMeta):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
         """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
         super().__init__(name, bases, namespace, **kwargs)
-        space = namespace.get("task_namespace", namespace.get("namespace"))
+        space = namespace.get("task_namespace")
+        if space is None and "namespace" in namespace and not _is_old(cls):
+            space = namespace["namespace"]
         known = isinstance(space, str)  # else a parameter has the name
         type.__setattr__(cls, "_own_namespace", space if known else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
@@ -711,9 +714,16 @@ _reads_annotations: Callable[[Any], bool] | None = None
 
 
 def read_annotations_of(which: Callable[[Any], bool] | None) -> None:
-    """Of which classes annotations are parameters from now on; None: of all, as usual. In old programs they are types alone."""
+    """Of which classes annotations are parameters from now on; None: of all, as usual. In old programs they are types alone.
+
+    The others do not know either what ``retry``, ``timeout``, ``batch_limit``, ``owners`` and ``namespace`` mean to us.
+    """
     global _reads_annotations
     _reads_annotations = which
+
+
+def _is_old(cls: Any) -> bool:
+    return _reads_annotations is not None and not _reads_annotations(cls)
 
 
 def _adopt_annotations(cls: Any) -> None:
@@ -721,7 +731,7 @@ def _adopt_annotations(cls: Any) -> None:
     faults: list[str] = []
     own = cls.__dict__
     annotations = _own_annotations(cls)
-    if annotations and _reads_annotations is not None and not _reads_annotations(cls):
+    if annotations and _is_old(cls):
         annotations = {}
     for name, annotation in annotations.items():
         if name in NOT_PARAMETERS and name not in own:

@@ -105,6 +105,21 @@ SHAPES = {
         Register._set_reg(kept)
         assert "T" in Register.task_names()
     """,
+    "old classes have their own attributes by names that mean something to us": """
+        import luigi
+        class T(luigi.Task):
+            retry = 0
+            timeout = "never"
+            owners = ("a,b", 3)
+            namespace = "mine"
+            def output(self):
+                return luigi.LocalTarget("t.txt")
+            def run(self):
+                self.retry += 1
+                self.output().open("w").close()
+        assert T.get_task_family() == "T"
+        assert luigi.build([T()], local_scheduler=True)
+    """,
     "a parameter may be called namespace": """
         import luigi
         class T(luigi.Task):
