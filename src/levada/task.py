@@ -308,10 +308,11 @@ def _compiled(name: str, source: str, scope: dict[str, Any] | None = None) -> ob
 
 def _policy(task: Any, family: str) -> Policy:
     """The policy of a class or an instance; Luigi's attribute names are understood beside ours."""
-    retry = task.retry if task.retry is not None else _luigi_retry(task)
+    old = _is_old(task if isinstance(task, type) else type(task))
+    retry = task.retry if task.retry is not None and not old else _luigi_retry(task)
     resources: Any = task.__dict__.get("resources", getattr(task, "resources", {})) if isinstance(task, type) else task.process_resources()
-    timeout = task.timeout if task.timeout is not None else (task.worker_timeout or None)
-    batch_limit = task.batch_limit if task.batch_limit is not None else task.max_batch_size
+    timeout = task.timeout if task.timeout is not None and not old else (task.worker_timeout or None)
+    batch_limit = task.batch_limit if task.batch_limit is not None and not old else task.max_batch_size
     for name, value, good, expected in (
         ("resources", resources, _are_amounts, "names, and whole numbers of each, as in {'hdfs': 2}"),
         ("retry", retry, _is_retry, "a Retry with attempts of 1 or more and pauses of 0 seconds or more"),
@@ -336,7 +337,7 @@ def owners_of(cls: Any) -> str:
     Of the class alone: what instances have under that name, a parameter perhaps, is for people.
     """
     owners = (cls.owners,) if isinstance(cls.owners, str) else cls.owners
-    if not owners or not isinstance(owners, (tuple, list)):
+    if not owners or not isinstance(owners, (tuple, list)) or _is_old(cls):
         return ""
     _checked(cls.get_task_family(), "owners", owners, _are_names, "names without commas, as in owners = ('ana', 'reports')")
     return ",".join(owners)
@@ -430,8 +431,11 @@ class Register(ABCMeta):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
         """Make it a task: here, since metaclasses of old programs go past our ``__new__``."""
         super().__init__(name, bases, namespace, **kwargs)
-        space = namespace.get("task_namespace", namespace.get("namespace"))
-        type.__setattr__(cls, "_own_namespace", space if space is not None else namespace_of(namespace.get("__module__", "")))
+        space = namespace.get("task_namespace")
+        if space is None and "namespace" in namespace and not _is_old(cls):
+            space = namespace["namespace"]
+        known = isinstance(space, str)  # else a parameter has the name
+        type.__setattr__(cls, "_own_namespace", space if known else namespace_of(namespace.get("__module__", "")))
         interned: dict[Any, InternedRef[Any]] = {}
         type.__setattr__(cls, "_info", None)
         type.__setattr__(cls, "_interned", interned)
@@ -454,7 +458,7 @@ class Register(ABCMeta):
                 if known is not None:
                     return known
             if len(args) == info.by_position:
-                return _intern(cls, info, args)
+                return _intern(cls, info, args, args, kwargs)
         try:
             values = info.bind(*args, **kwargs)
         except TypeError:
@@ -470,7 +474,7 @@ class Register(ABCMeta):
                 task: T | None = ref()
                 if task is not None:
                     return task
-        return _intern(cls, info, values)
+        return _intern(cls, info, values, args, kwargs)
 
     def __setattr__(cls, name: str, value: Any) -> None:
         """Parameters may be added, and methods replaced, after the class was made."""
@@ -550,8 +554,8 @@ def info_of(cls: Any) -> ClassInfo:
     return cls._info or _new_info(cls)
 
 
-def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
-    """The slow way: fill in what was not given, validate, look again, build."""
+def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    """The slow way: fill in what was not given, validate, look again, build. args, kwargs: the call as it was written."""
     values = _validated(cls, info, given)
     key: Any = values
     exact = info.exact and _are_hashable(values)
@@ -563,15 +567,7 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
             return found
     task = cls.__new__(cls)
     if info.init_is_own:
-        by_name = dict(zip(info.names, values, strict=True))
-        if not _has_room(cls.__init__, info):  # as old programs write it: what it does not take has its default
-            by_name = {name: by_name[name] for name, known in zip(info.names, given, strict=True) if known is not NO_VALUE}
-        positional = []
-        for name in [name for name, p in info.params if p.positional]:
-            if name not in by_name:
-                break  # the others by name
-            positional.append(by_name.pop(name))
-        task.__init__(*positional, **by_name)  # type: ignore[misc]  # the user's own constructor
+        task.__init__(*args, **kwargs)  # type: ignore[misc]  # the user's own constructor
     else:
         info.fill(task, values)
     if _interning:
@@ -581,18 +577,6 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...]) -> T:
         if _kept is not None:
             _kept.append(task)
     return task
-
-
-def _has_room(constructor: Any, info: ClassInfo) -> bool:
-    """Whether a constructor takes the values of all parameters; one that does not gets those that were given."""
-    code = getattr(constructor, "__code__", None)
-    if code is None:
-        return True
-    count = sum(1 for _, p in info.params if p.positional)
-    if not code.co_flags & 0x04 and count >= code.co_argcount:  # no *args
-        return False
-    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    return bool(code.co_flags & 0x08) or all(p.positional or name in takes for name, p in info.params)  # **kwargs
 
 
 def _are_hashable(values: tuple[Any, ...]) -> bool:
@@ -726,11 +710,30 @@ def _explain_arguments(cls: Any, info: ClassInfo, args: tuple[Any, ...], kwargs:
     return DuplicateParameter(f"{cls.family}: {', '.join(twice)} given by position and by name")
 
 
+_reads_annotations: Callable[[Any], bool] | None = None
+
+
+def read_annotations_of(which: Callable[[Any], bool] | None) -> None:
+    """Of which classes annotations are parameters from now on; None: of all, as usual. In old programs they are types alone.
+
+    The others do not know either what ``retry``, ``timeout``, ``batch_limit``, ``owners`` and ``namespace`` mean to us.
+    """
+    global _reads_annotations
+    _reads_annotations = which
+
+
+def _is_old(cls: Any) -> bool:
+    return _reads_annotations is not None and not _reads_annotations(cls)
+
+
 def _adopt_annotations(cls: Any) -> None:
     """Turn ``day: date`` and ``window: int = 7`` into parameters; raise all faults of the class together."""
     faults: list[str] = []
     own = cls.__dict__
-    for name, annotation in _own_annotations(cls).items():
+    annotations = _own_annotations(cls)
+    if annotations and _is_old(cls):
+        annotations = {}
+    for name, annotation in annotations.items():
         if name in NOT_PARAMETERS and name not in own:
             faults.append(f"{name}: an attribute with a meaning of its own; give it a value, or choose another name for a parameter")
         if _is_parameter_annotation(cls, name, annotation):

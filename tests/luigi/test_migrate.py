@@ -152,7 +152,7 @@ def test_tasks_that_stand_on_tasks_of_other_files_are_tasks(tmp_path: Path) -> N
 
 
 def test_options_of_a_run_that_nobody_knows_are_told(tmp_path: Path) -> None:
-    written(tmp_path, a_DOT_py="import luigi\nluigi.build([], detailed_summary=True, wrokers=3)\n")
+    written(tmp_path, a_DOT_py="import luigi\nluigi.build([], local_scheduler=True, workers=2, log_level='INFO', wrokers=3)\n")
 
     assert list(subjects(tmp_path, UNSUPPORTED)) == ["luigi.build(wrokers=...)"]
 
@@ -231,6 +231,12 @@ def test_the_dependency_on_luigi_is_found(tmp_path: Path, name: str, line: str) 
     (tmp_path / name).write_text(f"# luigi is nice\nsciluigi>=1\n{line}\n")
 
     assert [place.line for place, _ in check([str(tmp_path)]).dependencies] == [3]
+
+
+def test_each_difference_that_is_told_has_its_row_in_the_page() -> None:
+    page = (Path(__file__).parents[2] / knowledge.PAGE).read_text(encoding="utf-8")
+
+    assert [row for row in knowledge.DIFFERENCES if f'id="{row}"' not in page] == []
 
 
 def test_each_difference_that_is_told_of_a_name_is_a_row() -> None:

@@ -67,6 +67,8 @@ class Attempt:
         self.missing: list[str] = []
         self.answer: Any = None  # of on_success
         self.complaint: Any = None  # of on_failure
+        self.trace = ""
+        """The error's traceback, for the log."""
         self._began = 0.0
 
     def __repr__(self) -> str:
@@ -85,7 +87,8 @@ class Attempt:
             return Outcome(FAILED, NOT_THERE, [], [])
         if result.exit is ExitClass.OK:
             return Outcome(DONE, self.answer, [], [] if self.external else None)
-        expl = self.complaint if self.complaint is not None else f"Runtime error:\n{told(result.error, self.task)}"
+        self.trace = told(result.error, self.task)
+        expl = self.complaint if self.complaint is not None else f"Runtime error:\n{self.trace}"
         return Outcome(FAILED, expl, self.missing, None if self.ended else [])
 
     # -- what the house calls

@@ -3,16 +3,20 @@
 * Parameters that code gives no value look at Luigi's command line, then at our settings, then into luigi.cfg; all are
   asked at each look-up, so what a program changes in its configuration counts from then on.
 * Values of a wrong type are kept, with a warning, where Luigi keeps them.
+* An annotation is a type, not a parameter, in classes of modules that import luigi, and in those that stand on them.
 * Tasks and their classes live as long as the process: old programs note things on tasks, and look there on a second one
   with equal values; they make classes in functions, and name them on the command line.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import tokenize
 import warnings
 from collections.abc import Callable
 from configparser import NoOptionError, NoSectionError
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +24,7 @@ from .. import task as house
 from ..params import NO_VALUE
 
 _NOTHING = object()
+_PACKAGE = __name__.partition(".")[0]
 
 
 def from_command_line(cls: Any, name: str, parameter: Any) -> tuple[Any, str] | None:
@@ -124,4 +129,34 @@ def keep(habits: bool = True) -> None:
     house.keep_wrong_values(_tell_of_wrong if habits else None)
     house.keep_instances(habits)
     house.registry.keep(habits)
+    house.read_annotations_of(_is_new if habits else None)
     house.set_binder(_own_get_param_values if habits else None)
+
+
+# -- which classes are of old programs ---------------------------------------------------------
+
+_NEW = re.compile(r"^[ \t]*(?:import\s+levada(?!\.luigi)\b|from\s+levada(?!\.luigi)[\w.]*\s+import\s+(?!luigi\b))", re.MULTILINE)
+_OLD = re.compile(r"^[ \t]*(?:import|from)\s+(?:levada\.)?luigi\b", re.MULTILINE)
+
+
+def _is_new(cls: Any) -> bool:
+    """Whether the class is written for Levada: by what its module imports, else as the class that it stands on."""
+    for each in cls.__mro__:
+        if not isinstance(each, house.Register) or each.__module__.partition(".")[0] == _PACKAGE:
+            continue
+        spelling = _spelling_of(each.__module__)
+        if spelling is not None:
+            return spelling
+    return True
+
+
+@cache
+def _spelling_of(name: str) -> bool | None:
+    """True: the module names Levada, False: it names Luigi alone, None: neither, or it has no source."""
+    module = sys.modules.get(name)
+    try:
+        with tokenize.open(getattr(module, "__file__", None) or "") as source:
+            text = source.read()
+    except (OSError, SyntaxError, UnicodeError):
+        text = ""
+    return True if _NEW.search(text) else False if _OLD.search(text) else None

@@ -119,11 +119,15 @@ class FileSystemTarget(Target):
     def temporary_path(self) -> Iterator[str]:
         """A path for other programs to write at; it gets the target's name if the block ends well."""
         bare = self.path.rstrip("/\\")
-        temporary = f"{bare}-luigi-tmp-{secrets.randbelow(10**10):010}{self.path[len(bare) :][:1]}"
+        temporary = f"{bare}-luigi-tmp-{secrets.randbelow(10**10):010}{self._trailing_slash()}"
         if folder := os.path.dirname(bare):
             self.fs.mkdir(folder, parents=True, raise_if_exists=False)
         yield temporary
         self.fs.rename_dont_move(temporary, self.path)
+
+    def _trailing_slash(self) -> str:
+        """The slash at the end of a folder's path; "" of a file's."""
+        return self.path[-1:] if self.path[-1:] in ("/", "\\") else ""
 
     def _touchz(self) -> None:
         with self.open("w"):

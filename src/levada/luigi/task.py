@@ -111,6 +111,20 @@ def flatten_output(task: Any) -> list[Any]:
     return flatten([one.output() for one in found])
 
 
+def _task_wraps(task_class: Any) -> Any:
+    """A decorator that gives a class the name and the place of ``task_class``, which it stands for from now on."""
+
+    def named(cls: Any) -> Any:
+        house.registry.replace(each for each in house.registry.classes() if each is not cls)
+        for word in ("__module__", "__name__", "__qualname__", "__doc__"):
+            type.__setattr__(cls, word, getattr(task_class, word))
+        type.__setattr__(cls, "_own_namespace", task_class.__dict__.get("_own_namespace", ""))
+        house.registry.add(cls)
+        return cls
+
+    return named
+
+
 # -- attached to Task --------------------------------------------------------------------------
 
 

@@ -312,6 +312,7 @@ class TaskProcess(_Process):
         self.task_completion_cache = task_completion_cache
         self.check_complete = functools.partial(check_complete_cached, completion_cache=task_completion_cache)
         self.seen_ended = False  # dead at the last look, and no result was there then
+        self.is_silent = False
 
     def run(self) -> None:
         """Make the attempt and tell what became of it, whatever that is."""
@@ -320,18 +321,19 @@ class TaskProcess(_Process):
             random.seed()  # or all children would draw the same numbers
             TaskProcess.scheduler_here = getattr(self.status_reporter, "_scheduler", None)
         outcome = Outcome(FAILED, "", [], [])  # what an interrupt leaves
+        attempt = Attempt(
+            self.task,
+            self.check_complete,
+            clock=time.time,
+            check_requirements=self.check_unfulfilled_deps,
+            check_outputs=self.check_complete_on_run,
+            believed=self._remember,
+            surround=self._lend,
+        )
         try:
-            outcome = Attempt(
-                self.task,
-                self.check_complete,
-                clock=time.time,
-                check_requirements=self.check_unfulfilled_deps,
-                check_outputs=self.check_complete_on_run,
-                believed=self._remember,
-                surround=self._lend,
-            ).carry_out()
+            outcome = attempt.carry_out()
         finally:
-            self._log_end(outcome)
+            self._log_end(outcome, attempt.trace)
             self.result_queue.put((self.task.task_id, *outcome))
 
     def _remember(self, task: Any) -> None:
@@ -352,13 +354,13 @@ class TaskProcess(_Process):
         finally:
             self._lend(False)
 
-    def _log_end(self, outcome: Outcome) -> None:
+    def _log_end(self, outcome: Outcome, trace: str) -> None:
         if outcome.new_deps:
             logger.info("[pid %s] Worker %s new requirements      %s", os.getpid(), self.worker_id, self.task)
         elif outcome.status == DONE:
             logger.info("[pid %s] Worker %s done      %s", os.getpid(), self.worker_id, self.task)
         else:
-            logger.error("[pid %s] Worker %s failed    %s\n%s", os.getpid(), self.worker_id, self.task, outcome.expl)
+            logger.error("[pid %s] Worker %s failed    %s\n%s", os.getpid(), self.worker_id, self.task, trace or outcome.expl)
 
     def terminate(self) -> None:
         """End the process, then what it had started."""
@@ -449,6 +451,7 @@ class Worker:
         self.unfulfilled_counts: collections.defaultdict[str, int] = collections.defaultdict(int)
         self._task_result_queue: Any = _Results()
         self._running_tasks: dict[str, Any] = {}
+        self._given_up: dict[str, Any] = {}
         self._idle_since: datetime.datetime | None = None
         self._task_completion_cache: Any = self._completion_cache() if self._config.cache_task_completion else None
         self._add_task_history: list[tuple[Any, str, Any]] = []  # what the summary is made of
@@ -832,26 +835,28 @@ class Worker:
     # -- what came of it
 
     def _purge_children(self) -> None:
-        """Give a result to attempts whose process ended without one, and to those that took too long."""
+        """Give a result, once, to attempts whose process ended badly, and to those that took too long."""
         for task_id, process in self._running_tasks.items():
             alive = process.is_alive()
-            if not alive and (process.exitcode or self._ended_in_silence(process)):
+            if self._given_up.get(task_id) is process:
+                continue
+            if not alive and (process.exitcode or getattr(process, "is_silent", False)):
                 event, message = Event.PROCESS_FAILURE, f"Task {task_id} died unexpectedly with exit code {process.exitcode}"
             elif alive and process.timeout_time is not None and time.time() > float(process.timeout_time):
                 process.terminate()
                 event, message = Event.TIMEOUT, f"Task {task_id} timed out after {process.worker_timeout} seconds and was terminated."
             else:
                 continue
+            self._given_up[task_id] = process
             process.task.trigger_event(event, process.task, message)
             logger.info(message)
             self._task_result_queue.put((task_id, FAILED, message, [], []))
 
-    def _ended_in_silence(self, process: Any) -> bool:
-        """Whether a child ended with status 0, and the second look, after all results were taken, found none of it."""
-        if not isinstance(process, TaskProcess) or process.exitcode != 0:
-            return False
-        before, process.seen_ended = process.seen_ended, True
-        return before
+    def _listen_for_silence(self) -> None:
+        """No result is left to be taken: of children that had ended with status 0 at the last such moment none will come."""
+        for process in self._running_tasks.values():
+            if isinstance(process, TaskProcess) and process.exitcode == 0 and not process.is_alive():
+                process.is_silent, process.seen_ended = process.seen_ended, True
 
     def _handle_next_task(self) -> None:
         """Wait for an attempt to end, at most ``wait_interval`` seconds, and tell the scheduler."""
@@ -861,6 +866,7 @@ class Worker:
             try:
                 task_id, status, expl, missing, new_requirements = self._task_result_queue.get(timeout=self._config.wait_interval)
             except queue.Empty:
+                self._listen_for_silence()
                 return
             task = self._scheduled_tasks.get(task_id)
             if task and task_id in self._running_tasks:
@@ -888,6 +894,7 @@ class Worker:
             retry_policy_dict=_retry_policy_of(task),
         )
         self._running_tasks.pop(task.task_id)
+        self._given_up.pop(task.task_id, None)
         if missing and self._may_reschedule(missing):
             self.add(task)
         self.run_succeeded &= status == DONE or bool(new_tasks)

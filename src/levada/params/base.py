@@ -270,6 +270,9 @@ class Parameter(Generic[T]):
         """The value that a text stands for; raises ParameterError."""
         value = checked_text(text)
         if value is None:
+            given: object = text
+            if _tell_of_wrong is not None and not isinstance(given, str):
+                return self._foreign(given)  # an old program's own value, which is no text
             raise self.wrong(text)
         return cast(T, None if value == "None" and self._takes_none else value)
 
@@ -419,7 +422,10 @@ class OptionalParameterMixin(Generic[T]):
     expected_type: Any = object
 
     def __init__(self, default: T | NoValue | None = None, *args: Any, **options: Any) -> None:
-        super().__init__(default, *args, **options)  # type: ignore[call-arg]  # the kind that stands behind us
+        if args:
+            super().__init__(default, *args, **options)  # type: ignore[call-arg]  # the kind that stands behind us
+        else:  # by name, as frameworks put keywords of their own before those that we know
+            super().__init__(default=default, **options)  # type: ignore[call-arg]
         self._takes_none = False  # None has the empty text here, so that "None" is a text like others
 
     def parse(self, text: str) -> T | None:

@@ -152,7 +152,7 @@ class EnumParameter(_OneOf[E]):
     exact = True
 
     def __init__(self, default: E | NoValue = NO_VALUE, *, enum: type[E] | None = None, **options: Unpack[Options]) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self._know(_members(enum))
         self.enum = cast("type[E]", enum)
         self.takes = f"a member of {self.enum.__name__}"
@@ -173,7 +173,7 @@ class EnumListParameter(_SomeOf[E]):
     exact = True
 
     def __init__(self, default: tuple[E, ...] | NoValue = NO_VALUE, *, enum: type[E] | None = None, **options: Unpack[Options]) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self._know(_members(enum))
         self.enum = cast("type[E]", enum)
         self.takes = f"a list of members of {self.enum.__name__}"
@@ -206,7 +206,7 @@ class ChoiceParameter(_OneOf[C]):
         var_type: type[C] = str,  # type: ignore[assignment]  # C is str where it is left out
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self._know(_of_type(choices, var_type))
         self.description = f"{self.description or ''} Choices: {{{self.choices.named()}}}".lstrip()
 
@@ -223,7 +223,7 @@ class ChoiceListParameter(_SomeOf[C]):
         choices: Iterable[C] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self._know(_of_type(choices, var_type))
         self.description = f"{self.description or ''} Choices: {{{self.choices.named()}}}".lstrip()
 
@@ -279,7 +279,7 @@ class NumericalParameter(Parameter[N]):
         right_op: Callable[[Any, Any], bool] = operator.lt,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         if var_type not in (int, float):
             raise ParameterDefinitionError(f"var_type is {shown(var_type)}; expected int or float")
         if min_value is None or max_value is None:

@@ -47,7 +47,7 @@ class JsonParameter(Parameter[C]):
     """What old programs may still change after ``parse``, and before ``normalize``, where wrong values are kept."""
 
     def __init__(self, default: C | NoValue = NO_VALUE, *, schema: Any = None, **options: Unpack[Options]) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self.schema = schema
 
     def parse(self, text: str) -> C:

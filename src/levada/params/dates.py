@@ -65,7 +65,7 @@ class DateParameter(Parameter[date]):
         start: date | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         if interval < 1:
             raise ParameterDefinitionError(f"interval is {interval!r}; expected 1 or more")
         self.interval = interval
@@ -236,7 +236,7 @@ class _MomentParameter(Parameter[datetime]):
         start: datetime | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         if interval < 1:
             raise ParameterDefinitionError(f"interval is {interval!r}; expected 1 or more")
         self.interval = interval

@@ -309,7 +309,7 @@ class DateIntervalParameter(Parameter[DateInterval]):
     def __init__(
         self, default: DateInterval | NoValue = NO_VALUE, *, kind: type[DateInterval] = DateInterval, **options: Unpack[Options]
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self.kind = kind
         self.expected = kind.forms
         if kind is not DateInterval:

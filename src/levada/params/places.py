@@ -24,7 +24,7 @@ class PathParameter(Parameter["Path"]):
     def __init__(
         self, default: Path | NoValue = NO_VALUE, *, absolute: bool = False, exists: bool = False, **options: Unpack[Options]
     ) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self.absolute = absolute
         self.exists = exists
         # The same text means other paths in other working folders, and now and later.

@@ -161,7 +161,7 @@ class BoolParameter(Parameter[bool]):
     expected = "true or false"
 
     def __init__(self, default: bool | NoValue = NO_VALUE, parsing: str | None = None, **options: Unpack[Options]) -> None:
-        super().__init__(False if default is NO_VALUE else default, **options)
+        super().__init__(default=False if default is NO_VALUE else default, **options)
         self.parsing = type(self).parsing if parsing is None else parsing
         if self.parsing not in (self.IMPLICIT_PARSING, self.EXPLICIT_PARSING):
             from ..errors import ParameterDefinitionError

@@ -29,7 +29,7 @@ class TaskParameter(Parameter["type[Task]"]):
     expected = "the family of an imported task, e.g. sales.DailyRevenue"
 
     def __init__(self, default: type[Task] | NoValue = NO_VALUE, *, base: type[Task] | None = None, **options: Unpack[Options]) -> None:
-        super().__init__(default, **options)
+        super().__init__(default=default, **options)
         self.base = base
         if base is not None:
             self.takes = f"a task class below {base.__name__}"

@@ -364,6 +364,7 @@ class LocalPending:
             raise write_error(path, cause) from cause
         self._pid = _process
         self._raw = _Raw(fd, path)
+        self._raw.name = self._temporary  # who is handed an open file may ask for it, and take a number for none
         self.stream: IO[bytes] = io.BufferedWriter(self._raw)
 
     def __repr__(self) -> str:

@@ -97,11 +97,14 @@ def task_words() -> frozenset[str]:
 
 @cache
 def keys_of(section: str) -> frozenset[str]:
-    """The keys of a section that are read: parameters of the annex's own configuration classes, with underscores."""
+    """The keys of a section that are read: parameters of the annex's own configuration classes, with underscores.
+
+    Classes are known once their module was imported, which who looks for the section's module does.
+    """
     keys: set[str] = set()
     for cls in _config_classes():
         for name, parameter in cls.get_params():
-            place = getattr(parameter, "_config_path", None) or {}
+            place = parameter.config_path or {}
             if cls.get_task_family() == section:
                 keys.add(name)
             if place.get("section") == section:
@@ -120,8 +123,9 @@ def _config_classes() -> list[Any]:
 
 def starting_options() -> frozenset[str]:
     """Options of ``luigi.build`` and ``luigi.run`` by keyword, which are the keys of section [core] too."""
+    find("luigi.interface.core")  # its class is known from then on
     words = set(keys_of("core"))
-    for name in ("luigi.build", "luigi.run"):
+    for name in ("luigi.build", "luigi.run", "luigi.interface._run"):
         try:
             words |= set(inspect.signature(find(name).thing).parameters)
         except (TypeError, ValueError):

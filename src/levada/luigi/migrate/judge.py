@@ -215,7 +215,7 @@ def _judge(path: str, source: Source, tasks: dict[str, list[Class]], desk: _Desk
 def _judge_use(use: sources.Use, place: Place, desk: _Desk) -> None:
     found = annex.find(use.name)
     if found.missing:
-        what = found.why or ("no such module of Levada" if _is_module(found.missing) else f"Levada has no {found.missing}")
+        what = found.why or "Levada has no such name"
         place = place._replace(name="" if use.name == found.missing else use.name)
         if use.guarded:
             desk.say(
@@ -231,10 +231,6 @@ def _judge_use(use: sources.Use, place: Place, desk: _Desk) -> None:
         desk.differs(row, use.name, place)
     else:
         desk.say(AS_IS, f"{use.name}.*" if use.how == sources.STARRED else use.name, place)
-
-
-def _is_module(name: str) -> bool:
-    return name.rpartition(".")[2].islower()
 
 
 def _row_of(name: str) -> str | None:

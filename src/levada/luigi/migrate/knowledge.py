@@ -50,7 +50,8 @@ DIFFERENCES: Mapping[str, Difference] = {
     ),
     "exit-codes": Difference(
         "no return codes are set",
-        "Luigi exits with 0 whatever failed, and so do its doors here; `levada run` exits with 1, or set the codes in [retcode]",
+        "Luigi exits with 0 whatever failed, and so does a script that calls luigi.run(); `levada luigi` says it by its exit code, as "
+        "`levada run` does, unless [retcode] sets other codes",
     ),
     "object-stores": Difference(
         "objects are read and written without the vendor's client",
