@@ -238,7 +238,7 @@ def _others(others: dict[str, Tasks]) -> str:
 
 def _by_family(tasks: Iterable[Any]) -> ByFamily:
     found: ByFamily = {}
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: str(task.task_id)):
         found.setdefault(task.task_family, []).append(task)
     return found
 
