@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -21,9 +24,20 @@ def python_of(peer: str) -> str:
     """The interpreter that has a peer, made when it is not there. Raises Missing."""
     python = HOME / peer / "bin" / "python"
     if not _works(python, f"import {peer}"):
-        _make(HOME / peer)
-        _install(python, PACKAGES[peer])
+        with _alone(peer):
+            if not _works(python, f"import {peer}"):
+                _make(HOME / peer)
+                _install(python, PACKAGES[peer])
     return str(python)
+
+
+@contextmanager
+def _alone(peer: str) -> Iterator[None]:
+    """One process at a time makes an environment: tests ask for it from several."""
+    HOME.mkdir(exist_ok=True)
+    with open(HOME / f"{peer}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def version_of(python: str, package: str) -> str:

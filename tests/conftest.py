@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,13 +41,9 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("LEVADA_STATE", str(tmp_path_factory.mktemp("state")))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _own_habits(request: pytest.FixtureRequest) -> None:
-    """Luigi's habits are for tests whose file has luigi in its name alone, whichever test imported the annex."""
-    if "levada.luigi.habits" in sys.modules:
-        sys.modules["levada.luigi.habits"].keep("luigi" in str(request.path.relative_to(Path(__file__).parent)))
+    if "levada.luigi.interface" in sys.modules:  # pytest's workers have one command line, and must not lock each other out
+        locks = dict(sys.modules["levada.luigi.interface"].core.parameters())["lock_pid_dir"]
+        monkeypatch.setattr(locks, "_default", str(tmp_path_factory.mktemp("locks")))
 
 
 @pytest.fixture
@@ -54,6 +51,62 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The test's own empty folder, and the current one while it runs."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+# -- tests of old programs and those of the house share a process ----------------------------------
+
+ROOT = Path(__file__).parent.parent
+
+_classes: dict[Any, None] = {}
+"""Task classes of this repository's modules, which are imported once: what some test leaves out, others have."""
+_last_module: list[object] = [None]
+
+
+def _is_old(item: pytest.Item) -> bool:
+    return "luigi" in str(item.path.relative_to(ROOT))
+
+
+def _is_shown(cls: Any, module: str, old: bool) -> bool:
+    """Whether a test of that module finds a task class by its name."""
+    home = cls.__module__
+    if not home.rpartition(".")[2].startswith("test_"):
+        return old or "luigi" not in home
+    return home == module if old else "luigi" not in home
+
+
+def _is_of_repository(cls: Any) -> bool:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    return "<locals>" not in cls.__qualname__ and file.startswith(f"{ROOT}{os.sep}")
+
+
+def _bases() -> list[Any]:
+    """The house's own classes, also those for which a class of the annex stands in the registry."""
+    from levada.task import Task
+
+    def below(cls: Any) -> Iterator[Any]:
+        for each in cls.__subclasses__():
+            yield each
+            yield from below(each)
+
+    ours = (cls for cls in below(Task) if cls.__module__.startswith("levada.") and "luigi" not in cls.__module__)
+    return [cls for cls in dict.fromkeys(ours) if getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Luigi's habits and families are for tests with luigi in the path, whichever test imported the annex; before all fixtures."""
+    if "levada.luigi.habits" not in sys.modules:
+        return
+    from levada.task import registry
+
+    old, module = _is_old(item), getattr(getattr(item, "module", None), "__name__", "")
+    there = registry.classes()
+    _classes.update(dict.fromkeys(filter(_is_of_repository, there)))
+    others = there if module == _last_module[0] else []  # what tests of one file define, their next ones may ask for
+    _last_module[0] = module
+    known = dict.fromkeys([*([] if old else _bases()), *_classes, *others])
+    registry.replace([cls for cls in known if _is_shown(cls, module, old)])
+    sys.modules["levada.luigi.habits"].keep(old)
 
 
 # -- in CI a test that does not run is a failure ---------------------------------------------------

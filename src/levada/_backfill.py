@@ -13,7 +13,7 @@ from ._plan.shaping import Shape
 from ._run import RunResult, run
 from .errors import RunError
 from .ranges import Partitions, partitions
-from .task import info_of, repr_of
+from .task import info_of, parameters_of, repr_of
 
 if TYPE_CHECKING:
     from ._plan.plan import Plan
@@ -34,7 +34,7 @@ def backfill(of: Any, /, *, newest_first: bool = False, max_parallel: int | None
     if isinstance(of, Partitions):
         wanted = of
     else:
-        names = {name for name, _ in of.parameters()}
+        names = {name for name, _ in parameters_of(of)}
         values = {name: value for name, value in given.items() if name in names or name not in OPTIONS}
         given = {name: value for name, value in given.items() if name not in values}
         wanted = partitions(of, newest_first=newest_first, **values)

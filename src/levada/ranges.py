@@ -24,7 +24,7 @@ from .params.containers import DictParameter
 from .params.dates import DateHourParameter, DateParameter, DateTimeParameter, MonthParameter, YearParameter, _MomentParameter, _months
 from .params.frozen import FrozenDict
 from .params.scalars import BoolParameter, FloatParameter, IntParameter, StrParameter
-from .task import Task, WrapperTask, registry
+from .task import Task, WrapperTask, parameters_of, registry
 
 MOST = 10_000_000
 """Partitions of one range; more are refused, as each would be a task."""
@@ -464,7 +464,7 @@ def partitions(of: type[Task], /, *, newest_first: bool = False, **over: Any) ->
 
 def _rows(cls: Any, over: Mapping[str, Any]) -> dict[str, Row]:
     """A row for each given parameter, in the order of the family's parameters."""
-    known = dict(cls.parameters())
+    known = dict(parameters_of(cls))
     unknown = [name for name in over if name not in known]
     if unknown:
         raise UnknownParameter(f"{cls.family} has no parameter {unknown[0]}", hint=f"Parameters: {', '.join(known) or 'none'}.")
@@ -486,5 +486,5 @@ def _rows(cls: Any, over: Mapping[str, Any]) -> dict[str, Row]:
 
 def _time_first(cls: Any, rows: dict[str, Row]) -> dict[str, Row]:
     """What is of time varies slowest: the newest of all shops before the second of any."""
-    kinds = {name: _kind_of(parameter) for name, parameter in cls.parameters()}
+    kinds = {name: _kind_of(parameter) for name, parameter in parameters_of(cls)}
     return dict(sorted(rows.items(), key=lambda pair: not ((kind := kinds[pair[0]]) is not None and kind.is_time)))

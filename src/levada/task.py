@@ -513,6 +513,11 @@ class Register(ABCMeta):
         return info_of(cast("type[Task]", cls)).params
 
 
+def parameters_of(cls: Any) -> tuple[tuple[str, Parameter[Any]], ...]:
+    """What ``cls.parameters()`` gives, also of a class that has something else of that name."""
+    return info_of(cls).params
+
+
 def _family(cls: Any) -> str:
     space = _space(cls)
     return f"{space}.{cls.__name__}" if space else str(cls.__name__)

@@ -219,6 +219,15 @@ def test_check_reports_all_that_is_wrong(flows: Path, call: Call) -> None:
         assert words in said.err
 
 
+def test_check_reads_a_task_that_has_parameters_of_its_own(flows: Path, call: Call) -> None:
+    """Jobs of AWS Batch have them, in Luigi's spelling."""
+    (flows / "batch.py").write_text(
+        "import levada as lv\nclass Batch(lv.Task):\n    n: int = 3\n    @property\n    def parameters(self):\n        return {}\n"
+    )
+    said = call("check", "batch.py")
+    assert (said.code, said.err) == (0, "")
+
+
 def test_check_is_content_with_what_is_right(flows: Path, call: Call) -> None:
     said = call("check", "flows")
 

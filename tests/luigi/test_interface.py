@@ -41,6 +41,8 @@ class BuildsOn(Piece):
 
 
 class Forgets(Piece):
+    retry = None
+
     def run(self) -> None:
         pass
 

@@ -36,6 +36,7 @@ def test_a_thousand_tasks_are_shared_with_workers_of_ours_and_none_runs_twice(mi
     assert min(kinds.values()) > 50, kinds
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_kill_9_of_the_server_and_nothing_runs_twice(mix: Callable[..., Mixed]) -> None:
     mixed = mix("--lease", "20")
     guest = mixed.start_luigi("Top", "--groups", "8", "--width", "4", "--pause", "0.03")
@@ -81,6 +82,7 @@ def test_kill_9_of_the_server_while_a_graph_is_told_loses_none_of_it(mix: Callab
     assert set(mixed.times().values()) == {1}
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_of_luigi_ran_is_granted_to_another_after_the_lease(mix: Callable[..., Mixed]) -> None:
     mixed = mix("--lease", "2")
     guest = mixed.start_luigi("AfterSlow")
@@ -136,6 +138,7 @@ def test_ping_keeps_a_lease_for_as_long_as_a_task_runs(mix: Callable[..., Mixed]
     assert mixed.times() == {"slow-one": 1}
 
 
+@pytest.mark.slow
 def test_a_failed_task_is_tried_again(mixed: Mixed) -> None:
     said = mixed.run_luigi("Flaky", worker_keep_alive="true")
     assert mixed.times() == {"flaky": 2}, said
@@ -145,6 +148,7 @@ def test_a_failed_task_is_tried_again(mixed: Mixed) -> None:
     assert '"ok"' in shown
 
 
+@pytest.mark.slow
 def test_what_needs_a_failed_task_waits_and_the_rest_runs(mixed: Mixed) -> None:
     said = mixed.run_luigi("Behind", worker_keep_alive="true")
     assert "had failed dependencies" in said
@@ -194,6 +198,7 @@ def test_tasks_of_a_batch_run_as_one(mixed: Mixed) -> None:
     assert len(mixed.notes()) == 1
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_run_by_the_other_kind(mixed: Mixed) -> None:
     mixed.run_luigi("Top", "--groups", "2", "--width", "2")
     assert mixed.run_levada("Top", "--groups", "2", "--width", "2").returncode == 0
@@ -222,6 +227,7 @@ def test_an_assistant_runs_what_others_registered(mixed: Mixed) -> None:
     assert mixed.times()["slow-one"] == 2
 
 
+@pytest.mark.slow
 def test_tools_read_what_stands_there(mixed: Mixed) -> None:
     guest = mixed.start_luigi("AfterSlow")
     mixed.until(mixed.notes)
@@ -239,6 +245,7 @@ def test_tools_read_what_stands_there(mixed: Mixed) -> None:
     assert len(mixed.ask("task_list", status="DONE", upstream_status="")) == 2
 
 
+@pytest.mark.slow
 def test_levadas_door_may_go_the_same_way_with_luigis_options(mixed: Mixed) -> None:
     url = f"http://luigi:{mixed.token}@127.0.0.1:{mixed.port}"
     environ = {"PYTHONPATH": mixed._path()}
@@ -247,6 +254,7 @@ def test_levadas_door_may_go_the_same_way_with_luigis_options(mixed: Mixed) -> N
     assert {row["status"] for row in mixed.ask("graph").values()} == {"DONE"}
 
 
+@pytest.mark.slow
 def test_the_token_may_stand_in_scheduler_host(mixed: Mixed) -> None:
     assert "This progress looks :)" in mixed.run_luigi("Leaf", "--number", "1", by_url=False)
 
@@ -269,6 +277,7 @@ def test_a_reader_may_read_and_not_work(mixed: Mixed) -> None:
         mixed.ask("pause")
 
 
+@pytest.mark.slow
 def test_without_luigi_the_paths_are_not_there(mix: Callable[..., Mixed], monkeypatch: pytest.MonkeyPatch) -> None:
     mixed = mix("--lease", "5")
     mixed._options = ()

@@ -43,9 +43,10 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 def range_of(request: Request) -> Partitions:
     """The task that requires the partitions which the command line means. ParameterError tells all that is missing or wrong."""
     from ..ranges import partitions
+    from ..task import parameters_of
 
     family, settings = request.family, request.settings
-    known = dict(family.parameters())
+    known = dict(parameters_of(family))
     given: dict[str, Any] = {}
     for name, value in request.given.items():
         if known[name].secret:

@@ -56,11 +56,13 @@ def _doc(cls: Any) -> str:
 
 def show(request: Request) -> int:
     """Print a family: where it is defined, its parameters, and what each would be now."""
+    from ..task import parameters_of
+
     words = [word for word in request.parsed.words if not word.endswith(".py")]
     if not words:
         raise UsageError("which family?", hint="Write `levada show FAMILY`; `levada list` names them.")
     cls = find(words[0], request.modules)
-    rows = [describe(request, cls, name, parameter) for name, parameter in cls.parameters()]
+    rows = [describe(request, cls, name, parameter) for name, parameter in parameters_of(cls)]
     if request.parsed.flag("json"):
         _print_json({"family": cls.family, "module": cls.__module__, "doc": cls.__doc__ or "", "parameters": rows})
         return exit_codes.OK
@@ -116,7 +118,7 @@ def place_of_class(cls: Any) -> str:
 
 def check(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Import every module by itself and report all faults, not just the first."""
-    from ..task import registry
+    from ..task import parameters_of, registry
     from .modules import import_all
 
     parsed = Parsed()
@@ -133,7 +135,7 @@ def check(arguments: list[str], environ: Mapping[str, str]) -> int:
     strangers: list[str] = []
     _collect(faults, lambda: strangers.extend(settings.check_parameters(families)))
     for family, cls in families.items():
-        for name, parameter in cls.parameters():
+        for name, parameter in parameters_of(cls):
             _collect(faults, _check_value, settings, family, cls, name, parameter)
     if "levada.triggers" in sys.modules:  # each was checked where it is written; now whether names are unique
         from ..triggers import triggers_of

@@ -115,9 +115,11 @@ def _spelling(option: Option) -> str:
 def _about(family: Any) -> list[str]:
     from inspect import cleandoc
 
+    from ..task import parameters_of
+
     doc = cleandoc(family.__dict__.get("__doc__") or "").splitlines()
     lines = ["", *_indented(doc)] if doc else []
-    rows = [parameter_row(name, parameter) for name, parameter in family.parameters() if is_shown(parameter)]
+    rows = [parameter_row(name, parameter) for name, parameter in parameters_of(family) if is_shown(parameter)]
     return [*lines, "", "Parameters:", *_indented(table(rows))] if rows else [*lines, "", "It has no parameters."]
 
 

@@ -43,9 +43,11 @@ def values_of(attempt: Attempt) -> dict[str, str] | None:
 
 
 def _in_order(family: str, values: Mapping[str, str]) -> list[str]:
+    from ..task import parameters_of
+
     module: Any = sys.modules.get("levada.task")
     cls = module.registry.families().get(family) if module is not None else None
-    order = [name for name, _ in cls.parameters()] if cls is not None else []
+    order = [name for name, _ in parameters_of(cls)] if cls is not None else []
     return sorted(values, key=lambda name: order.index(name) if name in order else len(order))
 
 

@@ -97,14 +97,14 @@ def parameter_rows(request: Request) -> list[tuple[str, str, str]]:
     words = [word for word in request.parsed.words if not word.endswith(".py")]
     if not words and not request.modules:
         return []
-    from ..task import registry
+    from ..task import parameters_of, registry
     from .families import describe
 
     named: Any = find(words[0], request.modules) if words else None
     classes = [named] if named is not None else registry.families().values()
     rows = []
     for cls in classes:
-        for name, parameter in cls.parameters():
+        for name, parameter in parameters_of(cls):
             row = describe(request, cls, name, parameter)
             if named is not None or row["where"] not in ("default", ""):
                 rows.append((f"{cls.family}.{name}", row["value"] if row["value"] is not None else "", row["where"] or "must be given"))

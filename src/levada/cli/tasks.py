@@ -157,9 +157,10 @@ def _name(request: Request, word: str, recall: Recall | None) -> None:
         return
     if head == word:
         return
+    from ..task import parameters_of
     from .names import parts_of
 
-    own = dict(request.family.parameters())
+    own = dict(parameters_of(request.family))
     values = parts_of(word, own)[1]
     whole = values is not None and all(name in values or own[name].has_default for name in own)
     if not whole and recall is not None and _recalled(request, word, recall):
@@ -173,11 +174,13 @@ def _name(request: Request, word: str, recall: Recall | None) -> None:
 
 def _recalled(request: Request, word: str, recall: Recall) -> bool:
     """Whether the past knows the word; its family and values are the request's then."""
+    from ..task import parameters_of
+
     found = recall(word, request)
     if found is None:
         return False
     request.family = find(found[0], request.modules)
-    own = dict(request.family.parameters())
+    own = dict(parameters_of(request.family))
     request.given.update({name: Value(text, "history") for name, text in found[1].items() if name in own and not own[name].secret})
     return True
 
@@ -236,9 +239,11 @@ def find(name: str, modules: list[str]) -> Any:
 
 def _read_rest(request: Request, options: Sequence[Option]) -> None:
     """Read what follows the family: parameters, options of the command, parameters of other families."""
+    from ..task import parameters_of
+
     parsed = request.parsed
     scanner = Scanner(parsed.rest, options)
-    own = dict(request.family.parameters())
+    own = dict(parameters_of(request.family))
     by_option = {plain("--" + name): name for name in own}
     while scanner.at < len(scanner.arguments):
         argument = scanner.arguments[scanner.at]
@@ -323,13 +328,13 @@ def metavar(parameter: Any) -> str:
 
 def _other_parameter(name: str) -> tuple[str, str, Any] | None:
     """(family, parameter name, parameter) that ``--Family-param`` means; the longest family name wins."""
-    from ..task import registry
+    from ..task import parameters_of, registry
 
     found = None
     for family, task_class in registry.families().items():
         start = _as_option(family) + "_"
         if name.startswith(start) and (found is None or len(family) > len(found[0])):
-            for each, parameter in task_class.parameters():
+            for each, parameter in parameters_of(task_class):
                 if each == name[len(start) :]:
                     found = (family, each, parameter)
     return found
@@ -340,11 +345,11 @@ def _as_option(family: str) -> str:
 
 
 def _other_options(name: str) -> list[str]:
-    from ..task import registry
+    from ..task import parameters_of, registry
 
     if not any(letter.isupper() for letter in name):
         return []
-    return [f"--{family}-{each.replace('_', '-')}" for family, cls in registry.families().items() for each, _ in cls.parameters()]
+    return [f"--{family}-{each.replace('_', '-')}" for family, cls in registry.families().items() for each, _ in parameters_of(cls)]
 
 
 # -- values from a file ------------------------------------------------------------------------
@@ -352,9 +357,9 @@ def _other_options(name: str) -> list[str]:
 
 def _read_param_file(request: Request, path: str) -> None:
     """Take parameter values from a file: names of the wanted task's parameters, and tables named like other families."""
-    from ..task import registry
+    from ..task import parameters_of, registry
 
-    names = [name for name, _ in request.family.parameters()]
+    names = [name for name, _ in parameters_of(request.family)]
     families = registry.families()
     for key, value in _load_param_file(path).items():
         name = key.replace("-", "_")
@@ -400,10 +405,12 @@ def build(family: Any, given: Mapping[str, Value], settings: Settings) -> Any:
 
     Raises ParameterError with everything that is wrong, MissingParameter when values are only missing.
     """
+    from ..task import parameters_of
+
     values: dict[str, Any] = {}
     wrong: list[str] = []
     missing: list[tuple[str, Any]] = []
-    for name, parameter in family.parameters():
+    for name, parameter in parameters_of(family):
         if name in given:
             _understand_value(name, parameter, given[name], values, wrong)
         elif not parameter.has_default and settings.parameter(family, name, parameter) is None:

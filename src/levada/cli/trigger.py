@@ -308,14 +308,14 @@ def _row(trigger: Trigger, fire: float, zone: str | None) -> dict[str, Any]:
 def _made(trigger: Trigger, facts: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
     """The task that a trigger would want. Raises ParameterError where its class does not take what came."""
     from .._model.templates import parse
-    from ..task import registry, repr_of
+    from ..task import parameters_of, registry, repr_of
 
     params = {name: parse(text).fill(facts) for name, text in trigger.params}
     if trigger.family not in registry.families():  # a server's trigger; its code is elsewhere
         inside = ", ".join(f"{name}={text}" for name, text in params.items())
         return {"family": trigger.family, "params": params, "task": f"{trigger.family}({inside})"}
     cls = registry.find(trigger.family)
-    known = dict(cls.parameters())
+    known = dict(parameters_of(cls))
     try:
         task = cls(**{name: known[name].parse(text) for name, text in params.items()})
     except ParameterError as fault:

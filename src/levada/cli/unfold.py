@@ -83,6 +83,7 @@ def _settings(order: Mapping[str, Any]) -> Any:
 
 def _wanted(order: Mapping[str, Any], settings: Any) -> list[Any]:
     from ..config.settings import Value
+    from ..task import parameters_of
     from .tasks import build, find
 
     family = find(str(order["family"]), list(order["modules"]))
@@ -92,8 +93,8 @@ def _wanted(order: Mapping[str, Any], settings: Any) -> list[Any]:
         from ..ranges import partitions
 
         return [partitions(family, newest_first=options.get("newest_first") == "yes", **params)]
-    known = {name for name, parameter in family.parameters() if not parameter.secret}
-    if secret := [name for name, parameter in family.parameters() if parameter.secret and name in params]:
+    known = {name for name, parameter in parameters_of(family) if not parameter.secret}
+    if secret := [name for name, parameter in parameters_of(family) if parameter.secret and name in params]:
         from ..errors import ParameterError
 
         hint = "A goal is kept as plain text. Set it where the worker runs: in a file or the environment."
@@ -215,7 +216,7 @@ def _describe(order: Mapping[str, Any]) -> int:
 
 def _described(named: list[str]) -> dict[str, Any]:
     from .._model.triggers import trigger_to_json
-    from ..task import owners_of, registry
+    from ..task import owners_of, parameters_of, registry
     from ..triggers.defining import kinds_of, triggers_of
 
     modules = [os.path.basename(name).removesuffix(".py") if name.endswith(".py") else name for name in named]
@@ -225,7 +226,7 @@ def _described(named: list[str]) -> dict[str, Any]:
         module = cls.__module__
         if module in modules or module.startswith(inside):
             kinds = kinds_of(cls)
-            secret = {each for each, parameter in cls.parameters() if parameter.secret}  # never part of a goal, which is plain text
+            secret = {each for each, parameter in parameters_of(cls) if parameter.secret}  # never part of a goal, which is plain text
             params = [[each, kind, has] for each, (kind, has) in kinds.items() if each not in secret]
             families.append([name, module, params, owners_of(cls)])
     triggers = [trigger_to_json(trigger) for trigger in triggers_of(modules)]

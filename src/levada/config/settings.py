@@ -280,7 +280,9 @@ def _leaves(tree: files.Tree, families: Mapping[str, type], where: str, above: s
 
 
 def _names(task_class: type) -> list[str]:
-    return [name for name, _ in task_class.parameters()]  # type: ignore[attr-defined]  # every Task class has them
+    from ..task import parameters_of
+
+    return [name for name, _ in parameters_of(task_class)]
 
 
 def _env_spellings(family: str) -> tuple[str, str, str]:

@@ -39,7 +39,7 @@ def program(
     env: Mapping[str, str] | None = None,
     stdout: Any = None,
     stderr: Any = None,
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[subprocess.Popen[Any]]:
     """A program that ends with the block.
 
     look: called, in a thread, with each line that it says at ("stdout" or "stderr"), which goes to that stream's file all the same.

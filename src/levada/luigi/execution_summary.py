@@ -251,10 +251,15 @@ def _listed(families: ByFamily, indent: str) -> str:
     most = execution_summary().summary_length
     names = sorted(families)
     shown = names[:most] if most > 0 else names
-    lines = [f"{indent}- {len(families[name])} {_described(name, sorted(families[name], key=str))}" for name in shown]
+    lines = [f"{indent}- {len(families[name])} {_described(name, sorted(families[name], key=_in_order))}" for name in shown]
     if len(shown) < len(names):
         lines.append(f"{indent}...")
     return "\n".join(lines)
+
+
+def _in_order(task: Any) -> tuple[str, list[str]]:
+    """By the name that is shown; long values look alike in it, and are told apart by their texts."""
+    return str(task), list(task.to_str_params().values())
 
 
 def _described(family: str, tasks: list[Any]) -> str:

@@ -90,9 +90,11 @@ class TaskValueParameter(Parameter["Task"]):
 
     def normalize(self, value: Any) -> Task:
         """Lets tasks of the class pass."""
+        from ..task import parameters_of
+
         if not isinstance(value, self.base):
             return self.refuse(value)
-        secret = [name for name, parameter in type(value).parameters() if parameter.secret]
+        secret = [name for name, parameter in parameters_of(type(value)) if parameter.secret]
         if secret:
             raise self.wrong(value, f"{self.takes} without secrets: {secret[0]} is one, and would stand in the text")
         return value

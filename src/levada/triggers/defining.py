@@ -390,7 +390,9 @@ KINDS = {
 
 def kinds_of(task: type[Task]) -> dict[str, tuple[str, bool]]:
     """What ``templates.check`` asks of a family: each parameter's kind ("" where no word says it), and whether it has a default."""
-    return {name: (_kind(parameter), parameter.has_default or parameter.secret) for name, parameter in task.parameters()}
+    from ..task import parameters_of
+
+    return {name: (_kind(parameter), parameter.has_default or parameter.secret) for name, parameter in parameters_of(task)}
 
 
 def _kind(parameter: Parameter[Any]) -> str:
@@ -412,7 +414,9 @@ def _bases(own: type, named: type) -> set[str]:
 
 def _texts(task: type[Task], given: Mapping[str, object], when: When, where: str) -> tuple[tuple[str, str], ...]:
     """The templates of all parameters that were given. Raises ConfigError."""
-    known = dict(task.parameters())
+    from ..task import parameters_of
+
+    known = dict(parameters_of(task))
     roots = fields_of(when)
     texts = {name: _text(known.get(name), value, f"{where}: parameter {name}") for name, value in given.items()}
     templates.check(texts.items(), kinds_of(task), roots, where)

@@ -69,7 +69,7 @@ class DockerTask(house.DockerTask):
         self.finished(status)
 
     def _volumes(self, submission: str) -> list[str]:
-        own = [self.binds] if isinstance(self.binds, str) else list(self.binds or ())
+        own: list[str] = [self.binds] if isinstance(self.binds, str) else list(self.binds or ())
         if not self.mount_tmp:
             return own
         os.makedirs(self._mounted(submission), exist_ok=True)

@@ -45,7 +45,7 @@ class ECSTask(aws.ECSTask):
         return self._task_ids
 
     @property
-    def command(self) -> Any:  # a method in the house, of one container
+    def command(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # a method in the house, of one container
         """Commands of containers, each {"name": ..., "command": [...]}."""
         return None
 

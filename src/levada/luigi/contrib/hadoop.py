@@ -5,6 +5,9 @@ Other outputs run in this process (`LocalJobRunner`). `HadoopJobRunner`, for pro
 the attempt, with Luigi's words. Nothing is pickled: keys and values travel as text, and so does the task.
 """
 
+# pyright: reportIncompatibleVariableOverride=false
+# What the house has as values are properties here, as in Luigi: programs override them as such.
+
 from __future__ import annotations
 
 import glob
@@ -339,7 +342,7 @@ class LocalJobRunner(JobRunner, house.LocalJobRunner):
     def __init__(self, samplelines: int | None = None) -> None:
         self.samplelines = samplelines
 
-    def run_job(self, job: Any) -> dict[str, int]:
+    def run_job(self, job: Any) -> dict[str, int]:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's name
         """Run it; what it counted, by "group/name"."""
         return self.run_prepared(job)
 
@@ -446,7 +449,7 @@ class JobTask(BaseHadoopJobTask, house.HadoopJobTask):
     n_reduce_tasks: ClassVar[Any] = 25
     reducer: ClassVar[Any] = NotImplemented
     combiner: ClassVar[Any] = NotImplemented
-    init_local = house.HadoopJobTask.init_local
+    init_local = house.HadoopJobTask.init_local  # pyright: ignore[reportAssignmentType]  # a JobTask is both
 
     @property
     def streaming_jar(self) -> Any:

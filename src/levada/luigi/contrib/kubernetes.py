@@ -1,5 +1,8 @@
 """``luigi.contrib.kubernetes``: jobs of Kubernetes, handed over as `levada.contrib.kubernetes` does: run once, with one try of one pod."""
 
+# pyright: reportIncompatibleVariableOverride=false
+# What the house has as values are properties here, as in Luigi: programs override them as such.
+
 from __future__ import annotations
 
 import logging

@@ -35,7 +35,7 @@ def context_entry_point(conf: Any) -> Iterator[tuple[Any, Any]]:
 @contextmanager
 def session_entry_point(conf: Any) -> Iterator[tuple[Any, Any]]:
     """A SparkSession and its context, which end with the block. Raises RuntimeError for Spark 1, which has none."""
-    from pyspark import __version__
+    from pyspark import __version__  # type: ignore[import-not-found, unused-ignore]
     from pyspark.sql import SparkSession  # type: ignore[import-not-found, unused-ignore]
 
     if int(__version__.split(".")[0]) < 2:
@@ -63,7 +63,7 @@ class _Runner:
 
     def run(self) -> None:
         """Make the context, and call ``main``."""
-        from pyspark import SparkConf
+        from pyspark import SparkConf  # type: ignore[import-not-found, unused-ignore]
 
         conf = SparkConf()
         self.job.setup(conf)

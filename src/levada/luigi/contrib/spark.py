@@ -4,6 +4,9 @@
 the driver outlives the worker, and runs once.
 """
 
+# pyright: reportIncompatibleVariableOverride=false
+# What the house has as values are properties here, as in Luigi: programs override them as such.
+
 from __future__ import annotations
 
 import inspect
@@ -173,7 +176,7 @@ class SparkSubmitTask(ExternalProgramTask, house.SparkSubmitTask):
     # -- pieces
 
     @property
-    def _conf(self) -> Any:  # a method in the house, for the engine; a property in Luigi
+    def _conf(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # a method in the house, for the engine; a property in Luigi
         return _Properties(
             {
                 **(self.conf or {}),

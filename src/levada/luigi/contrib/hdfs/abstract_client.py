@@ -33,7 +33,7 @@ class HdfsFileSystem(FileSystem):
         """Folders, files and bytes below a path."""
 
     @abstractmethod
-    def copy(self, path: str, destination: str) -> Any:
+    def copy(self, path: str, destination: str) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
         """Copy a file."""
 
     @abstractmethod
