@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -138,3 +139,21 @@ def test_shapes_of_frameworks_work(shape: str, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_parameter_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import luigi\nclass T(luigi.Task):\n    n = luigi.IntParameter()\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "levada", "luigi", "--module", "program", "T"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "") + os.pathsep + str(tmp_path)},
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert "no value for n" in done.stderr
+    assert "Traceback" not in done.stderr

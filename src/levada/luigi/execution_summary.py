@@ -202,6 +202,9 @@ def _one_line(status: LuigiStatusCode) -> str:
     return f"This progress looks {face} because {reason}"
 
 
+_create_one_line_summary = _one_line  # law asks for it by this name
+
+
 def _summary_format(found: dict[str, Tasks], worker: Any) -> str:
     untouched = sum(len(found[kind]) for kind in ("already_done", "scheduling_error", "still_pending_ext", "still_pending_not_ext"))
     scheduled = untouched + len(found["completed"]) + len(found["failed"])
@@ -238,7 +241,7 @@ def _others(others: dict[str, Tasks]) -> str:
 
 def _by_family(tasks: Iterable[Any]) -> ByFamily:
     found: ByFamily = {}
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: str(task.task_id)):
         found.setdefault(task.task_family, []).append(task)
     return found
 

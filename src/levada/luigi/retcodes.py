@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from ..errors import LevadaError
 from ..params import IntParameter
 from ..task import Config
 from . import execution_summary, interface
@@ -57,7 +58,9 @@ def run_with_retcodes(argv: Sequence[str], *, unset: ModuleType | None = None) -
         worker = interface._run(list(argv)).worker
     except interface.PidLockAlreadyTakenExit:
         sys.exit(codes["already_running"])
-    except Exception:
+    except Exception as fault:
+        if isinstance(fault, LevadaError) and codes["unhandled_exception"] == getattr(unset, "INTERNAL", None):
+            raise  # a wrong parameter, say: `levada luigi` tells it without a traceback
         InterfaceLogging.setup(interface.core())  # it may have been before logging was set up
         logging.getLogger("luigi-interface").exception("Uncaught exception in luigi")
         sys.exit(codes["unhandled_exception"])
