@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.reduction import ForkingPickler
@@ -13,7 +14,7 @@ import pytest
 
 from levada._core import laws
 from levada.luigi import scheduler as scheduler_module
-from levada.luigi.desk import UNKNOWN
+from levada.luigi.desk import LEFT, UNKNOWN, UPSTREAM_DISABLED
 from levada.luigi.scheduler import DONE, FAILED, PENDING, RUNNING, Scheduler
 
 SETTINGS: dict[str, Any] = {
@@ -66,6 +67,15 @@ def sound(desk: Scheduler) -> None:
             for task in desk._tasks.values()
             if task.index is not None and task.worker_running == worker.id and desk._is_running(task)
         }
+        left = [list(task.workers) for task in desk._tasks.values() if task.status in LEFT and worker.id in task.workers]
+        counts = len(left), left.count([worker.id]), sum(names[-1] == worker.id for names in left)
+        assert (worker.left, worker.left_unique, worker.left_last) == counts
+    hopeless = {
+        task.id
+        for task in desk._tasks.values()
+        if task.status == PENDING and task.deps and desk._upstream_status(task.id, {}) == UPSTREAM_DISABLED
+    }
+    assert {task.id for task in desk._hopeless()} == hopeless
 
 
 def status(desk: Scheduler, task: str) -> str:
@@ -469,3 +479,48 @@ def test_no_conversation_leaves_the_desk_and_the_brain_in_two_minds(seed: int, c
         clock.now += dice.choice([0.5, 0.5, 4.0, 120.0])
     desk.task_list("", "")
     desk.worker_list()
+
+
+# -- what it costs
+
+
+def steps(call: Callable[[], object]) -> int:
+    """Lines of Python that a call runs through."""
+    count = 0
+
+    def see(frame: Any, event: str, _: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return see
+
+    before = sys.gettrace()
+    sys.settrace(see)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_a_task_is_given_without_a_look_at_all_that_wait() -> None:
+    """Or a run of n tasks would cost n times n; the counts in the reply are kept up to date instead."""
+    costs = []
+    for size in (20, 400):
+        desk = Scheduler(**SETTINGS)
+        for number in range(size):
+            desk.add_task(worker="w", task_id=f"t{number}")
+        said: dict[str, Any] = {}
+        costs.append(steps(lambda desk=desk, said=said: said.update(desk.get_work(worker="w"))))  # type: ignore[misc]  # bound here
+        assert (said["n_pending_tasks"], said["n_unique_pending"], said["n_pending_last_scheduled"]) == (size, size, size)
+    assert costs[1] < costs[0] * 1.5
+
+
+def test_what_waits_for_a_disabled_task_is_not_left_for_anybody(desk: Scheduler) -> None:
+    desk.add_task(worker="w", task_id="broken", status="DISABLED")
+    desk.add_task(worker="w", task_id="next", deps=["broken"])
+    desk.add_task(worker="w", task_id="last", deps=["next"])
+    desk.add_task(worker="w", task_id="other", deps=["free"])
+    assert desk.count_pending(worker="w")["n_pending_tasks"] == 1
+    desk.add_task(worker="v", task_id="other")
+    told = desk.count_pending(worker="w")
+    assert (told["n_pending_tasks"], told["n_unique_pending"], told["n_pending_last_scheduled"]) == (1, 0, 0)

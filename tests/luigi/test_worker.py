@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,39 @@ def test_a_task_without_outputs_runs_and_is_done(queue: Queue) -> None:
     assert worked(queue, Bare())
     assert ran == [1]
     assert queue.status(Bare()) == "DONE"
+
+
+def test_a_parameter_may_have_the_name_task_id(queue: Queue, tmp_path: Path) -> None:
+    """Its value is not what a scheduler knows the task by: two tasks with one value would be one there."""
+
+    class Numbered(Leaf):
+        task_id = luigi.IntParameter()
+
+    class Lettered(Numbered):
+        pass
+
+    tasks = [Numbered(str(tmp_path / "one"), 7), Lettered(str(tmp_path / "two"), 7)]
+
+    assert worked(queue, *tasks)
+    assert sorted(name.split("_")[0] for name in queue.tasks) == ["Lettered", "Numbered"]
+    assert {task["status"] for task in queue.tasks.values()} == {"DONE"}
+
+
+def test_the_module_of_workers_stands_alone(tmp_path: Path) -> None:
+    """Who imports nothing else of Luigi has tasks that answer to its words all the same."""
+    program = """
+import levada
+from levada.luigi.worker import Worker
+
+class Told(levada.Task):
+    ran = []
+    def run(self):
+        self.ran.append(1)
+
+worker = Worker(no_install_shutdown_handler=True, wait_interval=0.01)
+assert worker.add(Told()) and worker.run() and Told.ran == [1]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=60)
 
 
 def test_success_without_output_is_done_unless_the_setting_says_otherwise(queue: Queue, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from .._worker.executor import Ended, Hooks, Job
 from .._worker.marks import begin, end
 from .._worker.report import told
 from ..targets.atomic import clear_tag
-from ..task import Event, flatten, key_of
+from ..task import Event, Task, flatten, info_of, key_of, task_id_of
 
 DONE, FAILED, PENDING = "DONE", "FAILED", "PENDING"
 NOT_THERE = "Task is an external data dependency and data does not exist (yet?)."
@@ -40,6 +40,17 @@ class Outcome(NamedTuple):
     expl: Any
     missing: list[str]
     new_deps: list[tuple[str, str, dict[str, str]]] | None
+
+
+def id_of(task: Any) -> str:
+    """The task's id, also where a parameter has the name ``task_id`` and its value stands in that place.
+
+    Else what the task itself says: old programs set ``task_id`` anew.
+    """
+    if isinstance(task, Task) and "task_id" in info_of(type(task)).names:
+        return task_id_of(task)
+    told: str = task.task_id
+    return told
 
 
 class Attempt:
@@ -137,7 +148,7 @@ class Attempt:
         for required in self.task.deps():
             if not self._check(required):
                 lacking = [str(output) for output in flatten(required.output()) if not output.exists()]
-                self.missing.append(f"{required.task_id} ({', '.join(lacking)})" if lacking else required.task_id)
+                self.missing.append(f"{id_of(required)} ({', '.join(lacking)})" if lacking else id_of(required))
         if self.missing:
             noun = "dependency" if len(self.missing) == 1 else "dependencies"
             raise RuntimeError(f"Unfulfilled {noun} at run time: {', '.join(self.missing)}")

@@ -21,6 +21,7 @@ import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from .._model import messages as m
@@ -62,6 +63,8 @@ NEVER = 900_000_000
 PRIORITIES = 1 << 20
 POLICIES = 10_000
 _PUBLIC, _HIDDEN = 0, 1
+LEFT = frozenset({PENDING, FAILED})
+"""Statuses of tasks that are left to run."""
 _SHOWN = {
     Status.WAITING: PENDING,
     Status.READY: PENDING,
@@ -173,6 +176,7 @@ class Worker:
         self.tasks: dict[str, Task] = {}  # that it can run
         self.stakes: dict[str, Task] = {}  # that are kept for its sake
         self.held: dict[str, Task] = {}  # that it runs
+        self.left = self.left_unique = self.left_last = 0  # of ``tasks``: left to run; by nobody else; said last by it
         self.info: dict[str, Any] = {}
         self.disabled = self.offers = False  # offers: the brain knows it as an assistant
         self.rpc_messages: list[dict[str, Any]] = []
@@ -280,6 +284,8 @@ class Desk:
         self._by_status[before].pop(task.id, None)
         self._by_status[now][task.id] = task
         task.status, task.updated = now, time.time()
+        if (now in LEFT) != (before in LEFT):
+            self._tally(task, task.workers, 1 if now in LEFT else -1)
         if now not in (RUNNING, BATCH_RUNNING) and before in (RUNNING, BATCH_RUNNING):
             self._stopped(task)
         self._note_standing(task)
@@ -433,6 +439,7 @@ class Desk:
     def _new(self, task_id: str) -> Task:
         task = self._tasks[task_id] = Task(task_id, UNKNOWN, None)
         self._by_status[UNKNOWN][task_id] = self._lonely[task_id] = task
+        task.needed_by.update(self._awaited.get(task_id, ()))
         return task
 
     # -- add_task ----------------------------------------------------------------------------------
@@ -507,8 +514,31 @@ class Desk:
         if not is_runner and (task.index is not None or status != UNKNOWN):
             self._settle(task, speaker if runnable and speaker.id not in task.workers else None, replan=replan)
         if runnable:
-            task.workers.setdefault(speaker.id)
-            speaker.tasks[task.id] = task
+            self._staff(task, speaker)
+
+    def _staff(self, task: Task, worker: Worker, *, leaves: bool = False) -> None:
+        """A worker can run the task from now on, or no more. Besides its own counts that changes those of the last two at most."""
+        if leaves != (worker.id in task.workers):
+            return
+        concerned = {worker.id, *islice(reversed(task.workers), 2)}
+        if task.status in LEFT:
+            self._tally(task, concerned, -1)
+        if leaves:
+            del task.workers[worker.id], worker.tasks[task.id]
+        else:
+            task.workers[worker.id], worker.tasks[task.id] = None, task
+        if task.status in LEFT:
+            self._tally(task, concerned, 1)
+
+    def _tally(self, task: Task, names: Iterable[str], by: int) -> None:
+        """Count a task as left, or take it out of the count, for those of ``names`` that can run it."""
+        newest = next(reversed(task.workers), None)
+        for name in names:
+            worker = self._workers.get(name)
+            if worker is not None and name in task.workers:
+                worker.left += by
+                worker.left_unique += by if len(task.workers) == 1 else 0
+                worker.left_last += by if name == newest else 0
 
     def _describe(self, task: Task, family: str, module: str | None, params: Any, visibilities: Any) -> None:
         """What was told first stays."""
@@ -769,9 +799,8 @@ class Desk:
 
     def _leave(self, worker: Worker) -> None:
         """It can run nothing any more."""
-        for task in worker.tasks.values():
-            task.workers.pop(worker.id, None)
-        worker.tasks.clear()
+        for task in list(worker.tasks.values()):
+            self._staff(task, worker, leaves=True)
 
     @rpc_method()
     def set_worker_processes(self, worker: str, n: int) -> None:
@@ -829,6 +858,8 @@ class Desk:
 
     def _forget(self, task: Task) -> None:
         self._by_status[task.status].pop(task.id, None)
+        if task.status in LEFT:
+            self._tally(task, task.workers, -1)
         del self._tasks[task.id]
         self._lonely.pop(task.id, None)
         if task.index is not None:
@@ -1005,14 +1036,13 @@ class Desk:
     @rpc_method()
     def count_pending(self, worker: str) -> dict[str, Any]:
         """What is left for a worker, and what of it runs elsewhere."""
-        told, known = self._worker(worker), dict[str, str]()
-        pending = unique = last = 0
-        for task in self._of(told, PENDING, FAILED):
-            if task.deps and self._upstream_status(task.id, known) == UPSTREAM_DISABLED:
-                continue
-            pending += 1
-            unique += len(task.workers) == 1
-            last += next(reversed(task.workers), None) == worker
+        told = self._worker(worker)
+        pending, unique, last = told.left, told.left_unique, told.left_last
+        for task in self._hopeless():
+            if worker in task.workers:
+                pending -= 1
+                unique -= len(task.workers) == 1
+                last -= next(reversed(task.workers)) == worker
         running = [
             {"task_id": task.id, "worker": task.worker_running, **(self._workers[name].info if name in self._workers else {})}
             for task in self._of(told, RUNNING)
@@ -1025,6 +1055,18 @@ class Desk:
             "worker_state": told.state,
             "running_tasks": running,
         }
+
+    def _hopeless(self) -> Iterator[Task]:
+        """Pending tasks downstream of disabled ones, each once; costs as much as there are of them."""
+        stack, seen = list(self._by_status[DISABLED].values()), set[str]()
+        while stack:
+            one = stack.pop()
+            for name in one.needed_by - seen:
+                task = self._tasks.get(name)
+                if task is not None and task.status == PENDING and one.id in task.deps:
+                    seen.add(name)
+                    stack.append(task)
+                    yield task
 
     def _upstream_status(self, task_id: str, known: dict[str, str]) -> str:
         """The gravest of what stands in the way of a task, upstream of it; known: what was found before."""

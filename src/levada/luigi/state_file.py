@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import DecodeError, msgpack
 
 from .._model.messages import Fence
-from .desk import Batch, RetryPolicy, Task, Worker
+from .desk import LEFT, Batch, RetryPolicy, Task, Worker
 
 if TYPE_CHECKING:
     from .scheduler import Scheduler
@@ -114,6 +114,9 @@ def _fill(desk: Scheduler, state: dict[str, Any]) -> None:
             setattr(worker, field, told[field])
         for field in ("tasks", "stakes", "held"):
             setattr(worker, field, {one: desk._tasks[one] for one in told[field] if one in desk._tasks})
+    for task in desk._tasks.values():
+        if task.status in LEFT:
+            desk._tally(task, task.workers, 1)
     for batch_id, worker_id, members, runner in state["batches"]:
         batch = desk._batches[batch_id] = Batch(batch_id, worker_id, [desk._tasks[one] for one in members if one in desk._tasks])
         batch.runner = desk._tasks.get(runner or "")

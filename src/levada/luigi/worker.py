@@ -39,7 +39,9 @@ from ..params import BoolParameter, FloatParameter, IntParameter, OptionalParame
 from ..targets import Target
 from ..task import Config, Event, Task, flatten
 from . import notifications
+from . import task as _task  # noqa: F401 - tasks answer to Luigi's words, which this module speaks, from then on
 from ._attempts import Attempt, Outcome, TaskException
+from ._attempts import id_of as _id_of
 from ._attempts import is_external as _is_external
 from .scheduler import WORKER_STATE_ACTIVE, WORKER_STATE_DISABLED, RetryPolicy, Scheduler
 from .task_register import TaskClassException, load_task
@@ -135,7 +137,7 @@ def check_complete_cached(task: Any, completion_cache: Any = None) -> Any:
     A task that has no outputs, and no ``complete()`` of its own, never is: it runs each time. (Levada takes one without a
     ``run()``, too, for a mere group of its requirements.)
     """
-    if completion_cache is not None and completion_cache.get(task.task_id):
+    if completion_cache is not None and completion_cache.get(_id_of(task)):
         return True
     if type(task).complete is Task.complete and "complete" not in task.__dict__:
         outputs = flatten(task.output())
@@ -143,7 +145,7 @@ def check_complete_cached(task: Any, completion_cache: Any = None) -> Any:
     else:
         answer = task.complete()
     if completion_cache is not None and answer:
-        completion_cache[task.task_id] = answer
+        completion_cache[_id_of(task)] = answer
     return answer
 
 
@@ -334,11 +336,11 @@ class TaskProcess(_Process):
             outcome = attempt.carry_out()
         finally:
             self._log_end(outcome, attempt.trace)
-            self.result_queue.put((self.task.task_id, *outcome))
+            self.result_queue.put((_id_of(self.task), *outcome))
 
     def _remember(self, task: Any) -> None:
         if self.task_completion_cache is not None:
-            self.task_completion_cache[task.task_id] = True
+            self.task_completion_cache[_id_of(task)] = True
 
     def _lend(self, entering: bool) -> None:
         """Give the task the reporter's attributes, or take them back."""
@@ -509,7 +511,7 @@ class Worker:
         for what is no task, and what the scheduler raises.
         """
         if self._first_task is None and hasattr(task, "task_id"):
-            self._first_task = task.task_id
+            self._first_task = _id_of(task)
         self.add_succeeded = True
         self._validate_task(task)
         pool: Any = multiprocessing.Pool(processes=processes if processes > 0 else None) if multiprocess else SingleProcessPool()
@@ -531,16 +533,16 @@ class Worker:
 
     def _walk(self, wanted: Any, ask: Callable[[Any], Any]) -> None:
         """Tell of each task once, the newest first. ask: whether it is complete, or a promise to say so."""
-        seen = {wanted.task_id}
+        seen = {_id_of(wanted)}
         waiting = [(wanted, ask(wanted))]
         while waiting:
             task, answer = waiting.pop()
             if hasattr(answer, "get"):
                 answer = answer.get()
             for required in self._add(task, answer):
-                if required.task_id not in seen:
+                if _id_of(required) not in seen:
                     self._validate_task(required)
-                    seen.add(required.task_id)
+                    seen.add(_id_of(required))
                     waiting.append((required, ask(required)))
 
     def _add(self, task: Any, is_complete: Any) -> Iterator[Any]:
@@ -557,12 +559,12 @@ class Worker:
             self._validate_dependency(required)
             task.trigger_event(Event.DEPENDENCY_DISCOVERED, task, required)
             yield required
-        self._scheduled_tasks[task.task_id] = task
+        self._scheduled_tasks[_id_of(task)] = task
         self._add_task(
             worker=self._id,
-            task_id=task.task_id,
+            task_id=_id_of(task),
             status=status,
-            deps=[required.task_id for required in deps] if deps else deps,
+            deps=[_id_of(required) for required in deps] if deps else deps,
             runnable=runnable,
             priority=task.priority,
             resources=task.process_resources(),
@@ -768,14 +770,14 @@ class Worker:
             return None
         self._scheduler.add_task(
             worker=self._id,
-            task_id=task.task_id,
+            task_id=_id_of(task),
             module=module,
             family=family,
             params=task.to_str_params(),
             status=RUNNING,
             batch_id=get_work_response["batch_id"],
         )
-        return str(task.task_id)
+        return _id_of(task)
 
     def _load(self, task_id: str, reply: dict[str, Any]) -> str | None:
         """Make a task that others have added; None where that cannot be."""
@@ -824,7 +826,7 @@ class Worker:
             task,
             self._id,
             self._task_result_queue,
-            TaskStatusReporter(self._scheduler, task.task_id, self._id, messages),
+            TaskStatusReporter(self._scheduler, _id_of(task), self._id, messages),
             use_multiprocessing=self._config.force_multiprocessing or self.worker_processes > 1,
             worker_timeout=self._config.timeout,
             check_unfulfilled_deps=self._config.check_unfulfilled_deps,
@@ -881,7 +883,7 @@ class Worker:
             self.add(new)
         self._add_task(
             worker=self._id,
-            task_id=task.task_id,
+            task_id=_id_of(task),
             status=status,
             expl=json.dumps(expl),
             resources=task.process_resources(),
@@ -889,12 +891,12 @@ class Worker:
             params=task.to_str_params(),
             family=task.task_family,
             module=task.task_module,
-            new_deps=[new.task_id for new in new_tasks],
+            new_deps=[_id_of(new) for new in new_tasks],
             assistant=self._assistant,
             retry_policy_dict=_retry_policy_of(task),
         )
-        self._running_tasks.pop(task.task_id)
-        self._given_up.pop(task.task_id, None)
+        self._running_tasks.pop(_id_of(task))
+        self._given_up.pop(_id_of(task), None)
         if missing and self._may_reschedule(missing):
             self.add(task)
         self.run_succeeded &= status == DONE or bool(new_tasks)
