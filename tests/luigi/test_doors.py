@@ -155,5 +155,37 @@ def test_a_program_ends_with_the_code_that_it_says(in_tmp: Path) -> None:
     assert "no number" in done.stderr
 
 
+def test_what_a_program_raises_is_told_as_its_own_fault(in_tmp: Path) -> None:
+    (in_tmp / "broken.py").write_text("import luigi\nluigi.Task.nothing\n")
+    done = _levada_luigi("broken.py")
+    assert done.returncode == 1, "as `python broken.py`"
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert "broken.py" in lines[1], "nothing of ours stands above the program"
+    assert "report it" not in done.stderr
+
+
+def test_a_script_knows_the_whole_path_of_its_file(in_tmp: Path) -> None:
+    """`Path(__file__).parent.parent` finds the project; a chdir changes nothing."""
+    (in_tmp / "where.py").write_text("import luigi\nprint(__file__)\n")
+    assert _levada_luigi("where.py").stdout.strip() == str(in_tmp / "where.py")
+
+
+@pytest.mark.parametrize(("words", "told"), [(["gone.py"], "there is no file gone.py"), (["-m", "gone.away"], "cannot run -m gone.away")])
+def test_a_program_that_is_not_there_is_told_without_a_traceback(in_tmp: Path, words: list[str], told: str) -> None:
+    done = _levada_luigi(*words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert str(in_tmp) in done.stderr, "the folder in which it was looked for"
+    assert "Traceback" not in done.stderr
+
+
+def _levada_luigi(*words: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(levada.__file__))}
+    return subprocess.run(
+        [sys.executable, "-m", "levada", "luigi", *words], env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
 def test_the_folder_for_a_pythonpath_is_told() -> None:
     assert python("-m", "levada", "luigi", "--doorway") == f"{door.DOORWAY}\n"

@@ -170,6 +170,13 @@ def test_sections_of_tasks_and_of_nobody(tmp_path: Path) -> None:
     assert "[mine]" not in names(tmp_path, DIFFERS)
 
 
+def test_a_section_of_a_namespace_that_a_call_sets_is_that_of_its_task(tmp_path: Path) -> None:
+    (tmp_path / "__init__.py").write_text('import luigi\n\nluigi.namespace("sales", scope="sales")\n')
+    (tmp_path / "jobs.py").write_text("import luigi\n\n\nclass Report(luigi.Task):\n    n = luigi.IntParameter()\n")
+    (tmp_path / "luigi.cfg").write_text("[sales.Report]\nn = 3\n")
+    assert names(tmp_path, DIFFERS) == set()
+
+
 def test_sections_and_keys_of_toml_have_lines_too(tmp_path: Path) -> None:
     written(tmp_path, flows_DOT_py=PROGRAM, luigi_DOT_toml='# c\n["shop.Report"]\n\nsize = 3\n[Base]\nday = 2024-01-01\n')
 

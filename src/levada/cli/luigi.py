@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import TracebackType
 
 from .._model import exit_codes
+from ..errors import LevadaError, UsageError
 from .text import say
 
 
@@ -33,7 +37,9 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _code_of_program(run: Callable[[list[str]], None], arguments: list[str]) -> int:
-    """The exit code with which Python would end that program."""
+    """The exit code with which Python would end that program; what it raises is told as Python tells it, as its own fault."""
+    if arguments[0] != "-m" and not os.path.exists(arguments[0]):
+        raise UsageError(f"there is no file {arguments[0]}", hint=f"The current folder is {os.getcwd()}.")
     try:
         run(arguments)
     except SystemExit as end:
@@ -41,4 +47,22 @@ def _code_of_program(run: Callable[[list[str]], None], arguments: list[str]) -> 
             return end.code or exit_codes.OK
         say(str(end.code))
         return 1
+    except (LevadaError, BrokenPipeError):
+        raise
+    except Exception as fault:
+        own = _frames_of_program(fault.__traceback__)
+        if own is None and isinstance(fault, ImportError):
+            raise UsageError(f"cannot run -m {arguments[1]}: {fault}", hint=f"The current folder is {os.getcwd()}.") from fault
+        sys.excepthook(type(fault), fault.with_traceback(own), own)  # also if the program put its own there
+        return 1
     return exit_codes.OK
+
+
+def _frames_of_program(trace: TracebackType | None) -> TracebackType | None:
+    """What of a traceback lies below ``runpy``: what the author would see without us."""
+    own = trace
+    while trace is not None:
+        inside, trace = trace.tb_frame.f_globals.get("__name__") == "runpy", trace.tb_next
+        if inside:
+            own = trace
+    return own

@@ -48,7 +48,7 @@ def run_program(arguments: Sequence[str]) -> None:
     else:
         sys.argv = list(arguments)
         sys.path[0] = os.path.dirname(os.path.realpath(arguments[0]))
-        runpy.run_path(arguments[0], run_name="__main__")
+        runpy.run_path(os.path.abspath(arguments[0]), run_name="__main__")  # `__file__` is whole, as Python makes it
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ def _judge_settings(path: str, text: bytes, families: dict[str, set[str]], own: 
 def _judge_key(section: str, key: str, place: Place, families: dict[str, set[str]], own: set[tuple[str, str]], desk: _Desk) -> None:
     subject, name = f"[{section}] {key}".rstrip(), key.replace("-", "_")
     reader = knowledge.SECTIONS.get(section)
-    if section in families:
+    if section in families or section.rpartition(".")[2] in families:  # namespaces that calls set, are not followed
         desk.say(AS_IS, subject, place)
     elif reader is None:
         if not key and not any(section == each for each, _ in own):
