@@ -178,7 +178,7 @@ def _recalled(request: Request, word: str, recall: Recall) -> bool:
         return False
     request.family = find(found[0], request.modules)
     own = dict(request.family.parameters())
-    request.given.update({name: Value(text, "history") for name, text in found[1].items() if name in own and not own[name].secret})
+    request.given.update({name: Value(text, "history") for name, text in found[1].items() if name in own and not own[name].withheld})
     return True
 
 
