@@ -1006,9 +1006,10 @@ class Desk:
     def count_pending(self, worker: str) -> dict[str, Any]:
         """What is left for a worker, and what of it runs elsewhere."""
         told, known = self._worker(worker), dict[str, str]()
+        some_disabled = bool(self._by_status[DISABLED])  # else nothing is upstream of a task that could be
         pending = unique = last = 0
         for task in self._of(told, PENDING, FAILED):
-            if task.deps and self._upstream_status(task.id, known) == UPSTREAM_DISABLED:
+            if some_disabled and task.deps and self._upstream_status(task.id, known) == UPSTREAM_DISABLED:
                 continue
             pending += 1
             unique += len(task.workers) == 1
