@@ -169,7 +169,7 @@ def goal_of(wanted: Sequence[Any]) -> str:
 
 
 def _without_secrets(task: Any) -> dict[str, str]:
-    return {name: p.serialize(getattr(task, name)) for name, p in info_of(type(task)).params if p.significant and not p.secret}
+    return {name: p.serialize(getattr(task, name)) for name, p in info_of(type(task)).params if p.significant and not p.withheld}
 
 
 def module_of(task: Any) -> str | None:
@@ -178,7 +178,7 @@ def module_of(task: Any) -> str | None:
     if module in ("__main__", "__mp_main__"):
         return None
     for name, parameter in info_of(type(task)).params:
-        if parameter.secret:
+        if parameter.secret or (parameter.withheld and parameter.significant):
             return None
         if not parameter.significant and not (parameter.has_default and parameter.default == getattr(task, name)):
             return None

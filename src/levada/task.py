@@ -157,6 +157,16 @@ def _masked(text: str) -> str:
     return _secret_mac(text)
 
 
+def _digested(name: str, text: str) -> str:
+    """What stands for a private value in an identity. Without a key, as Luigi's programs ask for the ids of tasks anywhere.
+
+    It hides the value from a reader; whoever can guess it can find that the guess is right. A secret has its own key against that.
+    """
+    from _blake2 import blake2b
+
+    return "hash:" + blake2b(f"{name}\n{text}".encode(), digest_size=16).hexdigest()
+
+
 Binder = Callable[[Any, "tuple[tuple[str, Parameter[Any]], ...]"], "Callable[..., tuple[Any, ...]] | None"]
 """(class, its parameters) -> a function from call arguments to values in positional order, or None: Python's own rules."""
 
@@ -284,7 +294,7 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
     """A function that gives the canonical text: a JSON object of serialised values, sorted by name."""
     from _json import encode_basestring_ascii as quote
 
-    scope: dict[str, Any] = {"quote": quote, "masked": _masked}
+    scope: dict[str, Any] = {"quote": quote, "masked": _masked, "digested": _digested}
     parts = []
     for number, (name, parameter) in enumerate(sorted(params)):
         is_plain = getattr(parameter.serialize, "__func__", None) is Parameter.serialize
@@ -292,7 +302,9 @@ def _compile_texts(params: list[tuple[str, Parameter[Any]]]) -> Callable[[Any], 
         text = f"s{number}(self.__dict__[{name!r}])" if iskeyword(name) else f"s{number}(self.{name})"
         if parameter.secret:
             text = f"masked({text})"
-        plain = parameter.plain and not parameter.secret and (parameter.typed or not kinds.wrong_values_are_kept())
+        elif parameter.withheld:
+            text = f"digested({name!r}, {text})"
+        plain = parameter.plain and not parameter.withheld and (parameter.typed or not kinds.wrong_values_are_kept())
         text = f"'\"' + {text} + '\"'" if plain else f"quote({text})"
         parts.append(f"'{quote(name)}:' + {text}")
     joined = " + ',' + ".join(parts)
@@ -1259,7 +1271,7 @@ def _external_from_values(cls: Any, values: dict[str, Any]) -> Any:
 
 
 def canonical_of(task: Any) -> str:
-    """JSON object text of the significant parameters, sorted by name, values serialised, secrets masked."""
+    """JSON object text of the significant parameters, sorted by name, values serialised, secret and private ones masked."""
     return info_of(type(task)).texts(task)
 
 
@@ -1326,11 +1338,11 @@ def _id_str(family: str, texts: Mapping[str, str], whole: str) -> str:
 
 
 def repr_of(task: Any) -> str:
-    """``Family(day=2013-01-05, window=7)``: significant parameters, secrets masked, long texts cut."""
+    """``Family(day=2013-01-05, window=7)``: significant parameters, secret and private ones masked, long texts cut."""
     parts = []
     for name, parameter in info_of(type(task)).params:
         if parameter.significant and name in task.__dict__:
-            text = "***" if parameter.secret else parameter.serialize(getattr(task, name))
+            text = "***" if parameter.withheld else parameter.serialize(getattr(task, name))
             parts.append(f"{name}={text if len(text) <= 80 else text[:77] + '...'}")
     return f"{type(task).get_task_family()}({', '.join(parts)})"
 

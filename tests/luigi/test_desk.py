@@ -400,3 +400,13 @@ def test_one_cause_has_one_fingerprint() -> None:
 def test_fields_of_a_newer_luigi_are_passed_over() -> None:
     request = read_form(VERBS["ping"], b"data=%7B%22worker%22%3A%22w%22%2C%22later%22%3A1%7D")
     assert getattr(request, "worker") == "w"  # noqa: B009
+
+
+def test_messages_that_the_server_keeps_in_memory_are_small(luigi: Luigi) -> None:
+    """A thousand responses are kept: of a megabyte each they took a gigabyte."""
+    for verb, data in (
+        ("add_scheduler_message_response", {"task_id": "a", "message_id": "m", "response": "x" * 900_000}),
+        ("send_scheduler_message", {"worker": "w1", "task": "a", "content": "x" * 900_000}),
+    ):
+        with pytest.raises(Refusal, match="more than"):
+            luigi.rpc(verb, **data)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +300,51 @@ def test_the_report_as_json_has_every_place(tmp_path: Path, capsys: pytest.Captu
     assert len(said["not_supported"][0]["places"]) == 9
     assert said["differs"][0]["see"] == "docs/luigi.md#dynamic-requirements"
     assert {each["subject"] for each in said["as_it_is"]} >= {"luigi.Task"}
+
+
+@pytest.mark.timeout(20)
+def test_pipes_devices_and_endless_files_are_told_and_not_waited_for(tmp_path: Path) -> None:
+    """A pipe named like a source, which nobody writes to, would hold the check for ever; /dev/zero would fill the memory."""
+    written(tmp_path, flows_DOT_py="import luigi\n")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    with (tmp_path / "hole.py").open("wb") as hole:
+        hole.truncate(1 << 40)
+
+    report = check([str(tmp_path)])
+
+    assert report.python_files == 1
+    assert {(Path(place.path).name, why.split(";")[0]) for place, why in report.unread} == {
+        ("pipe.py", "not a regular file"),
+        ("zero.py", "not a regular file"),
+        ("hole.py", "1,099,511,627,776 bytes"),
+    }
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in it is unknown, so "nothing unsupported" would be a guess."""
+    written(tmp_path, flows_DOT_py="import luigi\n", closed__more_DOT_py="import luigi\n")
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert [(Path(place.path).name, why) for place, why in check([str(tmp_path)]).unread] == [("closed", "Permission denied")]
+
+
+@pytest.mark.timeout(20)
+def test_a_long_chain_of_classes_takes_no_square_of_its_length(tmp_path: Path) -> None:
+    """Sources that a generator wrote: ten thousand classes, each before its base."""
+    chain = "".join(f"class T{number}(T{number - 1}): ...\n" for number in range(10_000, 0, -1))
+    written(tmp_path, flows_DOT_py=f"import luigi\nclass T0(luigi.Task): ...\n{chain}")
+    begin = time.process_time()
+    assert check([str(tmp_path)]).luigi_files == 1
+    assert time.process_time() - begin < 10
+
+
+def test_what_is_wrong_with_settings_is_told_in_a_line_that_a_terminal_bears(tmp_path: Path) -> None:
+    (((_, why),)) = check([str(written(tmp_path, luigi_DOT_cfg="[core]\n" + "a" * 1_000_000))]).unread
+    assert len(why) <= 300

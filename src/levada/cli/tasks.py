@@ -181,7 +181,7 @@ def _recalled(request: Request, word: str, recall: Recall) -> bool:
         return False
     request.family = find(found[0], request.modules)
     own = dict(parameters_of(request.family))
-    request.given.update({name: Value(text, "history") for name, text in found[1].items() if name in own and not own[name].secret})
+    request.given.update({name: Value(text, "history") for name, text in found[1].items() if name in own and not own[name].withheld})
     return True
 
 

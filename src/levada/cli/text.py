@@ -57,8 +57,8 @@ def one_line(text: str, most: int = 160) -> str:
 
 
 def shown_value(text: str) -> str:
-    """The value of a parameter as names of tasks show it: secrets masked, long texts cut."""
-    return "***" if text.startswith("hmac:") else text if len(text) <= 80 else text[:77] + "..."
+    """The value of a parameter as names of tasks show it: secrets and private ones masked, long texts cut."""
+    return "***" if text.startswith(("hmac:", "hash:")) else text if len(text) <= 80 else text[:77] + "..."
 
 
 def ending(exit_class: str) -> str:

@@ -212,6 +212,11 @@ class Parameter(Generic[T]):
         self._counter = Parameter._counter
         Parameter._counter += 1
 
+    @property
+    def withheld(self) -> bool:
+        """Whether its values stay in the worker: what is stored or sent has something in their place."""
+        return self.secret or self.visibility == ParameterVisibility.PRIVATE
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A subclass vouches anew for ``exact`` and ``plain``; an old program's own kind cannot."""
         super().__init_subclass__(**kwargs)

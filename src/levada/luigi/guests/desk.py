@@ -215,6 +215,7 @@ class LuigiDesk:
     def send_scheduler_message(self, desk: Desk, call: Call) -> bytes:
         """Say something to a task that a worker runs; it hears that with the worker's next heartbeat."""
         asked = cast("r.SendSchedulerMessage", call.request)
+        _check_size(asked.content, "a message")
         message = secrets.token_hex(8)
         for guest in self._called(asked.worker):
             if len(guest.messages) < MESSAGES:
@@ -225,6 +226,7 @@ class LuigiDesk:
     def add_scheduler_message_response(self, desk: Desk, call: Call) -> bytes:
         """What a task answers to a message."""
         asked = cast("r.AddSchedulerMessageResponse", call.request)
+        _check_size(asked.response, "a response")
         if len(self._responses) >= RESPONSES:
             self._responses.pop(next(iter(self._responses)))
         self._responses[asked.message_id] = asked.response
@@ -300,6 +302,12 @@ class LuigiDesk:
         asked = cast("r.AnnounceSchedulingFailure", call.request)
         log.warning("could not be scheduled", extra={"task": asked.task_name[:200], "worker": asked.worker})
         return answer(None)
+
+
+def _check_size(said: Any, what: str) -> None:
+    """Raises Refusal for what is too large to be kept in memory until somebody asks for it."""
+    if len(answer(said)) > limits.TEXT:
+        raise Refusal("too-large", f"{what} has more than {limits.TEXT:,} bytes")
 
 
 def _nothing(desk: Desk, call: Call) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,10 @@ from .sources import Class, Source, Unreadable
 AS_IS, DIFFERS, UNSUPPORTED = "as it is", "differs", "not supported"
 
 _ELSEWHERE = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist", ".git"})
+
+
+LARGEST = 32 << 20
+"""Bytes of a file that is read; its tree takes some hundred times as many."""
 
 
 class Place(NamedTuple):
@@ -78,7 +83,7 @@ def check(paths: Iterable[str]) -> Report:
     """Judge all Python sources and files of Luigi's configuration below the paths."""
     report, desk = Report(), _Desk()
     texts: dict[str, bytes] = {}
-    for path in _files(paths):
+    for path in _files(paths, lambda fault: report.unread.append((Place(str(fault.filename), 0), fault.strerror or str(fault)))):
         _take(path, texts, report)
     read = _read_sources(texts, report)
     tasks = _tasks(read)
@@ -98,13 +103,16 @@ def check(paths: Iterable[str]) -> Report:
 # -- files -----------------------------------------------------------------------------------------
 
 
-def _files(paths: Iterable[str]) -> Iterator[str]:
-    """Files below the paths, without those of environments, caches and hidden folders; links are not followed."""
+def _files(paths: Iterable[str], cannot: Callable[[OSError], None]) -> Iterator[str]:
+    """Files below the paths, without those of environments, caches and hidden folders; links to folders are not followed.
+
+    cannot: is told of each folder that cannot be listed.
+    """
     for top in paths:
         if os.path.isfile(top):
             yield top
             continue
-        for folder, folders, names in os.walk(top):
+        for folder, folders, names in os.walk(top, onerror=cannot):
             folders[:] = sorted(
                 name
                 for name in folders
@@ -120,14 +128,24 @@ def _take(path: str, texts: dict[str, bytes], report: Report) -> None:
     if not (path.endswith(".py") or is_settings or (name.startswith("requirements") and name.endswith(".txt"))):
         return
     try:
-        text = Path(path).read_bytes()
-    except OSError as fault:
-        report.unread.append((Place(path, 0), fault.strerror or str(fault)))
+        text = _bytes(path)
+    except (OSError, Unreadable) as fault:
+        report.unread.append((Place(path, 0), getattr(fault, "strerror", None) or str(fault)))
         return
     texts[path] = text
     report.python_files += path.endswith(".py")
     if name in ("pyproject.toml", "setup.py", "setup.cfg") or name.startswith("requirements"):
         report.dependencies += _dependencies(path, text)
+
+
+def _bytes(path: str) -> bytes:
+    """What a file holds. A pipe or a device is not opened: reading it would wait for ever, or find no end."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable("not a regular file")
+    if status.st_size > LARGEST:
+        raise Unreadable(f"{status.st_size:,} bytes; no source is expected to have more than {LARGEST:,}")
+    return Path(path).read_bytes()
 
 
 _DEPENDENCY = re.compile(
@@ -171,14 +189,20 @@ _WORD = re.compile(rb"\w+")
 def _tasks(read: dict[str, Source]) -> dict[str, list[Class]]:
     """Classes of tasks by their name: those that subclass one of Luigi's, and those that subclass these."""
     classes = [cls for source in read.values() for cls in source.classes]
+    heirs: dict[str, list[Class]] = {}
+    for cls in classes:
+        for base in cls.bases:
+            heirs.setdefault(base, []).append(cls)
     found: dict[str, list[Class]] = {}
-    while True:
-        more = [cls for cls in classes if any(annex.is_task(base) if base.startswith("luigi.") else base in found for base in cls.bases)]
-        if not more:
-            return found
-        for cls in more:
+    taken: set[int] = set()
+    waiting = [cls for cls in classes if any(base.startswith("luigi.") and annex.is_task(base) for base in cls.bases)]
+    for cls in waiting:
+        if id(cls) not in taken:
+            taken.add(id(cls))
+            if cls.name not in found:
+                waiting += heirs.get(cls.name, ())
             found.setdefault(cls.name, []).append(cls)
-        classes = [cls for cls in classes if not any(cls is each for each in found.get(cls.name, ()))]
+    return found
 
 
 def _families(tasks: dict[str, list[Class]]) -> dict[str, set[str]]:

@@ -40,7 +40,7 @@ def _of_cfg(text: str) -> Iterator[Key]:
     try:
         parser.read_string(text)
     except configparser.Error as fault:
-        raise Unreadable(str(fault).replace("\n", " "), getattr(fault, "lineno", 0) or 0) from fault
+        raise Unreadable(str(fault).replace("\n", " ")[:300], getattr(fault, "lineno", 0) or 0) from fault
     section = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _SECTION.match(line):
