@@ -19,7 +19,7 @@ from levada.luigi.retcodes import run_with_retcodes
 QUIET: dict[str, Any] = {"local_scheduler": True, "log_level": "CRITICAL"}
 
 
-class Piece(luigi.Task):
+class InterfacePiece(luigi.Task):
     path = luigi.Parameter()
 
     def output(self) -> Any:
@@ -32,15 +32,15 @@ class Piece(luigi.Task):
 starts: list[str] = []
 
 
-class BuildsOn(Piece):
+class BuildsOn(InterfacePiece):
     def run(self) -> Any:
         starts.append(self.path)
-        yield Piece(f"{self.path}.first")
-        yield Piece(f"{self.path}.second")
+        yield InterfacePiece(f"{self.path}.first")
+        yield InterfacePiece(f"{self.path}.second")
         Path(self.path).write_text("x")
 
 
-class Forgets(Piece):
+class Forgets(InterfacePiece):
     retry = None
 
     def run(self) -> None:
@@ -70,7 +70,7 @@ def levada_code_of(*words: str) -> int:
 
 
 def test_build_says_whether_all_went_well(tmp_path: Path) -> None:
-    assert luigi.build([Piece(str(tmp_path / "a"))], **QUIET) is True
+    assert luigi.build([InterfacePiece(str(tmp_path / "a"))], **QUIET) is True
     assert luigi.build([Raises()], **QUIET) is False
     assert luigi.build([Absent()], **QUIET) is True  # nothing failed; Luigi calls that a success
 
@@ -80,7 +80,7 @@ def test_the_detailed_summary_is_the_same_by_both_contracts(tmp_path: Path) -> N
         folder = luigi.Parameter()
 
         def requires(self) -> Any:
-            return [Absent(), *(Piece(f"{self.folder}/{n}") for n in range(5))]
+            return [Absent(), *(InterfacePiece(f"{self.folder}/{n}") for n in range(5))]
 
     texts = []
     for contract in ("luigi", "levada"):
@@ -118,17 +118,17 @@ def test_a_factory_of_the_program_makes_scheduler_and_worker(tmp_path: Path) -> 
             made.append("worker")
             return super().create_worker(scheduler, worker_processes, assistant)
 
-    assert luigi.build([Piece(str(tmp_path / "a"))], worker_scheduler_factory=Factory(), **QUIET)
+    assert luigi.build([InterfacePiece(str(tmp_path / "a"))], worker_scheduler_factory=Factory(), **QUIET)
     assert made == ["worker"]
 
 
 def test_run_reads_a_command_line_and_returns(tmp_path: Path) -> None:
     words = ["--path", str(tmp_path / "a"), "--no-lock", "--log-level", "CRITICAL"]
 
-    assert luigi.run(words, main_task_cls=Piece, local_scheduler=True) is True
+    assert luigi.run(words, main_task_cls=InterfacePiece, local_scheduler=True) is True
     assert (tmp_path / "a").exists()
     with pytest.raises(TypeError, match="list or tuple"):
-        luigi.run("Piece")
+        luigi.run("InterfacePiece")
 
 
 def test_exit_codes_of_luigi_are_those_of_the_section_retcode() -> None:
@@ -139,7 +139,7 @@ def test_exit_codes_of_luigi_are_those_of_the_section_retcode() -> None:
 
 def test_levada_luigi_ends_with_levadas_codes_where_none_are_set(tmp_path: Path) -> None:
     """Cron sees a failure; a code that somebody set counts."""
-    assert levada_code_of("Piece", "--path", str(tmp_path / "a")) == exit_codes.OK
+    assert levada_code_of("InterfacePiece", "--path", str(tmp_path / "a")) == exit_codes.OK
     assert levada_code_of("Raises") == exit_codes.FAILED
     assert levada_code_of("Absent") == exit_codes.WAITING
     assert levada_code_of("Raises", "--retcode-task-failed", "7") == 7

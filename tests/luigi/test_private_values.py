@@ -19,7 +19,7 @@ import os
 import levada.luigi as luigi
 from levada.luigi.parameter import ParameterVisibility
 
-class Load(luigi.Task):
+class PrivateLoad(luigi.Task):
     day = luigi.Parameter(default="monday")
     password = luigi.Parameter(default="open" + "sesame", visibility=ParameterVisibility.PRIVATE)
 
@@ -60,8 +60,8 @@ def test_a_private_value_is_in_no_file_of_the_state_folder(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("LEVADA_STATE", str(tmp_path / "state"))
-    assert main(["run", "--module", "loads", "Load"]) == 0
-    assert main(["run", "--module", "loads", "Load", "--day", "sunday", "--retries", "0"]) != 0
+    assert main(["run", "--module", "loads", "PrivateLoad"]) == 0
+    assert main(["run", "--module", "loads", "PrivateLoad", "--day", "sunday", "--retries", "0"]) != 0
     kept = [Path(folder, name) for folder, _, names in os.walk(tmp_path / "state") for name in names]
     assert any(path.name == "history.db" for path in kept)
     assert [path.name for path in kept if b"opensesame" in path.read_bytes()] == []

@@ -80,7 +80,7 @@ def test_a_task_that_is_written_wrongly_is_told(attributes: dict[str, Any], why:
         (task.command(), task.options())
 
 
-class Counted(PySparkTask):
+class CountedBySpark(PySparkTask):
     day: str
     token: str = lv.param(default="", secret=True, significant=False)
 
@@ -91,7 +91,7 @@ class Counted(PySparkTask):
 def test_a_pyspark_task_sends_itself_as_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "_current", load({"LEVADA_SPARK__FOLDER": str(tmp_path)}, str(tmp_path)))
     monkeypatch.delenv("PYSPARK_PYTHON", raising=False)
-    task = Counted(day="heute", token="geheim")
+    task = CountedBySpark(day="heute", token="geheim")
     option, archive, starter, entry, more = task.command()
     assert (option, more) == ("--py-files", "more")
     assert Path(archive).parent == Path(starter).parent == tmp_path
@@ -103,7 +103,7 @@ def test_a_pyspark_task_sends_itself_as_texts(tmp_path: Path, monkeypatch: pytes
 
 
 def test_secrets_do_not_go_to_a_cluster() -> None:
-    task = type("Far", (Counted,), {"deploy_mode": "cluster"})(day="heute", token="geheim")
+    task = type("Far", (CountedBySpark,), {"deploy_mode": "cluster"})(day="heute", token="geheim")
     with pytest.raises(EngineError, match="secret parameters") as refused:
         task.environment()
     assert "geheim" not in str(refused.value)
