@@ -59,6 +59,11 @@ class Absent(luigi.ExternalTask):
         return luigi.LocalTarget("/no/such/file")
 
 
+class Both(luigi.WrapperTask):
+    def requires(self) -> Any:
+        return [Raises(), Absent()]
+
+
 def code_of(*words: str) -> Any:
     with pytest.raises(SystemExit) as end:
         run_with_retcodes([*words, "--local-scheduler", "--no-lock", "--log-level", "CRITICAL"])
@@ -142,6 +147,8 @@ def test_levada_luigi_ends_with_levadas_codes_where_none_are_set(tmp_path: Path)
     assert levada_code_of("InterfacePiece", "--path", str(tmp_path / "a")) == exit_codes.OK
     assert levada_code_of("Raises") == exit_codes.FAILED
     assert levada_code_of("Absent") == exit_codes.WAITING
+    assert levada_code_of("Both") == exit_codes.FAILED
+    assert levada_code_of("Both", "--retcode-missing-data", "9") == 9
     assert levada_code_of("Raises", "--retcode-task-failed", "7") == 7
 
 

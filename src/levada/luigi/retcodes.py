@@ -67,6 +67,8 @@ def run_with_retcodes(argv: Sequence[str], *, unset: ModuleType | None = None) -
     with CmdlineParser.global_instance(list(argv)):
         found = execution_summary._summary_dict(worker)
         root = execution_summary._root_task(worker)
+    if found["failed"] and codes["task_failed"] and codes["missing_data"] == getattr(unset, "WAITING", None):
+        codes = {**codes, "missing_data": 0}  # of Levada's own codes a failure's counts more than one that is higher: cron must see it
     sys.exit(_code(codes, found, root, unset is not None))
 
 
