@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 from levada.errors import TargetError
 
@@ -35,6 +35,35 @@ class Wanted:
         raise NotImplementedError(
             f"{type(instance).__name__}: {self.name} is not said; give the class an attribute or a property of that name"
         )
+
+
+class ReadOnly:
+    """What streams of stores have in common with files, where they are only read."""
+
+    def flush(self) -> None:
+        """Nothing: it is only read."""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def writable(self) -> bool:
+        """No."""
+        return False
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+    def close(self) -> None:
+        """Let go of it."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def temporary(path: str) -> str:

@@ -14,8 +14,8 @@ from levada.luigi.format import get_default_format
 from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemTarget
 from levada.targets.atomic import before_commit
 
+from ._clients import ReadOnly, laid_out
 from ._clients import client as needed
-from ._clients import laid_out
 
 _OURS = ("protocol", "endpoint_suffix", "custom_domain", "connection_string")
 
@@ -134,7 +134,7 @@ class AzureBlobClient(FileSystem):
         return container, blob if slash else None
 
 
-class ReadableAzureBlobFile:
+class ReadableAzureBlobFile(ReadOnly):
     """The bytes of a blob. download_when_reading: it is brought to a file here first; else read at once when it is asked for."""
 
     def __init__(self, container: str, blob: str, client: AzureBlobClient, download_when_reading: bool, **kwargs: Any) -> None:
@@ -164,27 +164,6 @@ class ReadableAzureBlobFile:
         self.closed = True
         if self._file is not None:
             self._file.close()
-
-    def flush(self) -> None:
-        """Nothing: it is only read."""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def writable(self) -> bool:
-        """No."""
-        return False
-
-    def seekable(self) -> bool:
-        """No."""
-        return False
-
-    def __enter__(self) -> ReadableAzureBlobFile:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def __iter__(self) -> Any:
         return iter(self._here())

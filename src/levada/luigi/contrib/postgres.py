@@ -53,6 +53,19 @@ def _state(error: BaseException) -> str:
     return str(said or "")
 
 
+def _update_of(task: Any) -> PostgresTarget:
+    """The marker of a task that says its connection, table and update."""
+    return PostgresTarget(
+        host=task.host,
+        database=task.database,
+        user=task.user,
+        password=task.password,
+        table=task.table,
+        update_id=task.update_id,
+        port=task.port,
+    )
+
+
 class MultiReplacer:
     """Replaces several texts in one pass: what was put in is not replaced again; of two that fit, the first given wins.
 
@@ -146,15 +159,7 @@ class CopyToTable(rdbms.CopyToTable):
 
     def output(self) -> Any:
         """The update."""
-        return PostgresTarget(
-            host=self.host,
-            database=self.database,
-            user=self.user,
-            password=self.password,
-            table=self.table,
-            update_id=self.update_id,
-            port=self.port,
-        )
+        return _update_of(self)
 
     def copy(self, cursor: Any, file: Any) -> None:
         """Load what is in the file."""
@@ -233,12 +238,4 @@ class PostgresQuery(rdbms.Query):
 
     def output(self) -> Any:
         """The update."""
-        return PostgresTarget(
-            host=self.host,
-            database=self.database,
-            user=self.user,
-            password=self.password,
-            table=self.table,
-            update_id=self.update_id,
-            port=self.port,
-        )
+        return _update_of(self)

@@ -29,8 +29,8 @@ from levada.params import OptionalParameter, Parameter
 from levada.targets.atomic import before_commit
 from levada.task import ExternalTask
 
+from ._clients import ReadOnly, laid_out
 from ._clients import client as needed
-from ._clients import laid_out
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -366,7 +366,7 @@ class AtomicS3File(AtomicLocalFile):
         self.s3_client.put_multipart(self.tmp_path, self.path, **self.s3_options)
 
 
-class ReadableS3File:
+class ReadableS3File(ReadOnly):
     """The bytes of an object, as they come. s3_key: boto3's object or summary."""
 
     def __init__(self, s3_key: Any) -> None:
@@ -386,27 +386,6 @@ class ReadableS3File:
         """Give the connection back."""
         self.s3_key.close()
         self.closed = True
-
-    def flush(self) -> None:
-        """Nothing: it is only read."""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def writable(self) -> bool:
-        """No."""
-        return False
-
-    def seekable(self) -> bool:
-        """No."""
-        return False
-
-    def __enter__(self) -> ReadableS3File:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if not self.__dict__.get("closed", True):
