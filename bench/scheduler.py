@@ -18,7 +18,7 @@ SIZES = {QUICK: (1_000, 10_000), NORMAL: (1_000, 10_000, 100_000), LONG: (1_000,
 LUIGI_SIZES = {QUICK: (300, 1_000), NORMAL: (300, 1_000), LONG: (300, 1_000, 3_000)}
 LEAST = {QUICK: 0.5, NORMAL: 2.0, LONG: 2.0}  # seconds of claims at one size
 IDLE = {QUICK: 3.0, NORMAL: 10.0, LONG: 20.0}  # seconds
-WORKERS, BATCH = 8, 100
+WORKERS, BATCH = 8, 256  # claims in a request: what a worker of ours asks for at first
 SAFE = ("--synchronous", "normal")
 
 HEAD = ("central scheduler", "Levada", "luigid", "luigid/Levada", "goal")

@@ -45,7 +45,6 @@ GUESTS = "/api/"  # where the paths of guests begin
 REPEAT_KEY = 255  # characters of an Idempotency-Key
 LINES = 20.0  # log lines a second about refusals
 NOBODY = Identity("", "", "", "")
-AT_ONCE = 3  # turns of the loop
 
 
 class Exchange:
