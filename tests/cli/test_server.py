@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,6 +294,19 @@ def test_a_log_is_followed_until_the_attempt_is_over(server: Serving, call: Call
 
 def test_who_follows_without_a_server_is_told(here: Path, call: Call) -> None:
     assert "--follow needs a server" in call("log", "-f", "Sum").err
+
+
+def test_runs_without_a_server_are_told_apart_from_the_server_that_runs_here(here: Path, call: Call) -> None:
+    """Also after it was killed: then there is none."""
+    info = here / "own" / "server.json"
+    info.parent.mkdir(mode=0o700, exist_ok=True)
+    info.write_text(json.dumps({"addresses": ["http://127.0.0.1:1", f"unix:{info.parent}/server.sock"], "pid": os.getpid()}))
+    own = ("--state", str(info.parent))
+    assert "`--scheduler http://127.0.0.1:1` asks the server that runs here" in call("status", *own).err
+    assert call("history", "--scheduler", "none", *own).err == ""
+    assert "is http://127.0.0.1:1" in call("log", "-f", "Sum", *own).err
+    info.write_text(json.dumps({"addresses": ["http://127.0.0.1:1"], "pid": 2**22 + 1}))
+    assert call("status", *own).err == ""
 
 
 def test_the_audit_trail_is_exported_as_json_lines(server: Serving, call: Call) -> None:

@@ -46,10 +46,12 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
         return exit_codes.OK
     if _names_a_server(parsed, environ):
         return _of_server(command, parsed, environ)
+    own = _own_server(parsed, environ)
     if parsed.flag("follow"):
-        raise UsageError(
-            "--follow needs a server", hint="Name it by --scheduler URL or LEVADA_SCHEDULER; without one, runs print as they go."
-        )
+        named = f"the one of this state folder is {own}" if own else "without one, runs print as they go"
+        raise UsageError("--follow needs a server", hint=f"Name it by --scheduler URL or LEVADA_SCHEDULER; {named}.")
+    if own and parsed.text("scheduler") is None:
+        print(f"levada: these are runs without a server; `--scheduler {own}` asks the server that runs here", file=sys.stderr)
     history = open_history(parsed, environ)
     try:
         return {"status": status, "history": attempts, "log": log}[command](parsed, history)
@@ -60,6 +62,21 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 def _names_a_server(parsed: Parsed, environ: Mapping[str, str]) -> bool:
     named = parsed.text("scheduler") or settings_for(parsed, environ).get("levada", "scheduler", "")
     return named not in ("", "none")
+
+
+def _own_server(parsed: Parsed, environ: Mapping[str, str]) -> str:
+    """The address of the server that runs with the state folder; empty when none does."""
+    from .._client.address import own_addresses, server_pid
+
+    folder = parsed.text("state") or state_path(environ, state_of(settings_for(parsed, environ)))
+    own, pid = own_addresses(folder), server_pid(folder)
+    try:
+        os.kill(pid or os.getpid(), 0)
+    except ProcessLookupError:
+        return ""  # it was killed
+    except OSError:
+        pass  # another user's
+    return str(own[-1]) if own else ""
 
 
 def _of_server(command: str, parsed: Parsed, environ: Mapping[str, str]) -> int:
