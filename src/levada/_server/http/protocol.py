@@ -111,9 +111,10 @@ class Guarded(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A whole header. What is raised here ends the parser."""
+        """A whole header; behind a body they are counted alone. What is raised here ends the parser."""
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        if self._head >= 0:  # else a proxy that takes the headers of strangers away has not seen it among them
+            super().on_header(name, value)
 
     def _count(self, size: int) -> None:
         self._lines += size + 4
