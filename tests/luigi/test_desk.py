@@ -410,3 +410,10 @@ def test_messages_that_the_server_keeps_in_memory_are_small(luigi: Luigi) -> Non
     ):
         with pytest.raises(Refusal, match="more than"):
             luigi.rpc(verb, **data)
+
+
+@pytest.mark.parametrize(("name", "amount"), [("disk\n\x1b[2J", 3), ("disk", 2**70)])
+def test_a_resource_of_luigis_tools_is_named_and_counted_as_one_of_ours(name: str, amount: int, luigi: Luigi) -> None:
+    with pytest.raises(Refusal):
+        luigi.rpc("update_resource", resource=name, amount=amount)
+    assert luigi.rpc("resource_list") == []
