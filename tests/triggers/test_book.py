@@ -171,6 +171,9 @@ def test_a_rule_that_counts_its_times_from_long_ago_is_refused_and_holds_nobody_
         ("RRULE:FREQ=SECONDLY;INTERVAL=999999999999999999999", "an INTERVAL of 1"),
         ("RRULE:FREQ=MONTHLY;BYDAY=+99MO", "that names times"),
         ("RRULE:FREQ=YEARLY;BYEASTER=9999", "that names times"),
+        ("RRULE:FREQ=DAILY;BYEASTER=9999", "that names times"),
+        ("RRULE:FREQ=YEARLY;BYWEEKNO=53;BYDAY=MO;BYMONTH=6", "no such day"),
+        ("RRULE:FREQ=MONTHLY;BYMONTHDAY=31;BYMONTH=2", "no such day"),
     ],
 )
 def test_a_rule_that_cannot_be_or_needs_long_is_refused_at_once(text: str, expected: str) -> None:

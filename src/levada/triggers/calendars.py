@@ -342,7 +342,7 @@ LINES = ("DTSTART", "RRULE", "RDATE", "EXDATE")
 MOST_RULES = 10  # of one text
 LONGEST_INTERVAL = 100_000_000
 IN_A_DAY = {"HOURLY": 24, "MINUTELY": 1_440, "SECONDLY": 86_400}
-SEEN_DAYS = 2_000  # of those that a rule names
+SEEN_DAYS = 500  # of those that a rule names
 EFFORT = 1_000_000  # hours, minutes or seconds that are looked at to find one time of a rule
 FAULTS = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError)  # of dateutil, for what it cannot read
 
@@ -370,8 +370,11 @@ class Recurrence(_Walls):
         self.known: list[datetime] = []
         self.coming: Iterator[datetime] | None = None
         self._parsed(self.start)
-        for line in found:
-            self._has_times(dict(part.upper().split("=", 1) for part in line.split(";") if "=" in part), begun_anew=only)
+        try:
+            for line in found:
+                self._has_times(dict(part.upper().split("=", 1) for part in line.split(";") if "=" in part), begun_anew=only)
+        except FAULTS as fault:
+            raise self._wrong("a rule that names times", f"dateutil says: {fault}") from fault
         first = next(self.walls(self.start), None)
         if first is None:
             raise ConfigError(f"{where}: {rule.text!r} never fires", hint="Does UNTIL lie before DTSTART, or is there no such day?")
@@ -423,7 +426,7 @@ class Recurrence(_Walls):
         return int(text)
 
     def _has_times(self, parts: dict[str, str], *, begun_anew: bool) -> None:
-        """Whether there is a time that a rule by the day or shorter names: dateutil seeks it in each hour or second of 8,000 years.
+        """Whether there is a time that a rule names: dateutil seeks it in each hour or second of 8,000 years.
 
         Its days are sought in the 400 years after which the calendar comes again.
         """
@@ -433,8 +436,6 @@ class Recurrence(_Walls):
             if parts["FREQ"] != "DAILY" or all(abs(int(one)) > prod(day) for one in re.findall(r"\d+", parts["BYSETPOS"])):
                 raise self._wrong("BYSETPOS that chooses among several times of a day, a week, a month or a year")
         named = {name: parts[name] for name in DAYS if name in parts}
-        if parts.get("FREQ") not in UNITS:
-            return
         if not named:
             self._refuse_long_search(parts, 1, begun_anew)
             return
@@ -444,7 +445,7 @@ class Recurrence(_Walls):
         from dateutil.rrule import rrulestr
 
         rule = rrulestr(f"DTSTART:95990101T000000\nRRULE:FREQ=YEARLY;{';'.join(f'{name}={text}' for name, text in named.items())}")
-        days = [datetime(9599, 1, 1), *islice(rule, SEEN_DAYS)]
+        days = [datetime(9599, 1, 1), *islice(rule, SEEN_DAYS if parts.get("FREQ") in IN_A_DAY else 1)]
         if len(days) == 1:
             raise ConfigError(f"{self.where}: {self.written!r} never fires: there is no such day")
         self._refuse_long_search(parts, max((later - day).days for day, later in pairwise(days)), begun_anew)
@@ -452,7 +453,7 @@ class Recurrence(_Walls):
     def _refuse_long_search(self, parts: dict[str, str], gap: int, begun_anew: bool) -> None:
         """Raises ConfigError where dateutil goes through too many hours, minutes or seconds. gap: days between two that may have a time."""
         timed = any(name in parts for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
-        in_a_day = IN_A_DAY.get(parts["FREQ"])
+        in_a_day = IN_A_DAY.get(parts.get("FREQ", ""))
         if in_a_day is None:
             return
         least, most = {"MINUTELY": ("BYMINUTE", 24), "SECONDLY": ("BYSECOND", 1_440)}.get(parts["FREQ"], ("", 0))
