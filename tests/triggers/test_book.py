@@ -174,6 +174,8 @@ def test_a_rule_that_counts_its_times_from_long_ago_is_refused_and_holds_nobody_
         ("RRULE:FREQ=DAILY;BYEASTER=9999", "that names times"),
         ("RRULE:FREQ=YEARLY;BYWEEKNO=53;BYDAY=MO;BYMONTH=6", "no such day"),
         ("RRULE:FREQ=MONTHLY;BYMONTHDAY=31;BYMONTH=2", "no such day"),
+        ("RRULE:FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", "no long search"),
+        ("RRULE:FREQ=DAILY;INTERVAL=7;BYDAY=TU", "the day of DTSTART"),
     ],
 )
 def test_a_rule_that_cannot_be_or_needs_long_is_refused_at_once(text: str, expected: str) -> None:
@@ -194,14 +196,15 @@ def test_rules_by_the_hour_and_minute_may_name_days_and_times() -> None:
     for number, text in enumerate(
         (
             "FREQ=MINUTELY;INTERVAL=15;BYDAY=MO,TU,WE,TH,FR;BYHOUR=9,10,11,12",
-            "FREQ=MINUTELY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=0",
+            "FREQ=MINUTELY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=0;BYMINUTE=0,30",
+            "FREQ=DAILY;INTERVAL=14;BYDAY=MO",
             "FREQ=HOURLY;COUNT=40000;BYDAY=MO;BYHOUR=3",
             "FREQ=SECONDLY;INTERVAL=20;BYDAY=MO",
             "FREQ=HOURLY;INTERVAL=100000000",
         )
     ):
         told.put(f"r{number}", Rule(f"DTSTART:20240101T000000\nRRULE:{text}", "UTC"))
-    assert len(told.book.triggers) == 5
+    assert len(told.book.triggers) == 6
 
 
 def test_parameters_without_measure_are_refused() -> None:

@@ -338,12 +338,14 @@ UNITS = {"DAILY": DAY, "WEEKLY": 7 * DAY, "HOURLY": timedelta(hours=1), "MINUTEL
 MOST = 256  # wall times kept
 STEPS = 50_000  # times of a rule that are gone through to find one; with COUNT from DTSTART on
 DAYS = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "BYWEEKDAY", "BYEASTER")  # what names days
+WEEK = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 LINES = ("DTSTART", "RRULE", "RDATE", "EXDATE")
 MOST_RULES = 10  # of one text
 LONGEST_INTERVAL = 100_000_000
 IN_A_DAY = {"HOURLY": 24, "MINUTELY": 1_440, "SECONDLY": 86_400}
 SEEN_DAYS = 500  # of those that a rule names
-EFFORT = 1_000_000  # hours, minutes or seconds that are looked at to find one time of a rule
+RAREST = 366  # days between two of a rule by the hour, minute or second
+EFFORT = 200_000  # hours, minutes or seconds that are looked at to find one time of a rule
 FAULTS = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError)  # of dateutil, for what it cannot read
 
 
@@ -442,6 +444,8 @@ class Recurrence(_Walls):
         for name in ("BYDAY", "BYWEEKDAY"):
             if name in named:
                 named[name] = ",".join(re.findall("[A-Z]{2}", named[name]))
+                if parts.get("FREQ") == "DAILY" and not self._interval(parts) % 7 and WEEK[self.start.weekday()] not in named[name]:
+                    raise self._wrong(f"{name}={WEEK[self.start.weekday()]}, the day of DTSTART, as INTERVAL is whole weeks")
         from dateutil.rrule import rrulestr
 
         rule = rrulestr(f"DTSTART:95990101T000000\nRRULE:FREQ=YEARLY;{';'.join(f'{name}={text}' for name, text in named.items())}")
@@ -463,7 +467,7 @@ class Recurrence(_Walls):
             effort *= 24  # not each of these days has one
         if timed and not begun_anew:
             effort *= 1_000  # days since DTSTART
-        if effort > EFFORT:
+        if effort > EFFORT or gap > RAREST:
             raise self._wrong(
                 "a rule whose times need no long search", "Write it by the day: FREQ=DAILY (or YEARLY), with BYHOUR, BYMINUTE and BYSECOND."
             )
