@@ -22,7 +22,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -449,10 +449,14 @@ class Recurrence(_Walls):
         from dateutil.rrule import rrulestr
 
         rule = rrulestr(f"DTSTART:95990101T000000\nRRULE:FREQ=YEARLY;{';'.join(f'{name}={text}' for name, text in named.items())}")
-        days = [datetime(9599, 1, 1), *islice(rule, SEEN_DAYS if parts.get("FREQ") in IN_A_DAY else 1)]
-        if len(days) == 1:
+        gap, before = -1, datetime(9599, 1, 1)
+        for later in islice(rule, SEEN_DAYS if parts.get("FREQ") in IN_A_DAY else 1):
+            gap, before = max(gap, (later - before).days), later
+            if gap > RAREST:
+                break
+        if gap < 0:
             raise ConfigError(f"{self.where}: {self.written!r} never fires: there is no such day")
-        self._refuse_long_search(parts, max((later - day).days for day, later in pairwise(days)), begun_anew)
+        self._refuse_long_search(parts, gap, begun_anew)
 
     def _refuse_long_search(self, parts: dict[str, str], gap: int, begun_anew: bool) -> None:
         """Raises ConfigError where dateutil goes through too many hours, minutes or seconds. gap: days between two that may have a time."""
