@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from levada._model.status import Status
 from levada._server.guests import opened
 from levada._server.host import Host, Rules
 from levada._server.http.port import Call
@@ -410,3 +411,25 @@ def test_messages_that_the_server_keeps_in_memory_are_small(luigi: Luigi) -> Non
     ):
         with pytest.raises(Refusal, match="more than"):
             luigi.rpc(verb, **data)
+
+
+@pytest.mark.parametrize(("name", "amount"), [("disk\n\x1b[2J", 3), ("disk", 2**70)])
+def test_a_resource_of_luigis_tools_is_named_and_counted_as_one_of_ours(name: str, amount: int, luigi: Luigi) -> None:
+    with pytest.raises(Refusal):
+        luigi.rpc("update_resource", resource=name, amount=amount)
+    assert luigi.rpc("resource_list") == []
+
+
+def test_a_report_is_of_the_task_that_the_worker_holds_though_another_has_its_id_by_now(luigi: Luigi) -> None:
+    """Hidden parameters are no part of Luigi's id, and of our key they are: two workers, one id, two tasks."""
+    hidden = {"param_visibilities": {"x": 0, "user": 1}}
+    luigi.tell("one", params={"x": "one", "user": "ann"}, worker="w1", **hidden)
+    assert luigi.given("w1") == "one"
+    luigi.tell("one", params={"x": "one", "user": "bob"}, worker="w2", **hidden)
+    assert luigi.work("w1", (name_of("one"),))["task_id"] is None  # it runs what it holds: nothing to be told again
+    luigi.rpc("set_task_status_message", task_id=name_of("one"), status_message="half")
+    luigi.end("one", worker="w1", params={"x": "one", "user": "ann"})
+    counts = [luigi.host.brain.state.status[index] for index in range(2)]
+    assert counts == [Status.DONE, Status.READY]
+    assert luigi.given("w1") is None
+    assert luigi.given("w2") == "one"

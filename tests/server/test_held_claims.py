@@ -10,6 +10,7 @@ import pytest
 
 from levada._server import host as hosts
 from levada._wire import messages as w
+from levada._wire import operators as o
 from levada._wire.problems import Refusal
 from levada.errors import LevadaError, StoreBroken, StoreFull
 from tests.server.hosting import S1, S2, Place, Served, heard, key, served
@@ -98,3 +99,24 @@ def test_a_store_that_breaks_answers_what_it_could_not_write(house: Served, monk
 def test_refusals_are_for_callers() -> None:
     assert hosts._refusal(KeyError("x")).code == "internal"
     assert hosts._refusal(Refusal("busy", "later")).code == "busy"
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_nothing_is_granted_to_a_claim_whose_token_counts_no_more(how: str, house: Served) -> None:
+    """Its worker could neither renew nor report: the task would stand for a lease."""
+    made = house.ask(o.CreateToken(role="worker", days=1.0))
+    who = {"role": "worker", "token": made.id}
+    house.ask(w.Hello(session=S1, wire=[1], levada="9.9"), **who)
+    policies, tasks = [w.PolicySpec(family="A")], [w.TaskItem(key(0), 0, "{}")]
+    house.ask(w.AddTasks(session=S1, seq=1, policies=policies, tasks=tasks, growth=[w.GrowthItem(key(0), "", True)]), **who)
+    house.ask(o.Pause())
+    waits = house.begin(w.Sync(session=S1, seq=2, room=1, wait=30.0), **who)
+    if how == "revoked":
+        house.ask(o.RevokeToken(made.id))
+    else:
+        house.host.tokens._clock = lambda: made.expires + 1.0
+    house.ask(o.Resume())
+
+    with pytest.raises(Refusal, match="while its request waited"):
+        heard(waits, 5.0)
+    assert house.status(0) == "ready"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import time
 
 import pytest
 
 from levada._server.http.logs import JsonLines
+from levada._wire import triggers as t
 
-from .fake_host import TOKENS
-from .raw import Raw
+from .fake_host import TOKENS, FakeHost
+from .raw import Raw, request
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31mred", "\x7f", "\x9b", "\u2028", "\ud800", "x" * 100_000, '"}\n{"level":"error"'])
@@ -42,6 +45,29 @@ def test_no_credential_is_logged(raw: Raw, caplog: pytest.LogCaptureFixture) -> 
     assert "refused" in written
     for secret in (TOKENS["admin"], "nearly_right", path.partition("=")[2], cookie.partition(";")[0].partition("=")[2]):
         assert secret not in written
+
+
+def test_a_client_that_goes_amid_requests_in_a_row_is_no_mistake_of_ours(
+    raw: Raw, host: FakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer under way is that of an earlier request than the last."""
+    long = t.TriggersAnswer([], "x" * (1 << 20))
+    host.answers[t.Triggers] = lambda asked: long
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+    sock.connect(("127.0.0.1", raw.port))
+    sock.sendall(request("GET", "/v1/triggers") * 20)
+    time.sleep(0.5)  # what was answered fills the way to it
+    sock.close()
+    time.sleep(0.5)
+    assert [line.message for line in caplog.records if line.levelno >= logging.ERROR] == []
+    assert raw.call("GET", "/v1/whoami").status == 200
+
+
+def test_who_speaks_no_http_does_not_fill_the_log(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(100):
+        assert raw.send(b"\x16\x03\x01\r\n\r\n").code == "malformed"
+    assert len(caplog.records) < 30
 
 
 def test_a_flood_of_refusals_does_not_flood_the_log(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:

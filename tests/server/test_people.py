@@ -134,6 +134,25 @@ def test_changes_are_heard_as_they_happen(people: People) -> None:
     connection.close()
 
 
+def test_who_reads_changes_hears_none_after_the_token_is_revoked(people: People) -> None:
+    made = people.ask("POST", "/v1/tokens", body={"role": "viewer"})[1]
+    connection = http.client.HTTPConnection("127.0.0.1", people.web.port, timeout=10)
+    connection.request("GET", "/v1/events", headers={"Authorization": f"Bearer {made['token']}"})
+    response = connection.getresponse()
+    while b"open" not in response.readline():
+        pass
+    time.sleep(0.1)  # it waits for the next change
+    people.ask("DELETE", f"/v1/tokens/{made['id']}")
+    people.ask("POST", f"/v1/tasks/{key(1)}/cancel")
+    assert b"cancelled" not in response.read()
+    connection.close()
+
+
+def test_a_place_in_a_list_that_nobody_was_told_is_refused(people: People) -> None:
+    for after in ("9" * 30, "9" * 500, "%C2%B2", "%D9%A3", "-1"):
+        assert people.ask("GET", f"/v1/goals?after={after}")[0] == 422, after
+
+
 def test_a_backup_is_taken_over_http(people: People, tmp_path: Path) -> None:
     status, answer = people.ask("POST", "/v1/backup")
     assert status == 200

@@ -14,7 +14,7 @@ from levada._wire.routes import PAGES, ROUTES
 
 from .examples import body_of, path_of
 from .fake_host import FakeHost
-from .raw import Got, Raw
+from .raw import Got, Raw, request
 
 HOSTS = {"localhost": True, "127.0.0.1:{port}": True, "[::1]:9": True, "LOCALHOST:{port}": True} | dict.fromkeys(
     [
@@ -226,6 +226,14 @@ def test_a_believed_proxy_names_user_address_and_host(behind: Raw, host: FakeHos
     assert (who.role, who.token, who.address) == ("operator", "user:ann", "203.0.113.9")
     assert behind.call("POST", "/v1/pause", {}, token=None, headers={**headers, "Origin": "http://levada.example.org"}).code == "cross-site"
     assert behind.call("POST", "/v1/pause", {}, token=None, headers={**headers, "X-Forwarded-User": "bob"}).code == "forbidden"
+
+
+def test_what_stands_behind_a_body_is_no_header(behind: Raw, host: FakeHost) -> None:
+    """A proxy takes X-Forwarded-User of strangers out of their headers; trailers pass it."""
+    head = request("POST", "/v1/pause", b"", token=None, headers={"Content-Length": "", "Transfer-Encoding": "chunked"})
+    got = behind.send(head + b"2\r\n{}\r\n0\r\nX-Forwarded-User: ann\r\nSec-Fetch-Site: same-origin\r\n\r\n")
+    assert got.code == "unauthenticated"
+    assert host.calls == []
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-User", "Remote-User", "X-Forwarded-Access-Token"])

@@ -166,6 +166,15 @@ def test_who_follows_is_answered_when_the_wait_is_over(house: Served) -> None:
     assert 0.3 < time.monotonic() - began < 3.0
 
 
+def test_who_follows_hears_nothing_more_when_the_token_is_revoked(house: Served) -> None:
+    made = house.ask(o.CreateToken(role="viewer"))
+    waits = house.begin(o.Log(key(0), wait=30.0), role="viewer", token=made.id)
+    time.sleep(0.1)
+    house.ask(o.RevokeToken(made.id))
+    send(house, (0, "a secret\n"))
+    assert refusal(lambda: heard(waits, 2.0)) == "unauthenticated"
+
+
 def test_who_went_away_is_forgotten(house: Served) -> None:
     from levada._server.http.port import Call
     from levada._server.http.tokens import Identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,6 +155,56 @@ def test_a_rule_that_counts_its_times_from_long_ago_is_refused_and_holds_nobody_
     with pytest.raises(Refusal, match="names times"):
         told.put("r", Rule("DTSTART:20240102T060000\nRRULE:FREQ=SECONDLY;INTERVAL=86400;BYHOUR=3", "UTC"))
     assert not told.book.triggers
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("RRULE:FREQ=SECONDLY\nEXRULE:FREQ=SECONDLY", "none 'EXRULE'"),  # dateutil would seek for ever
+        ("RRULE:FREQ=DAILY EXRULE:FREQ=DAILY", "none 'EXRULE'"),
+        ("\n".join(["RRULE:FREQ=DAILY"] * 11), "at most 10 lines"),
+        ("RRULE:FREQ=SECONDLY;BYYEARDAY=366;BYDAY=MO;BYHOUR=3;BYMINUTE=3;BYSECOND=3", "no long search"),
+        ("RRULE:FREQ=SECONDLY;COUNT=40000;BYHOUR=3;BYMINUTE=3;BYSECOND=3", "no long search"),
+        ("RRULE:FREQ=HOURLY;INTERVAL=25;BYMONTH=2;BYMONTHDAY=29;BYDAY=SA;BYHOUR=1", "no long search"),
+        ("RRULE:FREQ=DAILY;INTERVAL=0", "an INTERVAL of 1"),
+        ("RRULE:FREQ=DAILY;INTERVAL=-1", "an INTERVAL of 1"),
+        ("RRULE:FREQ=SECONDLY;INTERVAL=999999999999999999999", "an INTERVAL of 1"),
+        ("RRULE:FREQ=MONTHLY;BYDAY=+99MO", "that names times"),
+        ("RRULE:FREQ=YEARLY;BYEASTER=9999", "that names times"),
+        ("RRULE:FREQ=DAILY;BYEASTER=9999", "that names times"),
+        ("RRULE:FREQ=YEARLY;BYWEEKNO=53;BYDAY=MO;BYMONTH=6", "no such day"),
+        ("RRULE:FREQ=MONTHLY;BYMONTHDAY=31;BYMONTH=2", "no such day"),
+        ("RRULE:FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", "no long search"),
+        ("RRULE:FREQ=DAILY;INTERVAL=7;BYDAY=TU", "the day of DTSTART"),
+    ],
+)
+def test_a_rule_that_cannot_be_or_needs_long_is_refused_at_once(text: str, expected: str) -> None:
+    from levada._model.triggers import Rule
+
+    told = Told()
+    began = time.process_time()
+    with pytest.raises(Refusal, match=expected):
+        told.put("r", Rule(f"DTSTART:20240101T000000\n{text}", "UTC"))
+    assert time.process_time() - began < 1.0
+    assert not told.book.triggers
+
+
+def test_rules_by_the_hour_and_minute_may_name_days_and_times() -> None:
+    from levada._model.triggers import Rule
+
+    told = Told()
+    for number, text in enumerate(
+        (
+            "FREQ=MINUTELY;INTERVAL=15;BYDAY=MO,TU,WE,TH,FR;BYHOUR=9,10,11,12",
+            "FREQ=MINUTELY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=0;BYMINUTE=0,30",
+            "FREQ=DAILY;INTERVAL=14;BYDAY=MO",
+            "FREQ=HOURLY;COUNT=40000;BYDAY=MO;BYHOUR=3",
+            "FREQ=SECONDLY;INTERVAL=20;BYDAY=MO",
+            "FREQ=HOURLY;INTERVAL=100000000",
+        )
+    ):
+        told.put(f"r{number}", Rule(f"DTSTART:20240101T000000\nRRULE:{text}", "UTC"))
+    assert len(told.book.triggers) == 6
 
 
 def test_parameters_without_measure_are_refused() -> None:

@@ -76,6 +76,7 @@ def revoke_token(desk: Desk, call: Call) -> Done:
     if row.revoked is not None:
         return o.Changed(desk.host.brain.state.epoch, "revoked", "revoked")
     _put(desk, row._replace(revoked=desk.wall))
+    desk.stirred = True  # who waits with it is told now
     return o.Changed(desk.host.brain.state.epoch, "valid", "revoked")
 
 

@@ -435,6 +435,10 @@ class Host:
                     book.agents.hung_up(agent)
                 desk.reply(call, Refusal("unknown-session", "the agent is not known any more"))
                 continue
+            if self.tokens.is_void(call.identity.token):
+                del self._takes[name]
+                desk.reply(call, work.shut_out())
+                continue
             agent.seen = now
             answer: TakeAnswer | Refusal | None
             try:

@@ -24,6 +24,7 @@ from .logbook import Log
 from .office import asked_by
 from .polls import Poll
 from .work import _member as speaker
+from .work import shut_out
 
 Done = Answer | bytes | None
 
@@ -150,7 +151,9 @@ def _ask(desk: Desk, call: Call, asked: o.Log, poll: Poll, *, held: bool) -> Non
 def look(desk: Desk) -> None:
     """Answer those who waited for long enough, or for what is there by now. After the commit."""
     for poll in desk.host.office.polls.due(desk.host.clock(), lambda poll: _has_grown(desk, poll) or _is_over(desk, poll)):
-        if not poll.call.gone:
+        if desk.host.tokens.is_void(poll.call.identity.token):
+            poll.call.answer(shut_out())
+        elif not poll.call.gone:
             asked = asked_by(poll.call)
             try:
                 _ask(desk, poll.call, asked, poll, held=False)

@@ -328,6 +328,11 @@ def _supersede(desk: Desk, member: Member) -> None:
         desk.host.unpark(member)
 
 
+def shut_out() -> Refusal:
+    """For who waits with a token that counts no more: nothing is granted or told under it."""
+    return Refusal("unauthenticated", "the token has expired, or was revoked, while its request waited")
+
+
 def claim_again(desk: Desk, member: Member) -> bool:
     """Look once more what there is for a session whose claim is held; True when it was answered."""
     call = member.call
@@ -336,6 +341,10 @@ def claim_again(desk: Desk, member: Member) -> bool:
     if call.gone:
         desk.host.unpark(member)
         call.answer(Refusal("conflict", "the client went away"))
+        return True
+    if desk.host.tokens.is_void(call.identity.token):
+        desk.host.unpark(member)
+        desk.reply(call, shut_out())
         return True
     over = desk.host.clock() >= member.deadline
     before = len(desk.changes)

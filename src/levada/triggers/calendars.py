@@ -22,6 +22,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -336,7 +337,16 @@ RULES = r"(?im)^(?:RRULE:)?(FREQ=[^\n]*|[^\n:]*;FREQ=[^\n]*)$"
 UNITS = {"DAILY": DAY, "WEEKLY": 7 * DAY, "HOURLY": timedelta(hours=1), "MINUTELY": MINUTE, "SECONDLY": timedelta(seconds=1)}
 MOST = 256  # wall times kept
 STEPS = 50_000  # times of a rule that are gone through to find one; with COUNT from DTSTART on
-DAYS = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY")  # what names days
+DAYS = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "BYWEEKDAY", "BYEASTER")  # what names days
+WEEK = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+LINES = ("DTSTART", "RRULE", "RDATE", "EXDATE")
+MOST_RULES = 10  # of one text
+LONGEST_INTERVAL = 100_000_000
+IN_A_DAY = {"HOURLY": 24, "MINUTELY": 1_440, "SECONDLY": 86_400}
+SEEN_DAYS = 500  # of those that a rule names
+RAREST = 366  # days between two of a rule by the hour, minute or second
+EFFORT = 200_000  # hours, minutes or seconds that are looked at to find one time of a rule
+FAULTS = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError)  # of dateutil, for what it cannot read
 
 
 class Recurrence(_Walls):
@@ -354,24 +364,31 @@ class Recurrence(_Walls):
         found = re.findall(RULES, self.text)
         parts = dict(part.upper().split("=", 1) for part in found[0].split(";") if "=" in part) if len(found) == 1 else {}
         only = len(self.text.split("\n")) == 2 and "COUNT" not in parts
+        if len(found) > MOST_RULES:
+            raise self._wrong(f"at most {MOST_RULES} lines RRULE")
         self.period = UNITS.get(parts.get("FREQ", "")) if only else None
         if self.period is not None:
-            self.period *= int(parts.get("INTERVAL", "1"))
+            self.period *= self._interval(parts)
         self.known: list[datetime] = []
         self.coming: Iterator[datetime] | None = None
         self._parsed(self.start)
-        for line in found:
-            self._has_times(dict(part.upper().split("=", 1) for part in line.split(";") if "=" in part))
         try:
-            first = next(self.walls(self.start), None)
-        except ValueError as fault:  # it sees that only then
+            for line in found:
+                self._has_times(dict(part.upper().split("=", 1) for part in line.split(";") if "=" in part), begun_anew=only)
+        except FAULTS as fault:
             raise self._wrong("a rule that names times", f"dateutil says: {fault}") from fault
+        first = next(self.walls(self.start), None)
         if first is None:
             raise ConfigError(f"{where}: {rule.text!r} never fires", hint="Does UNTIL lie before DTSTART, or is there no such day?")
 
     def _read(self, rule: Rule) -> tuple[str, datetime]:
         """The text with local times alone, and DTSTART."""
-        text = "\n".join(line.strip() for line in rule.text.replace("\\n", "\n").splitlines() if line.strip())
+        lines = rule.text.replace("\\n", "\n").split()
+        for line in lines:
+            name = re.split("[:;]", line)[0] if ":" in line else "RRULE"
+            if name.upper() not in LINES:
+                raise self._wrong(f"lines {', '.join(LINES)}, and none {name[:80]!r}", "EXDATE leaves single times out.")
+        text = "\n".join(lines)
         found = re.findall(START, text)
         if len(found) != 1:
             raise self._wrong("a line DTSTART:20240101T060000, and one RRULE:FREQ=...")
@@ -401,35 +418,70 @@ class Recurrence(_Walls):
         text = re.sub(START, f"DTSTART:{start:%Y%m%dT%H%M%S}", self.text)
         try:
             return rrulestr(text, forceset=False)
-        except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        except FAULTS as fault:
             raise self._wrong("a rule of RFC 5545, as in RRULE:FREQ=MONTHLY;BYDAY=-1FR", f"dateutil says: {fault}") from fault
 
-    def _has_times(self, parts: dict[str, str]) -> None:
-        """Whether there is a time that a rule by the day or shorter names: dateutil seeks it in each hour or second of 8,000 years.
+    def _interval(self, parts: dict[str, str]) -> int:
+        text = parts.get("INTERVAL", "1")
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 1 <= int(text) <= LONGEST_INTERVAL:
+            raise self._wrong(f"an INTERVAL of 1 to {LONGEST_INTERVAL:,}")
+        return int(text)
+
+    def _has_times(self, parts: dict[str, str], *, begun_anew: bool) -> None:
+        """Whether there is a time that a rule names: dateutil seeks it in each hour or second of 8,000 years.
 
         Its days are sought in the 400 years after which the calendar comes again.
         """
+        self._interval(parts)
         if "BYSETPOS" in parts and parts.get("FREQ") in UNITS and parts["FREQ"] != "WEEKLY":
             day = [len(parts[name].split(",")) if name in parts else 1 for name in ("BYHOUR", "BYMINUTE", "BYSECOND")]
             if parts["FREQ"] != "DAILY" or all(abs(int(one)) > prod(day) for one in re.findall(r"\d+", parts["BYSETPOS"])):
                 raise self._wrong("BYSETPOS that chooses among several times of a day, a week, a month or a year")
         named = {name: parts[name] for name in DAYS if name in parts}
-        if not named or parts.get("FREQ") not in UNITS:
+        if not named:
+            self._refuse_long_search(parts, 1, begun_anew)
             return
-        if "BYDAY" in named:
-            named["BYDAY"] = ",".join(re.findall("[A-Z]{2}", named["BYDAY"]))
+        for name in ("BYDAY", "BYWEEKDAY"):
+            if name in named:
+                named[name] = ",".join(re.findall("[A-Z]{2}", named[name]))
+                if parts.get("FREQ") == "DAILY" and not self._interval(parts) % 7 and WEEK[self.start.weekday()] not in named[name]:
+                    raise self._wrong(f"{name}={WEEK[self.start.weekday()]}, the day of DTSTART, as INTERVAL is whole weeks")
         from dateutil.rrule import rrulestr
 
         rule = rrulestr(f"DTSTART:95990101T000000\nRRULE:FREQ=YEARLY;{';'.join(f'{name}={text}' for name, text in named.items())}")
-        if next(iter(rule), None) is None:
+        gap, before = -1, datetime(9599, 1, 1)
+        for later in islice(rule, SEEN_DAYS if parts.get("FREQ") in IN_A_DAY else 1):
+            gap, before = max(gap, (later - before).days), later
+            if gap > RAREST:
+                break
+        if gap < 0:
             raise ConfigError(f"{self.where}: {self.written!r} never fires: there is no such day")
+        self._refuse_long_search(parts, gap, begun_anew)
+
+    def _refuse_long_search(self, parts: dict[str, str], gap: int, begun_anew: bool) -> None:
+        """Raises ConfigError where dateutil goes through too many hours, minutes or seconds. gap: days between two that may have a time."""
+        timed = any(name in parts for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
+        in_a_day = IN_A_DAY.get(parts.get("FREQ", ""))
+        if in_a_day is None:
+            return
+        least, most = {"MINUTELY": ("BYMINUTE", 24), "SECONDLY": ("BYSECOND", 1_440)}.get(parts["FREQ"], ("", 0))
+        looks = most * (parts[least].count(",") + 1) if least in parts else in_a_day
+        effort = max(gap, 1) * (looks if timed else 1)
+        if in_a_day % self._interval(parts):
+            effort *= 24  # not each of these days has one
+        if timed and not begun_anew:
+            effort *= 1_000  # days since DTSTART
+        if effort > EFFORT or gap > RAREST:
+            raise self._wrong(
+                "a rule whose times need no long search", "Write it by the day: FREQ=DAILY (or YEARLY), with BYHOUR, BYMINUTE and BYSECOND."
+            )
 
     def walls(self, start: datetime) -> Iterator[datetime]:
         """Wall times of the rule, from ``start`` on, each once."""
         at = self._reach(start)
         while True:
             if at == len(self.known):
-                wall = next(self.coming, None) if self.coming is not None else None
+                wall = self._next()
                 if wall is None:
                     self.coming = None
                     return
@@ -439,6 +491,15 @@ class Recurrence(_Walls):
             yield self.known[at]
             at += 1
 
+    def _next(self) -> datetime | None:
+        """The next time that dateutil finds. Raises ConfigError: of some rules it sees only now that they cannot be."""
+        try:
+            return next(self.coming, None) if self.coming is not None else None
+        except FAULTS as fault:
+            if isinstance(fault, OverflowError):
+                raise
+            raise self._wrong("a rule that names times", f"dateutil says: {fault}") from fault
+
     def _reach(self, start: datetime) -> int:
         """Where in ``known`` the wall times from ``start`` on begin."""
         if self.known and self.known[0] <= start <= self.known[-1]:
@@ -446,11 +507,11 @@ class Recurrence(_Walls):
                 del self.known[: min(bisect_left(self.known, start), len(self.known) - 1)]
             return bisect_left(self.known, start)
         begin = self.start
-        if self.period is not None and start > begin + self.period:
+        if self.period is not None and start - begin > self.period:
             begin += (start - begin) // self.period * self.period
         self.coming = iter(self._parsed(begin))
         self.known = []
-        for step, wall in enumerate(self.coming):
+        for step, wall in enumerate(iter(self._next, None)):
             if wall >= start:
                 self.known.append(wall)
                 break

@@ -105,7 +105,9 @@ class Hub:
             headers = [*GUARD, NO_STORE, (b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"), *more]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             while not stream.closed and counts():
-                await send({"type": "http.response.body", "body": await stream.next(), "more_body": True})
+                frames = await stream.next()
+                if counts():  # it may have been revoked while nothing happened
+                    await send({"type": "http.response.body", "body": frames, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             self._streams.discard(stream)

@@ -7,6 +7,7 @@ that does not read its answers is cut off. One timer looks at all connections; a
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ..._wire.problems import PROBLEM_TYPE, Refusal, problem_of
 from .answers import encoded
 from .settings import Limits
+
+_QUIET = logging.getLogger("uvicorn.error.connections")
+_QUIET.setLevel(logging.ERROR)  # a warning for each connection that speaks no HTTP would let anybody fill the log
 
 
 class Connections:
@@ -60,6 +64,7 @@ class Guarded(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.logger = _QUIET
         self.access_log = False  # else it writes paths, with the codes of login links, wherever a handler is set
         self._address = ""
         self._head = 0  # bytes that came in since a head began, in chunks after its first; -1 while a body comes
@@ -69,6 +74,7 @@ class Guarded(HttpToolsProtocol):
         self._unread: tuple[int, float] = (0, 0.0)  # bytes that wait to be written, and since when so many
         self._subject: str | None = None
         self._fault: Refusal | None = None
+        self._answered: Any = None  # uvicorn's cycle of the request that is being answered; ``cycle`` is that of the last that came
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base has it
         """Take a connection, or close it when there are too many."""
@@ -79,8 +85,11 @@ class Guarded(HttpToolsProtocol):
             self.refuse(Refusal("busy", "too many connections are open", retry_after=5))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Forget it. Its base tells only the last request that came, whose turn may be yet to come."""
         self.shared.remove(self, self._address)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -111,9 +120,10 @@ class Guarded(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A whole header. What is raised here ends the parser."""
+        """A whole header; behind a body they are counted alone. What is raised here ends the parser."""
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        if self._head >= 0:  # else a proxy that takes the headers of strangers away has not seen it among them
+            super().on_header(name, value)
 
     def _count(self, size: int) -> None:
         self._lines += size + 4
@@ -132,6 +142,10 @@ class Guarded(HttpToolsProtocol):
         self._began = None
         self._head = 0
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """The answer is written: the next request's turn, or the connection is idle. Its base starts a timer here for each."""

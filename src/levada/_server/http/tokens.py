@@ -66,11 +66,14 @@ class TokenTable:
         self._rows: dict[bytes, TokenRow] = {}
         self._by_id: dict[str, TokenRow] = {}
         self._uses: dict[str, float] = {}
+        self._revoked: frozenset[str] = frozenset()
         self.replace(rows)
 
     def replace(self, rows: Iterable[TokenRow]) -> None:
         """These tokens count from now on, and no others."""
-        rows = [row for row in rows if row.revoked is None]
+        every = list(rows)
+        rows = [row for row in every if row.revoked is None]
+        self._revoked = frozenset(row.id for row in every if row.revoked is not None)
         self._by_id = {row.id: row for row in rows}
         self._rows = {row.digest: row for row in rows}
 
@@ -91,6 +94,11 @@ class TokenTable:
         """The row of a token that a cookie was given for, as long as it counts."""
         row = self._by_id.get(id)
         return None if row is None else self._used(row)
+
+    def is_void(self, id: str) -> bool:
+        """Whether a token was revoked or has expired since somebody came in with it: whose answer is held gets none."""
+        row = self._by_id.get(id)
+        return id in self._revoked or (row is not None and row.expires is not None and row.expires <= self._clock())
 
     def _used(self, row: TokenRow) -> TokenRow | None:
         now = self._clock()

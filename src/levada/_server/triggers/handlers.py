@@ -12,7 +12,7 @@ from ..._model import templates
 from ..._model.triggers import After, Arrival, Event, Trigger, fields_of, trigger_from_json, trigger_to_json, zone_name
 from ..._wire import triggers as w
 from ..._wire.kinds import Answer
-from ..._wire.limits import NAME
+from ..._wire.limits import INTEGER, NAME
 from ..._wire.operators import Changed
 from ..._wire.problems import Refusal
 from ...errors import ConfigError
@@ -213,7 +213,7 @@ def _goals(desk: Desk, call: Call) -> Done:
 
 
 def _number(text: str) -> int | None:
-    if text and not text.isdecimal():
+    if text and not (text.isascii() and text.isdecimal() and int(text) <= INTEGER):
         raise Refusal("invalid-message", f"after is {text!r}; expected what an answer gave as next")
     return int(text) if text else None
 

@@ -49,8 +49,8 @@ class Book:
 
     def _note(self, index: Index, entry: Entry) -> None:
         before = self.entries.get(index)
-        if before is not None and before.id != entry.id:
-            self.index_of.pop(before.id, None)
+        if before is not None and before.id != entry.id and self.index_of.get(before.id) == index:
+            del self.index_of[before.id]
         self.entries[index] = entry
         self.index_of[entry.id] = index
         if entry.module and entry.module != "__main__" and len(self.modules) < MODULES:

@@ -75,7 +75,8 @@ class Granting:
         """A task that the worker was granted and does not know of. A batch that it never took up goes back."""
         if current is None or not guest.held:
             return None
-        runs = {self.book.index_of.get(name) for name in current}
+        names = frozenset(current)
+        runs = {index for index in guest.held if (entry := self.book.entries.get(index)) is not None and entry.id in names}
         for name in current:
             runs.update(guest.batches.get(name, ()))
         offered = {index for batch in guest.offers.values() for index in batch}

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from ..._wire.kinds import Answer, Request
-from ..._wire.limits import EDGES, LABELS, NAME, REASON, SPEC
+from ..._wire.limits import EDGES, INTEGER, LABELS, NAME, REASON, SPEC
 from ..._wire.routes import OPERATORS, READERS, WORKERS, Lane, Route
 
 Id = Annotated[str, Meta(min_length=1, max_length=2 * NAME)]
@@ -235,7 +235,7 @@ class UpdateResource(Verb, frozen=True, forbid_unknown_fields=False):
     """How much there is of a resource."""
 
     resource: Annotated[str, Meta(min_length=1, max_length=NAME)]
-    amount: int
+    amount: Annotated[int, Meta(le=INTEGER)]
 
 
 class ForgiveFailures(OfTask, frozen=True, forbid_unknown_fields=False):

@@ -13,6 +13,7 @@ from ..._wire.problems import Refusal
 from . import requests as r
 from .book import public
 from .identity import id_of
+from .registering import plain
 from .requests import answer
 
 if TYPE_CHECKING:
@@ -295,6 +296,7 @@ class Tables:
         asked = cast("r.UpdateResource", call.request)
         if asked.amount < 0:
             return answer(False)
+        plain(asked.resource, "resource")
         desk.handle(m.SetResource(asked.resource, asked.amount))
         desk.stirred = True
         self._luigi.audit(desk, call, "set-resource", asked.resource, str(asked.amount))

@@ -61,7 +61,7 @@ class Telling:
             del guest.batches[asked.task_id]
             self.luigi.tell(desk, guest)
         else:
-            index = self._index(asked)
+            index = self._index(guest, asked)
             if index is not None and index in guest.held:
                 self._of_running(desk, guest, asked, index)
             elif asked.runnable is None:
@@ -70,9 +70,13 @@ class Telling:
                 self._register(desk, guest, asked)
         return answer(None)
 
-    def _index(self, asked: r.AddTask) -> Index | None:
-        """The task that is spoken of, where it is known: by its id, else by what it is."""
+    def _index(self, guest: Guest, asked: r.AddTask) -> Index | None:
+        """The task that is spoken of, where it is known: by its id, else by what it is. Of several by one id, that which it holds."""
         index = self.book.index_of.get(asked.task_id)
+        if index not in guest.held:
+            entries = self.book.entries
+            held = (one for one in guest.held if (entry := entries.get(one)) is not None and entry.id == asked.task_id)
+            index = next(held, index)
         if index is None and asked.family and asked.params is not None:
             return self.host.registry.index_of.get(named(asked, self._significant).key)
         return index
