@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,17 +35,27 @@ settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=
 settings.load_profile("ci" if IN_CI else "dev")
 
 
+_number = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def _states(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("states"))
+
+
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_state(_states: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own state folder and none of the developer's settings."""
     for name in [name for name in os.environ if name.startswith(("LEVADA", "LUIGI"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("LEVADA_STATE", str(tmp_path_factory.mktemp("state")))
+    own = f"{_states}/{next(_number)}"  # mktemp would read the names of all that were made before
+    os.makedirs(f"{own}/state", mode=0o700)
+    monkeypatch.setenv("LEVADA_STATE", f"{own}/state")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     if "levada.luigi.interface" in sys.modules:  # pytest's workers have one command line, and must not lock each other out
-        locks = dict(sys.modules["levada.luigi.interface"].core.parameters())["lock_pid_dir"]
-        monkeypatch.setattr(locks, "_default", str(tmp_path_factory.mktemp("locks")))
+        locks = vars(sys.modules["levada.luigi.interface"].core)["lock_pid_dir"]
+        monkeypatch.setattr(locks, "_default", f"{own}/locks")
 
 
 @pytest.fixture
@@ -59,7 +71,8 @@ ROOT = Path(__file__).parent.parent
 
 _classes: dict[Any, None] = {}
 """Task classes of this repository's modules, which are imported once: what some test leaves out, others have."""
-_last_module: list[object] = [None]
+_last: list[Any] = [None, []]
+"""The module of the last test, and what it was shown."""
 
 
 def _is_old(item: pytest.Item) -> bool:
@@ -101,11 +114,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     old, module = _is_old(item), getattr(getattr(item, "module", None), "__name__", "")
     there = registry.classes()
-    _classes.update(dict.fromkeys(filter(_is_of_repository, there)))
-    others = there if module == _last_module[0] else []  # what tests of one file define, their next ones may ask for
-    _last_module[0] = module
-    known = dict.fromkeys([*([] if old else _bases()), *_classes, *others])
-    registry.replace([cls for cls in known if _is_shown(cls, module, old)])
+    if module != _last[0] or [*map(weakref.ref, there)] != _last[1]:
+        _classes.update(dict.fromkeys(filter(_is_of_repository, there)))
+        others = there if module == _last[0] else []  # what tests of one file define, their next ones may ask for
+        known = dict.fromkeys([*([] if old else _bases()), *_classes, *others])
+        registry.replace([cls for cls in known if _is_shown(cls, module, old)])
+        _last[:] = module, [*map(weakref.ref, registry.classes())]
     sys.modules["levada.luigi.habits"].keep(old)
 
 
