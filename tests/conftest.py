@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import re
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
 
 IN_CI = bool(os.environ.get("CI"))
@@ -166,6 +169,31 @@ def pytest_configure(config: pytest.Config) -> None:
     # xdist's workers send their reports to the controller, where they are judged once.
     if IN_CI and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NoSilentSkips(), "no-silent-skips")
+
+
+SLOW = re.compile(rb"^pytestmark = (?:\[.*)?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules that are slow as a whole are not imported where slow tests are left out, nor are the clients that they bring."""
+    left_out = config.option.markexpr in ("not slow", "not slow and not ci") and collection_path.suffix == ".py"
+    return True if left_out and SLOW.search(collection_path.read_bytes()) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays: the collector of garbage would only walk it again and again while it grows."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Examples that run stand in src: files of tests, and what tests start, are not imported to look for some."""
+    return [each for each in (yield) if not isinstance(each, DoctestModule)]
 
 
 @pytest.hookimpl(trylast=True)
