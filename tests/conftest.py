@@ -32,8 +32,8 @@ takes_minutes = pytest.mark.skipif(
 """Laws that jobs of twenty seconds each are held to; what matters most of them has shorter tests of its own."""
 
 # Machines that share their cores make any deadline a coin toss. CI plays the same examples every
-# time, so that a red run is about the change; fresh examples are drawn on desks.
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# time, so that a red run is about the change, and 200; desks draw fresh ones, 50 a run.
+settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, max_examples=200, print_blob=True)
 settings.load_profile("ci" if IN_CI else "dev")
 
