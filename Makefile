@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # Many tests wait for real processes; in CI, where all of them run, one at a time on a processor.
 PYTEST_WORKERS ?= $(if $(CI),auto,$(shell expr 2 + $$(getconf _NPROCESSORS_ONLN)))
 COUNT ?= 200
+# Tests start hundreds of Pythons, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help azurite spark demo test test-all check typecheck format bench bench-quick bench-long worlds proofs proofs-quick env lock clean
 

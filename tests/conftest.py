@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
+import re
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
 
 IN_CI = bool(os.environ.get("CI"))
@@ -27,23 +32,33 @@ takes_minutes = pytest.mark.skipif(
 """Laws that jobs of twenty seconds each are held to; what matters most of them has shorter tests of its own."""
 
 # Machines that share their cores make any deadline a coin toss. CI plays the same examples every
-# time, so that a red run is about the change; fresh examples are drawn on desks.
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# time, so that a red run is about the change, and 200; desks draw fresh ones, 50 a run.
+settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, max_examples=200, print_blob=True)
 settings.load_profile("ci" if IN_CI else "dev")
 
 
+_number = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def _states(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("states"))
+
+
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_state(_states: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own state folder and none of the developer's settings."""
     for name in [name for name in os.environ if name.startswith(("LEVADA", "LUIGI"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("LEVADA_STATE", str(tmp_path_factory.mktemp("state")))
+    own = f"{_states}/{next(_number)}"  # mktemp would read the names of all that were made before
+    os.makedirs(f"{own}/state", mode=0o700)
+    monkeypatch.setenv("LEVADA_STATE", f"{own}/state")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     if "levada.luigi.interface" in sys.modules:  # pytest's workers have one command line, and must not lock each other out
-        locks = dict(sys.modules["levada.luigi.interface"].core.parameters())["lock_pid_dir"]
-        monkeypatch.setattr(locks, "_default", str(tmp_path_factory.mktemp("locks")))
+        locks = vars(sys.modules["levada.luigi.interface"].core)["lock_pid_dir"]
+        monkeypatch.setattr(locks, "_default", f"{own}/locks")
 
 
 @pytest.fixture
@@ -59,7 +74,8 @@ ROOT = Path(__file__).parent.parent
 
 _classes: dict[Any, None] = {}
 """Task classes of this repository's modules, which are imported once: what some test leaves out, others have."""
-_last_module: list[object] = [None]
+_last: list[Any] = [None, []]
+"""The module of the last test, and what it was shown."""
 
 
 def _is_old(item: pytest.Item) -> bool:
@@ -101,11 +117,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     old, module = _is_old(item), getattr(getattr(item, "module", None), "__name__", "")
     there = registry.classes()
-    _classes.update(dict.fromkeys(filter(_is_of_repository, there)))
-    others = there if module == _last_module[0] else []  # what tests of one file define, their next ones may ask for
-    _last_module[0] = module
-    known = dict.fromkeys([*([] if old else _bases()), *_classes, *others])
-    registry.replace([cls for cls in known if _is_shown(cls, module, old)])
+    if module != _last[0] or [*map(weakref.ref, there)] != _last[1]:
+        _classes.update(dict.fromkeys(filter(_is_of_repository, there)))
+        others = there if module == _last[0] else []  # what tests of one file define, their next ones may ask for
+        known = dict.fromkeys([*([] if old else _bases()), *_classes, *others])
+        registry.replace([cls for cls in known if _is_shown(cls, module, old)])
+        _last[:] = module, [*map(weakref.ref, registry.classes())]
     sys.modules["levada.luigi.habits"].keep(old)
 
 
@@ -152,6 +169,31 @@ def pytest_configure(config: pytest.Config) -> None:
     # xdist's workers send their reports to the controller, where they are judged once.
     if IN_CI and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NoSilentSkips(), "no-silent-skips")
+
+
+SLOW = re.compile(rb"^pytestmark = (?:\[.*)?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules that are slow as a whole are not imported where slow tests are left out, nor are the clients that they bring."""
+    left_out = config.option.markexpr in ("not slow", "not slow and not ci") and collection_path.suffix == ".py"
+    return True if left_out and SLOW.search(collection_path.read_bytes()) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays: the collector of garbage would only walk it again and again while it grows."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Examples that run stand in src: files of tests, and what tests start, are not imported to look for some."""
+    return [each for each in (yield) if not isinstance(each, DoctestModule)]
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ STRANGERS = r"ignore:Exception ignored in. <socket\.socket:pytest.PytestUnraisab
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A leak of theirs is no fault of the test that happens to run."""
+    here = f"{Path(__file__).parent}{os.sep}"
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if str(item.path).startswith(here):
             item.add_marker(pytest.mark.filterwarnings(STRANGERS))

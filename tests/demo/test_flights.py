@@ -27,6 +27,8 @@ WANTED = ["--module", "examples.flights.pipeline", "RunAll", "--last-day", "2013
 LAST = date(2013, 1, 31)
 SVG = "{http://www.w3.org/2000/svg}"
 
+pytestmark = pytest.mark.xdist_group("flights")  # one process makes them, and once
+
 
 @pytest.fixture(scope="module")
 def package() -> Path:

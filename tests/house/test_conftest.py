@@ -42,3 +42,15 @@ def test_a_skip_by_design_passes_in_ci(tmp_path: Path) -> None:
 
 def test_desks_may_skip_what_they_do_not_have(tmp_path: Path) -> None:
     assert session(tmp_path, UNMEANT, ci=False).returncode == 0
+
+
+def test_a_module_that_is_slow_as_a_whole_is_not_imported_where_slow_tests_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "test_fast.py").write_text("def test_a(): pass\n")
+    slow = "import pytest\nassert False, 'imported'\npytestmark = [pytest.mark.timeout(9), pytest.mark.slow]\n"
+    assert session(tmp_path, slow, "-m", "not slow and not ci", ci=False).returncode == 0
+    assert session(tmp_path, slow, ci=False).returncode == 2
+
+
+def test_what_tests_start_is_not_imported_to_look_for_examples(tmp_path: Path) -> None:
+    (tmp_path / "started.py").write_text("assert False, 'imported'\n")
+    assert session(tmp_path, "def test_a(): pass\n", "--doctest-modules", ci=False).returncode == 0

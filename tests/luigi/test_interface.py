@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import levada.luigi as luigi
+import levada.task
 from levada._model import exit_codes
+from levada._model.spec import Retry
 from levada.luigi._command import _without_luigis_own
 from levada.luigi._command import command as levada_luigi
 from levada.luigi.configuration import get_config
@@ -106,7 +108,8 @@ def test_run_starts_again_after_a_yield_unless_levadas_contract_is_asked_for(tmp
     assert starts == [old.path] * 3 + [new.path]
 
 
-def test_success_without_output_is_a_failure_under_levadas_contract(tmp_path: Path) -> None:
+def test_success_without_output_is_a_failure_under_levadas_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(levada.task, "default_retry", Retry(first=0.0))  # as often as else, without pauses
     assert luigi.build([Forgets(str(tmp_path / "a"))], **QUIET) is True
 
     result = luigi.build([Forgets(str(tmp_path / "a"))], contract="levada", detailed_summary=True, **QUIET)

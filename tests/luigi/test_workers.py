@@ -191,6 +191,7 @@ def test_a_resource_is_shared_with_workers_of_ours(mixed: Mixed) -> None:
     assert set(mixed.times().values()) == {1}
 
 
+@pytest.mark.slow  # batches as such are told of in test_desk
 def test_tasks_of_a_batch_run_as_one(mixed: Mixed) -> None:
     assert "This progress looks :)" in mixed.run_luigi("AllMany")
     assert mixed.times() == {"many-2024-03-05": 1}
@@ -268,6 +269,7 @@ def test_a_wrong_token_is_refused(mixed: Mixed) -> None:
     assert not mixed.notes()
 
 
+@pytest.mark.slow  # who may do what on each path is in test_guards
 def test_a_reader_may_read_and_not_work(mixed: Mixed) -> None:
     viewer = mixed.run("token", "create", "--role", "viewer", "--scheduler", mixed.url).stdout.split()[-1]
     assert mixed.ask("graph", token=viewer) == {}

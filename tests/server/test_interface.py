@@ -15,6 +15,7 @@ from .fake_host import TOKENS, FakeHost
 from .raw import Raw
 
 schemathesis = pytest.importorskip("schemathesis", reason="by design: played where schemathesis is installed")
+pytestmark = pytest.mark.slow
 EXAMPLES = 100 if os.environ.get("CI") else 8
 
 
@@ -23,7 +24,6 @@ def schema() -> Any:
     return schemathesis.openapi.from_dict(description("9.9"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.name != "events"], ids=repr)
 def test_what_the_page_describes_is_what_the_server_does(route: Any, mode: Any, schema: Any, raw: Raw, host: FakeHost) -> None:

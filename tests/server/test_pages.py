@@ -257,8 +257,14 @@ def test_a_search_among_a_million_looks_at_few() -> None:
 
 class Watched:
     def __init__(self, house: Served) -> None:
-        self.events: list[o.Event] = []
-        self.stop = house.host.watch(lambda events: self.events.extend(events))
+        self._house, self._events = house, list[o.Event]()
+        self.stop = house.host.watch(lambda events: self._events.extend(events))
+
+    @property
+    def events(self) -> list[o.Event]:
+        """What was told up to now. A command is answered before its news are told, and a question after it comes last."""
+        self._house.ask(o.Overview())
+        return self._events
 
 
 def test_who_watches_hears_of_tasks_and_families(house: Served) -> None:

@@ -65,6 +65,15 @@ class Database:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the server runs in one process, so that there is one."""
+    here = f"{Path(__file__).parent}{os.sep}"
+    for item in items:
+        place = getattr(getattr(item, "callspec", None), "params", {}).get("place")
+        if str(item.path).startswith(here) and (place == "postgresql" or "database" in getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("postgresql"))
+
+
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
     """The URL of a real PostgreSQL server; skipped where there is none, which fails a run of CI."""

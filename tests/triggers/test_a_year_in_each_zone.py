@@ -62,18 +62,24 @@ class Year(NamedTuple):
 
 @cache
 def walked(name: str) -> Year:
-    """The stretches of a year, from a walk through all of its minutes; a day more at either end."""
+    """The stretches of a year, from a walk through all of its minutes; a day more at either end.
+
+    An hour that begins and ends with the same offset is passed over: nobody sets clocks twice in an hour.
+    """
     zone, year = ZoneInfo(name), ZONES[name]
     start, stop = datetime(year, 1, 1) - DAY, datetime(year + 1, 1, 1) + DAY
     first = int(start.replace(tzinfo=UTC).timestamp())
     stretches: list[Stretch] = []
     last, begin = None, start
-    for at in range(int((stop - start) / MINUTE)):
-        offset = datetime.fromtimestamp(first + 60 * at, zone).utcoffset()
-        if offset != last:
-            if last is not None:
-                stretches.append(Stretch(begin + last, start + MINUTE * at + last, last))
-            last, begin = offset, start + MINUTE * at
+    for hour in range(0, int((stop - start) / MINUTE), 60):
+        if last is not None and last == datetime.fromtimestamp(first + 60 * (hour + 59), zone).utcoffset():
+            continue
+        for at in range(hour, hour + 60):
+            offset = datetime.fromtimestamp(first + 60 * at, zone).utcoffset()
+            if offset != last:
+                if last is not None:
+                    stretches.append(Stretch(begin + last, start + MINUTE * at + last, last))
+                last, begin = offset, start + MINUTE * at
     assert last is not None
     stretches.append(Stretch(begin + last, stop + last, last))
     return Year(datetime(year, 1, 1), datetime(year + 1, 1, 1), stretches)

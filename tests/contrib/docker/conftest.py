@@ -20,7 +20,7 @@ from .podman import IMAGE, Podman, podman
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real engine runs in one process, so that there is one."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "service" in getattr(item, "fixturenames", ()):
+        if "service" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("podman"))
             item.add_marker(pytest.mark.timeout(240))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -76,10 +77,12 @@ def test_a_server_that_is_away_is_not_an_absent_file(own: Ftp) -> None:
 
 
 def test_a_server_that_hangs_is_given_up(own: Ftp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ANSWER", 0.3)
+    target = FileTarget(own.url("a"))
+    assert isinstance(target.store, FtpStore)
+    monkeypatch.setattr(target.store.connections, "_make", partial(client.Connection.to, timeout=0.3))
     own.process.send_signal(signal.SIGSTOP)
     with pytest.raises(TargetUnreachable, match="timed out"):
-        FileTarget(own.url("a")).exists()
+        target.exists()
 
 
 def test_a_dialogue_that_the_server_has_ended_is_begun_anew(server: Ftp) -> None:

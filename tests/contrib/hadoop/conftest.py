@@ -18,7 +18,7 @@ from .cluster import Yarn
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the cluster runs in one process, so that there is one; a job takes ten to thirty seconds."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "yarn" in getattr(item, "fixturenames", ()):
+        if "yarn" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("yarn"))
             if item.get_closest_marker("timeout") is None:

@@ -19,7 +19,7 @@ from .pool import NOBODY, ROOT, Pool
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real system runs in one process, so that there is one of it."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "pool" in getattr(item, "fixturenames", ()):
+        if "pool" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("htcondor"))
             item.add_marker(pytest.mark.timeout(150))

@@ -270,7 +270,7 @@ class _Logs:
         context.load_cert_chain(folder / "certs" / "apiserver.crt", folder / "certs" / "apiserver.key")
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

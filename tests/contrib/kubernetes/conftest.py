@@ -21,7 +21,7 @@ from .cluster import HELD, Cluster, Node
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real server runs in one process, so that there is one; minutes for it, of which it may need one to start."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "cluster" in getattr(item, "fixturenames", ()):
+        if "cluster" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("kubernetes"))
             if item.get_closest_marker("timeout") is None:

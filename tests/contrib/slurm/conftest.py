@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs one of the two clusters runs in one process, so that there is one of it."""
     for item in items:
         clusters = {"slurm", "accounted"} & {*getattr(item, "fixturenames", ())}
-        if Path(__file__).parent in item.path.parents and clusters:
+        if clusters and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group(clusters.pop()))
             if item.get_closest_marker("timeout") is None:

@@ -24,7 +24,7 @@ REAL = {"spark_home", "cluster", "program"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real Spark runs in one process; minutes for it, since each application starts Java anew."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and REAL & set(getattr(item, "fixturenames", ())):
+        if REAL.intersection(getattr(item, "fixturenames", ())) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("spark"))
             if item.get_closest_marker("timeout") is None:

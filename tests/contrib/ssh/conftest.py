@@ -17,8 +17,9 @@ from .sshd import SSHD, Desk, Sshd
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two minutes for what needs the server: machines that are busy start processes slowly."""
+    here = f"{Path(__file__).parent}{os.sep}"
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+        if str(item.path).startswith(here) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(120))
 
 
