@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -75,6 +77,33 @@ def test_rows_are_loaded_once_and_as_they_were(server: dict[str, Any], postgresq
     rows = list(query(postgresql, "select name, people, note from cities order by name"))
     assert rows == [("Basel", None, None), ("Zürich\t(ZH)", 443_037, "a\\b\nc")]
     assert list(query(postgresql, "select update_id, target_table from table_updates")) == [(task.task_id, "cities")]
+
+
+class Odd(postgres.CopyToTable):
+    """Texts that look like COPY's own words, and values of many types."""
+
+    table = "odd"
+    columns = [("id", "INT"), ("said", "TEXT"), ("many", "NUMERIC"), ("day", "DATE"), ("yes", "BOOLEAN")]
+    null_values = (None, "n/a")
+    texts = (r"\N", r"\\N", r"\.", "", "n/a", "'", '"', "%s", "a|b", "\v\b\f\r", "\u2028", "𝄞", "x" * 3_000_000)
+
+    def rows(self) -> Iterable[Sequence[Any]]:
+        for number, said in enumerate(self.texts):
+            yield number, said, Decimal("1e20"), date(2024, 2, 29), True
+
+
+@pytest.mark.parametrize("separator", ["\t", "|", ","])
+def test_texts_that_look_like_words_of_copy_come_through(
+    server: dict[str, Any], postgresql: str, monkeypatch: pytest.MonkeyPatch, separator: str
+) -> None:
+    """NULL is what null_values says, and nothing else."""
+    for name in ("host", "port", "database", "user", "password"):
+        monkeypatch.setattr(Odd, name, server[name])
+    monkeypatch.setattr(Odd, "column_separator", separator)
+    Odd().run()
+    rows = list(query(postgresql, "select said, many, day, yes from odd order by id"))
+    assert [said for said, *_ in rows] == [None if text == "n/a" else text for text in Odd.texts]
+    assert {tuple(row[1:]) for row in rows} == {(Decimal("1e20"), date(2024, 2, 29), True)}
 
 
 def test_an_update_that_luigi_marked_is_done_for_us_and_ours_for_the_house(server: dict[str, Any], postgresql: str) -> None:

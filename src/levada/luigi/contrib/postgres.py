@@ -105,7 +105,10 @@ class PostgresTarget(rdbms.MarkedTarget):
         if dbapi.__name__ == "psycopg":
             return dbapi.connect(dbname=self.database, client_encoding="utf-8", **told)
         if dbapi.__name__ == "pg8000.dbapi":
-            return dbapi.connect(database=self.database, **{**told, "port": int(self.port)})
+            told["port"] = int(self.port)
+            if self.host.startswith("/"):  # a folder with the server's socket, as the other drivers take it
+                told["unix_sock"] = f"{self.host}/.s.PGSQL.{self.port}"
+            return dbapi.connect(database=self.database, **told)
         connection = dbapi.connect(database=self.database, **told)
         connection.set_client_encoding("utf-8")
         return connection
@@ -155,7 +158,12 @@ class CopyToTable(rdbms.CopyToTable):
 
     def map_column(self, value: Any) -> str:
         """A value as COPY takes it."""
-        return _NO_VALUE if value in self.null_values else default_escape(str(value))
+        if value in self.null_values:
+            return _NO_VALUE
+        text = default_escape(str(value))
+        if text == _NO_VALUE:  # not that, but a backslash and an N
+            return r"\x5cN"
+        return text if self.column_separator == "\t" else text.replace(self.column_separator, f"\\{self.column_separator}")
 
     def output(self) -> Any:
         """The update."""
