@@ -16,3 +16,8 @@ def configured(section: str, key: str, default: Any = None) -> Any:
 def whole(section: str, key: str, default: int) -> int:
     """A whole number of ``luigi.cfg``, else the default."""
     return int(configured(section, key, default))
+
+
+def flag(section: str, key: str) -> bool:
+    """Whether a setting of ``luigi.cfg`` is on: any text that does not say that it is off."""
+    return str(configured(section, key, False)).lower() not in ("", "0", "false", "no", "none", "off")

@@ -181,8 +181,10 @@ def run_and_track_hadoop_job(
     tracking_url_callback: told each address of a job's page. The last application that it started is killed if this is interrupted.
     """
     logger.info("%s", " ".join(map(str, arglist)))
-    with tempfile.TemporaryFile("w+t") as kept:
-        process = subprocess.Popen(arglist, stdout=kept, stderr=subprocess.PIPE, env=env, close_fds=True, text=True)
+    with tempfile.TemporaryFile("w+t", encoding="utf-8", errors="replace") as kept:
+        process = subprocess.Popen(
+            arglist, stdout=kept, stderr=subprocess.PIPE, env=env, close_fds=True, encoding="utf-8", errors="replace"
+        )
         err, url = _followed(process, tracking_url_callback)
         kept.seek(0)
         out = kept.read()
