@@ -212,6 +212,21 @@ def test_sections_of_tasks_and_of_nobody(tmp_path: Path) -> None:
     assert "[mine]" not in names(tmp_path, DIFFERS)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "[spark]\nmaster = yarn", "[postgres]\nmarker-table = x", "[s3]\naws_access_key_id = x", "[hive]\ncommand = x", "[pig]\nhome = x",
+        "[redshift]\nmarker-table = x",
+        "[logging]\nversion = 1", "[sqlalchemy]\nmarker-table = x", "[pyspark_runner]\nuse_spark_session = x",
+        "[hadoop]\npython-executable = x", "[elasticsearch]\nmarker-index = x", "[redis]\nmarker-prefix = x", "[hadoopcli]\ncommand = x",
+    ],
+)  # fmt: skip
+def test_keys_that_modules_look_up_by_themselves_are_read(tmp_path: Path, setting: str) -> None:
+    report = check([str(written(tmp_path, luigi_DOT_cfg=setting + "\n"))])
+    assert (report.of(UNSUPPORTED), report.of(DIFFERS)) == ([], [])
+    assert len(report.of(AS_IS)) == 2
+
+
 def test_a_section_of_a_namespace_that_a_call_sets_is_that_of_its_task(tmp_path: Path) -> None:
     (tmp_path / "__init__.py").write_text('import luigi\n\nluigi.namespace("sales", scope="sales")\n')
     (tmp_path / "jobs.py").write_text("import luigi\n\n\nclass Report(luigi.Task):\n    n = luigi.IntParameter()\n")

@@ -101,6 +101,7 @@ def task_words() -> frozenset[str]:
 def keys_of(section: str) -> frozenset[str]:
     """The keys of a section that are read: parameters of the annex's own configuration classes, with underscores.
 
+    None where there is no such class: the section's module looks each text up when it wants it, and passes over the others as Luigi does.
     Classes are known once their module was imported, which who looks for the section's module does.
     """
     keys: set[str] = set()

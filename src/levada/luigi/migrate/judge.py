@@ -339,10 +339,10 @@ def _judge_key(section: str, key: str, place: Place, families: dict[str, set[str
     elif reader and annex.find(reader).missing:
         if not key:
             desk.say(UNSUPPORTED, subject, place, annex.find(reader).why or f"{reader} is not there in Levada")
-    elif not key or not reader or name in annex.keys_of(section) or (section, key) in own:
+    elif not key or not (known := annex.keys_of(section)) or name in known or (section, key) in own:
         desk.say(AS_IS, subject, place)
     else:
-        hint = did_you_mean(name, annex.keys_of(section), "`{}`") or "It is passed over; leave it out."
+        hint = did_you_mean(name, known, "`{}`") or "It is passed over; leave it out."
         desk.say(UNSUPPORTED, subject, place, "nothing reads this key", hint)
 
 

@@ -110,6 +110,7 @@ NAMES: Mapping[str, str] = {
 """Name of Luigi -> the row that tells what is different; of a name and all below it, the longest counts."""
 
 SECTIONS: Mapping[str, str] = {
+    "DEFAULT": "",
     "core": "luigi.interface",
     "worker": "luigi.worker",
     "scheduler": "luigi.scheduler",
@@ -126,15 +127,20 @@ SECTIONS: Mapping[str, str] = {
     "loggers": "luigi.setup_logging",
     "elasticsearch": "luigi.contrib.esindex",
     "hadoop": "luigi.contrib.hadoop",
+    "hadoopcli": "luigi.contrib.hdfs",
     "hdfs": "luigi.contrib.hdfs",
     "webhdfs": "luigi.contrib.webhdfs",
     "hive": "luigi.contrib.hive",
     "kubernetes": "luigi.contrib.kubernetes",
+    "mssql": "luigi.contrib.mssqldb",
     "mysql": "luigi.contrib.mysqldb",
     "postgres": "luigi.contrib.postgres",
+    "pyspark_runner": "luigi.contrib.pyspark_runner",
+    "redis": "luigi.contrib.redis_store",
     "redshift": "luigi.contrib.redshift",
     "s3": "luigi.contrib.s3",
     "spark": "luigi.contrib.spark",
+    "sqlalchemy": "luigi.contrib.sqla",
     "pig": "luigi.contrib.pig",
     "prometheus": "luigi.contrib.prometheus_metric",
     "datadog": "luigi.contrib.datadog_metric",
