@@ -430,7 +430,7 @@ class BaseHadoopJobTask(house.BaseHadoopJobTask):
         """Let the runner run it."""
         runner = self.job_runner()
         if not isinstance(runner, DefaultHadoopJobRunner):  # that calls init_local by itself
-            shipping.prepare(self)  # type: ignore[arg-type]  # of a task it takes init_local alone
+            shipping.prepare(self)
         runner.run_job(self)
 
     def hand_over(self) -> None:
