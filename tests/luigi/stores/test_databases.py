@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -128,6 +130,43 @@ def test_a_marker_is_added_once(server: dict[str, Any], postgresql: str) -> None
     with pytest.raises(TargetExists):
         Cities().run()
     assert list(query(postgresql, "select count(*) from cities")) == [(2,)]
+
+
+def test_loads_that_make_their_table_at_once_all_load(server: dict[str, Any], postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find no table; the one that comes second to make it finds it made."""
+    both = Barrier(2)
+    making = postgres.CopyToTable.create_table
+
+    def make(task: Any, connection: Any) -> None:
+        both.wait(20)
+        making(task, connection)
+
+    monkeypatch.setattr(Cities, "create_table", make)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(Cities(part=part).run) for part in ("one", "two")]:
+            done.result()
+    assert list(query(postgresql, "select count(*) from cities")) == [(4,)]
+
+
+def test_who_may_make_no_table_may_mark_in_one_that_is_there(
+    server: dict[str, Any], postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PostgreSQL 15 has it for all but a database's owner."""
+    Cities(part="before").run()
+    connection = Cities().output().connect()
+    cursor = connection.cursor()
+    cursor.execute("create role loader login")
+    cursor.execute("grant select, insert on table_updates, cities to loader")
+    connection.commit()
+    monkeypatch.setattr(Cities, "user", "loader")
+    try:
+        Cities().run()
+        assert Cities().complete()
+    finally:
+        cursor.execute("drop owned by loader")
+        cursor.execute("drop role loader")
+        connection.commit()
+        connection.close()
 
 
 def test_a_lease_that_was_lost_loads_nothing(server: dict[str, Any], postgresql: str) -> None:

@@ -22,7 +22,8 @@ from ._settings import configured
 
 log = logging.getLogger("luigi-interface")
 
-_DUPLICATE_TABLE, _UNDEFINED_TABLE, _TAKEN = "42P07", "42P01", "23505"  # SQLSTATE
+_DUPLICATE_TABLE, _UNDEFINED_TABLE, _TAKEN, _MAY_NOT = "42P07", "42P01", "23505", "42501"  # SQLSTATE
+_MADE_MEANWHILE = (_DUPLICATE_TABLE, _TAKEN)  # the second where two make a table in the same moment
 _NO_VALUE = r"\\N"
 
 
@@ -125,7 +126,7 @@ class PostgresTarget(rdbms.MarkedTarget):
         return _state(error) == _UNDEFINED_TABLE
 
     def _says_there(self, error: Exception) -> bool:
-        return _state(error) in (_DUPLICATE_TABLE, _TAKEN)  # the second where two make it in the same moment
+        return _state(error) in (*_MADE_MEANWHILE, _MAY_NOT)  # the last one is said first, and who may not make it may use it
 
     def _mark(self, connection: Any) -> None:
         names: list[str] = ["update_id", "target_table"]
@@ -216,8 +217,16 @@ class CopyToTable(rdbms.CopyToTable):
                 raise
             log.info("table %s is made", self.table)
             connection.rollback()
-            self.create_table(connection)
+            self._make_own_table(connection)
             self._load_once(connection, file)
+
+    def _make_own_table(self, connection: Any) -> None:
+        try:
+            self.create_table(connection)
+        except driver().DatabaseError as error:
+            if _state(error) not in _MADE_MEANWHILE:
+                raise
+            connection.rollback()
 
     def _load_once(self, connection: Any, file: IO[bytes]) -> None:
         file.seek(0)
