@@ -14,7 +14,7 @@ import levada
 from levada.errors import JobFailed
 from levada.luigi.configuration import get_config
 from levada.luigi.contrib import hive, opener, pig
-from levada.luigi.contrib._settings import flag
+from levada.luigi.contrib._settings import flag, whole
 from levada.luigi.contrib.external_program import ExternalProgramRunError, ExternalProgramTask, ExternalPythonProgramTask
 from levada.luigi.contrib.spark import PySparkTask, SparkSubmitTask
 from levada.targets import LocalTarget
@@ -209,6 +209,18 @@ def test_a_partition_is_asked_for_in_hives_words(tmp_path: Path) -> None:
     finally:
         get_config().remove_section("hive")
     assert (tmp_path / "asked").read_text() == "use flights; show partitions delays partition (`day`='2024-02-29')\n"
+
+
+def test_a_hive_that_is_not_there_and_a_port_that_is_none_are_named() -> None:
+    get_config().set("hive", "command", "/no/such/hive")
+    get_config().set("hive", "metastore_port", "many")
+    try:
+        with pytest.raises(hive.HiveCommandError, match=r"/no/such/hive: could not be started .*\[hive\] command"):
+            hive.HiveTableTarget("flights").exists()
+        with pytest.raises(ValueError, match=r"\[hive\] metastore_port of luigi\.cfg is 'many'; expected a whole number"):
+            whole("hive", "metastore_port", 9083)
+    finally:
+        get_config().remove_section("hive")
 
 
 def test_a_url_gives_a_target_its_options(tmp_path: Path) -> None:

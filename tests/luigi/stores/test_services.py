@@ -11,7 +11,7 @@ import pytest
 
 import levada as lv
 from levada.errors import TargetError, TargetUnreachable
-from levada.luigi.contrib import _clients, bigquery, datadog_metric, gcs, mssqldb, presto, prometheus_metric, redshift
+from levada.luigi.contrib import _clients, bigquery, datadog_metric, esindex, gcs, mssqldb, presto, prometheus_metric, redshift
 
 
 class Recorder:
@@ -287,3 +287,15 @@ def test_a_client_that_is_not_installed_is_named_with_the_way_to_get_it() -> Non
     with pytest.raises(TargetError, match="Oracle needs no_such_oracle") as told:
         _clients.client("no_such_oracle", wanted="Oracle", install="oracledb")
     assert told.value.hint == "pip install oracledb"
+
+
+def test_elasticsearch_takes_a_login_in_each_of_its_forms() -> None:
+    def url(http_auth: Any) -> str:
+        return esindex.ElasticsearchTarget("host", 9200, "index", "doc", "update", http_auth=http_auth).url
+
+    assert [url(("ada", "a:b@c")), url("ada:a:b@c"), url("ada"), url(None)] == [
+        "http://ada:a%3Ab%40c@host:9200",
+        "http://ada:a%3Ab%40c@host:9200",
+        "http://ada:@host:9200",
+        "http://host:9200",
+    ]
