@@ -252,6 +252,20 @@ def test_a_marker_of_sql_server_may_be_set_again(monkeypatch: pytest.MonkeyPatch
     assert target.exists()
 
 
+def test_a_job_of_bigquery_is_looked_for_where_it_runs() -> None:
+    asked: list[Any] = []
+    answers = {"jobReference": {"jobId": "j1", "location": "europe-west6"}, "status": {"state": "DONE"}}
+
+    def request(**words: Any) -> Any:
+        asked.append(words)
+        return SimpleNamespace(execute=lambda **_: answers)
+
+    client = bigquery.BigQueryClient.__new__(bigquery.BigQueryClient)
+    client.client = SimpleNamespace(jobs=lambda: SimpleNamespace(insert=request, get=request))
+    assert client.run_job("p", {}) == "j1"
+    assert asked[1] == {"projectId": "p", "jobId": "j1", "location": "europe-west6"}
+
+
 TASK = SimpleNamespace(family="Daily", params={"day": "1"}, time_running=10, updated=15)
 
 
