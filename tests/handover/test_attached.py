@@ -60,6 +60,17 @@ def test_what_it_says_is_looked_through_while_it_runs_and_kept_all_the_same() ->
         assert (seen, kept.read()) == (["one\n", "two\n"], b"one\ntwo\n")
 
 
+def test_a_look_that_fails_stops_no_program(caplog: pytest.LogCaptureFixture) -> None:
+    """What it says is read on: nobody waits for a pipe that is full."""
+    seen: dict[str, str] = {}
+    with tempfile.TemporaryFile() as kept:
+        words = ["sh", "-c", "head -c 300000 /dev/zero | tr '\\0' '\\n'"]
+        with attached.program(words, look=lambda line: seen[line], stdout=kept) as process:
+            assert attached.wait_for(process) == 0
+        assert kept.tell() == 300_000
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError]
+
+
 def test_who_waits_in_a_thread_hears_that_the_attempt_is_to_end() -> None:
     wish, caught = control.Control(), []
 

@@ -103,6 +103,17 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
+class Unplain(Sge):
+    def init_local(self) -> None:
+        self.lock = object()
+
+
+def test_what_init_local_sets_must_be_plain(commands: Path, tmp_path: Path) -> None:
+    with pytest.raises(JobRefused, match="init_local set 'lock', which cannot travel"):
+        Unplain(into="x", shared_tmp_dir=str(tmp_path), poll_time=0).run()
+    assert not (commands / "asked").exists()
+
+
 def test_work_is_done_by_another_process_with_what_init_local_set(commands: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     task = Sge(into=str(made), shared_tmp_dir=str(tmp_path), poll_time=0, n_cpu=3, job_name_format="{task_family}-{n_cpu}")

@@ -13,6 +13,7 @@ import levada.contrib.hdfs as house
 from levada.contrib.hadoop.engine import command_line
 from levada.luigi.configuration import get_config
 from levada.luigi.contrib import hadoop, hadoop_jar, hdfs
+from levada.luigi.contrib.hdfs import hadoopcli_clients
 from levada.luigi.target import FileAlreadyExists
 from levada.targets import LocalTarget, set_root
 from levada.task import ExternalTask
@@ -215,6 +216,12 @@ def test_a_command_that_failed_is_told_with_its_last_words() -> None:
     assert "4" in str(caught.value)
     assert caught.value.err == "no room\n"
     assert "no room" in (caught.value.hint or "")
+
+
+def test_what_a_command_says_need_not_be_utf_8() -> None:
+    words = r"printf 'caf\351\n'; printf 'caf\351\n' >&2"
+    assert hadoop.run_and_track_hadoop_job(["sh", "-c", words]) == ("caf\ufffd\n", "caf\ufffd\n")
+    assert hadoopcli_clients.HdfsClient.call_check(["sh", "-c", words]) == "caf\udce9\n"
 
 
 class TeragenOfLuigi(hadoop_jar.HadoopJarJobTask):

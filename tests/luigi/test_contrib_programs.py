@@ -13,7 +13,8 @@ import pytest
 import levada
 from levada.errors import JobFailed
 from levada.luigi.configuration import get_config
-from levada.luigi.contrib import hive, pig
+from levada.luigi.contrib import hive, opener, pig
+from levada.luigi.contrib._settings import flag, whole
 from levada.luigi.contrib.external_program import ExternalProgramRunError, ExternalProgramTask, ExternalPythonProgramTask
 from levada.luigi.contrib.spark import PySparkTask, SparkSubmitTask
 from levada.targets import LocalTarget
@@ -103,6 +104,9 @@ def test_the_page_of_a_program_is_found_in_what_it_says() -> None:
     task = Sh("echo page: http://here/1", stream_for_searching_tracking_url="stdout", tracking_url_pattern="page: (.*)")
     task.run()
     assert task._tracking_url == "http://here/1"
+    whole = Sh("echo page: http://here/2", stream_for_searching_tracking_url="stdout", tracking_url_pattern="http://[a-z]+/2")
+    whole.run()
+    assert whole._tracking_url == "http://here/2"
 
 
 def test_a_program_gets_the_environment_that_the_task_gives_and_no_other(tmp_path: Path) -> None:
@@ -139,6 +143,23 @@ def test_spark_submit_is_told_what_class_and_configuration_say() -> None:
         ]  # fmt: skip
     finally:
         config.remove_section("spark")
+
+
+def test_a_setting_of_spark_that_says_false_is_off() -> None:
+    config = get_config()
+    config.set("spark", "supervise", "false")
+    config.set("pyspark_runner", "use_spark_session", "False")
+    config.set("spark", "conf", "spark.ui.enabled=false|spark.speculation")
+    try:
+        assert "--supervise" not in JarOfSpark().spark_command()
+        assert not flag("pyspark_runner", "use_spark_session")
+        with pytest.raises(ValueError, match=r"'spark\.speculation' is no property"):
+            SparkSubmitTask().conf  # noqa: B018
+        config.set("spark", "supervise", "true")
+        assert "--supervise" in JarOfSpark().spark_command()
+    finally:
+        config.remove_section("spark")
+        config.remove_section("pyspark_runner")
 
 
 def test_a_driver_of_pyspark_is_the_task_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,3 +209,24 @@ def test_a_partition_is_asked_for_in_hives_words(tmp_path: Path) -> None:
     finally:
         get_config().remove_section("hive")
     assert (tmp_path / "asked").read_text() == "use flights; show partitions delays partition (`day`='2024-02-29')\n"
+
+
+def test_a_hive_that_is_not_there_and_a_port_that_is_none_are_named() -> None:
+    get_config().set("hive", "command", "/no/such/hive")
+    get_config().set("hive", "metastore_port", "many")
+    try:
+        with pytest.raises(hive.HiveCommandError, match=r"/no/such/hive: could not be started .*\[hive\] command"):
+            hive.HiveTableTarget("flights").exists()
+        with pytest.raises(ValueError, match=r"\[hive\] metastore_port of luigi\.cfg is 'many'; expected a whole number"):
+            whole("hive", "metastore_port", 9083)
+    finally:
+        get_config().remove_section("hive")
+
+
+def test_a_url_gives_a_target_its_options(tmp_path: Path) -> None:
+    found = opener.OpenerTarget(f"file://{tmp_path}/a?is_tmp&unknown=1")
+    assert (found.path, found.is_tmp) == (f"{tmp_path}/a", True)
+    with pytest.raises(opener.InvalidQuery, match="is_tmp=True: is no JSON"):
+        opener.OpenerTarget(f"file://{tmp_path}/a?is_tmp=True")
+    with pytest.raises(opener.NoOpenerError, match="gopher"):
+        opener.OpenerTarget("gopher://a/b")

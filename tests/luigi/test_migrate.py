@@ -106,9 +106,49 @@ def test_patches_of_luigi_are_found_however_they_are_written(tmp_path: Path, lin
 
 
 def test_a_patch_of_what_is_not_there_is_not_supported(tmp_path: Path) -> None:
-    written(tmp_path, a_DOT_py="import luigi.interface\nluigi.interface._nothing = print\n")
+    text = "import luigi.interface\nfrom unittest import mock\nmock.patch('luigi.interface._nothing')\ndel luigi.interface._none\n"
+    written(tmp_path, a_DOT_py=text)
 
-    assert subjects(tmp_path, UNSUPPORTED) == {"luigi.interface._nothing": [("a.py", 2)]}
+    assert subjects(tmp_path, UNSUPPORTED) == {"luigi.interface._none": [("a.py", 4)], "luigi.interface._nothing": [("a.py", 3)]}
+
+
+@pytest.mark.parametrize("line", ["luigi.parameter.Parameter.copy = print", "setattr(luigi.parameter.Parameter, 'copy', print)"])
+def test_a_name_that_the_program_adds_itself_is_there(tmp_path: Path, line: str) -> None:
+    """It asks nobody whether it was there before; but what only Luigi would have asked changes nothing."""
+    written(tmp_path, a_DOT_py=f"import luigi\n{line}\n")
+
+    report = check([str(tmp_path)])
+
+    assert report.of(UNSUPPORTED) == []
+    assert [each.see for each in report.of(DIFFERS)] == ["docs/luigi.md#set-names"]
+
+
+def test_what_was_left_out_is_told_with_what_to_use(tmp_path: Path) -> None:
+    text = "from luigi.contrib.dropbox import DropboxTarget\nfrom luigi.contrib.batch import BatchClient\n"
+    found = check([str(written(tmp_path, a_DOT_py=text))]).of(UNSUPPORTED)
+    assert [each.subject for each in found] == ["luigi.contrib.batch.BatchClient", "luigi.contrib.dropbox"]
+    assert "BatchTask speaks to AWS" in found[0].what
+    assert "use LocalTarget" in found[1].what
+
+
+def test_jobs_that_are_handed_over_or_fail_otherwise_are_told(tmp_path: Path) -> None:
+    text = "from luigi.contrib.ecs import ECSTask\nfrom luigi.contrib import sge\nsge.SGEJobTask\n"
+    told = {each.see.partition("#")[2] for each in check([str(written(tmp_path, a_DOT_py=text))]).of(DIFFERS)}
+    assert told == {"jobs", "failed-jobs"}
+
+
+def test_scripts_without_a_suffix_are_read_and_notebooks_are_told(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        bin__nightly="#!/usr/bin/env python3\nimport luigi\nluigi.nothing\n",
+        bin__other="#!/bin/sh\necho luigi.nothing\n",
+        book_DOT_ipynb='{"cells": [{"source": ["import luigi"]}]}',
+        plain_DOT_ipynb='{"cells": []}',
+    )
+    assert subjects(tmp_path, UNSUPPORTED) == {"luigi.nothing": [("nightly", 3)]}
+    report = check([str(tmp_path)])
+    assert (report.python_files, report.luigi_files) == (1, 1)
+    assert [(Path(place.path).name, "nbconvert" in why) for place, why in report.unread] == [("book.ipynb", True)]
 
 
 def test_shapes_that_behave_differently_are_found_in_tasks_alone(tmp_path: Path) -> None:
@@ -170,6 +210,21 @@ def test_sections_of_tasks_and_of_nobody(tmp_path: Path) -> None:
     assert as_it_is["[Base] day"] == [("luigi.cfg", 5)]
     assert "[elsewhere]" in names(tmp_path, DIFFERS)
     assert "[mine]" not in names(tmp_path, DIFFERS)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "[spark]\nmaster = yarn", "[postgres]\nmarker-table = x", "[s3]\naws_access_key_id = x", "[hive]\ncommand = x", "[pig]\nhome = x",
+        "[redshift]\nmarker-table = x",
+        "[logging]\nversion = 1", "[sqlalchemy]\nmarker-table = x", "[pyspark_runner]\nuse_spark_session = x",
+        "[hadoop]\npython-executable = x", "[elasticsearch]\nmarker-index = x", "[redis]\nmarker-prefix = x", "[hadoopcli]\ncommand = x",
+    ],
+)  # fmt: skip
+def test_keys_that_modules_look_up_by_themselves_are_read(tmp_path: Path, setting: str) -> None:
+    report = check([str(written(tmp_path, luigi_DOT_cfg=setting + "\n"))])
+    assert (report.of(UNSUPPORTED), report.of(DIFFERS)) == ([], [])
+    assert len(report.of(AS_IS)) == 2
 
 
 def test_a_section_of_a_namespace_that_a_call_sets_is_that_of_its_task(tmp_path: Path) -> None:
@@ -278,6 +333,19 @@ def test_the_exit_code_says_whether_the_program_can_switch(tmp_path: Path, capsy
     written(tmp_path, b_DOT_py="import luigi\nluigi.nothing\n")
     assert main(["migrate", "check", str(tmp_path)]) == 1
     assert "b.py:2" in capsys.readouterr().out
+
+
+def test_a_place_is_one_line_whatever_the_file_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "two\nlines.py").write_text("import luigi\nluigi.nothing\n")
+    assert main(["migrate", "check", str(tmp_path)]) == 1
+    assert r"two\nlines.py:2" in capsys.readouterr().out
+
+
+def test_a_folder_without_luigi_is_told_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["migrate", "check", str(written(tmp_path, a_DOT_py="print(1)\n"))]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing here takes anything from Luigi." in said
+    assert "Next:" not in said
 
 
 @pytest.mark.parametrize("words", [["migrate"], ["migrate", "chekc", "."], ["migrate", "check"], ["migrate", "check", "not-there"]])

@@ -89,12 +89,15 @@ def _summary(report: Any) -> Iterator[str]:
         f"{counts['as it is']:,} names and settings run as they are, {counts['differs']:,} behave differently, "
         f"{counts['not supported']:,} are not supported."
     )
-    if not counts["not supported"]:
+    if not report.luigi_files and not report.config_files:
+        yield "Nothing here takes anything from Luigi."
+    elif not counts["not supported"]:
         yield "Next: `levada luigi --module MODULE TASK ...`, or `python -m levada.luigi script.py`, runs the program unchanged."
 
 
 def _at(place: Any) -> str:
-    return f"{place.path}:{place.line}" if place.line else str(place.path)
+    path = str(place.path).replace("\n", "\\n").replace("\t", "\\t")
+    return f"{path}:{place.line}" if place.line else path
 
 
 # -- for machines ----------------------------------------------------------------------------------

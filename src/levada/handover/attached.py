@@ -6,6 +6,7 @@ no full pipe stops it.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from threading import Thread
 from typing import IO, Any, Protocol
 
 from levada._model.control import here
+
+log = logging.getLogger("levada.jobs")
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _GLANCE = 0.1  # seconds between two looks, where an attempt has to listen meanwhile
@@ -42,7 +45,8 @@ def program(
 ) -> Iterator[subprocess.Popen[Any]]:
     """A program that ends with the block.
 
-    look: called, in a thread, with each line that it says at ("stdout" or "stderr"), which goes to that stream's file all the same.
+    look: called, in a thread, with each line that it says at ("stdout" or "stderr"), which goes to that stream's file all the same. An
+    error of it is logged, and it is called no more.
     env: all of its environment, None for that of the worker. stdout, stderr: as `subprocess.Popen` takes them.
     """
     streams = {"stdout": stdout, "stderr": stderr}
@@ -123,14 +127,20 @@ def lines_of(process: Process, stream: IO[str]) -> Iterator[str]:
 
 @contextmanager
 def _read_by(stream: Iterable[bytes], look: Callable[[str], None], copy: Any) -> Iterator[None]:
-    """A thread reads the stream to its end."""
+    """A thread reads the stream to its end, whatever becomes of ``look``: a full pipe would stop the program."""
     write = getattr(copy, "write", None)
 
     def read() -> None:
+        looks = True
         for line in stream:
             if write is not None:
                 write(line)
-            look(line.decode("utf-8", "replace"))
+            try:
+                if looks:
+                    look(line.decode("utf-8", "replace"))
+            except Exception:
+                log.exception("what a program says is looked through no more")
+                looks = False
 
     reader = Thread(target=read, name="levada-program-lines", daemon=True)
     reader.start()

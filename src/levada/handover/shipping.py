@@ -11,12 +11,12 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
 from levada.config import current
-from levada.errors import EngineError, RegistryError
+from levada.errors import EngineError, JobRefused, RegistryError
 from levada.task import Task, can_be_named, info_of, key_of, registry
 
 _LEVADA = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -35,7 +35,7 @@ def entry_of(task: Any) -> dict[str, Any]:
     cls = type(task)
     secret = {name for name, parameter in info_of(cls).params if parameter.secret}
     texts = {name: text for name, text in Task.to_texts(task).items() if name not in secret}
-    name = {"module": _module_name(cls.__module__), "family": cls.get_task_family()}
+    name = {"module": module_name(cls.__module__), "family": cls.get_task_family()}
     return {**name, "texts": texts, "key": key_of(task).hex(), "given": _given()}
 
 
@@ -89,8 +89,8 @@ def _difference(task: Any, texts: dict[str, str]) -> str:
     return "; ".join(f"{name} went out as {texts[name]!r:.80} and reads back as {now.get(name)!r:.80}" for name in changed)
 
 
-def _module_name(name: str) -> str:
-    """The name by which another process imports a module: that of its file, for the program itself."""
+def module_name(name: str) -> str:
+    """The name by which another process imports a module: that of its file, for the program itself. Raises JobRefused."""
     if name not in ("__main__", "__mp_main__"):
         return name
     main = sys.modules[name]
@@ -99,7 +99,7 @@ def _module_name(name: str) -> str:
         return str(spec.name).removesuffix(".__main__")
     file: str | None = getattr(main, "__file__", None)
     if file is None:
-        raise EngineError("the task is defined in an interactive session, which cannot be sent", hint="Define it in a module.")
+        raise JobRefused("the task is defined in an interactive session, which cannot be sent", hint="Define it in a module.")
     return os.path.basename(file).removesuffix(".py")
 
 
@@ -110,10 +110,14 @@ def archive_of(cls: type, folder: str, more: Iterable[str] = ()) -> str:
     """Path of a zip in ``folder`` with Levada and the code of a task class, made when it is not there yet; its name tells its content.
 
     In it are the top-level modules and packages that the class and its bases come from, what else was imported from the same
-    folders (not from site-packages), and ``more``, names of modules. Raises EngineError when there is no source of one.
+    folders (not from site-packages), and ``more``, names of modules. Raises JobRefused when there is no source of one.
     """
-    members = sorted(_members(_sources(cls, more)).items())
-    content = _zipped(members)
+    return packed(_members(_sources(cls, more)), folder)
+
+
+def packed(members: Mapping[str, str], folder: str) -> str:
+    """Path of a zip in ``folder`` of the files of ``members`` (name there -> file here), made when it is not there yet."""
+    content = _zipped(sorted(members.items()))
     path = os.path.join(folder, f"code-{sha256(content).hexdigest()[:24]}.zip")
     keep(path, content)
     return path
@@ -146,7 +150,7 @@ def _sweep(folder: str) -> None:
 
 def _sources(cls: type, more: Iterable[str]) -> dict[str, str]:
     """Top-level name -> its file, or the folder of its package."""
-    own = {_module_name(each.__module__).partition(".")[0] for each in cls.__mro__ if each.__module__ not in ("builtins", "abc", "typing")}
+    own = {module_name(each.__module__).partition(".")[0] for each in cls.__mro__ if each.__module__ not in ("builtins", "abc", "typing")}
     sources = {name: _source(name) for name in sorted({*own, *more} - {"levada"})}
     for root in {os.path.dirname(path) for path in sources.values()}:
         if not _is_installed(root):
@@ -155,24 +159,23 @@ def _sources(cls: type, more: Iterable[str]) -> dict[str, str]:
 
 
 def _source(name: str) -> str:
-    module = sys.modules.get(name)
-    if module is None:
-        main = sys.modules["__main__"]
-        if getattr(main, "__file__", None) and _module_name("__main__") == name:
-            module = main
-        else:
-            module = _imported(name)
-    found = _place(module)
+    found = _place(module_of(name))
     if found is None:
-        raise EngineError(f"module {name} has no source that could be sent", hint="Only modules and packages of .py files are sent.")
+        raise JobRefused(f"module {name} has no source that could be sent", hint="Only modules and packages of .py files are sent.")
     return found
 
 
-def _imported(name: str) -> Any:
+def module_of(name: str) -> Any:
+    """The module of a name by which others import it, the program itself too; it is imported if need be. Raises JobRefused."""
+    if name in sys.modules:
+        return sys.modules[name]
+    main = sys.modules["__main__"]
+    if getattr(main, "__file__", None) and module_name("__main__") == name:
+        return main
     try:
         return importlib.import_module(name)
     except ImportError as cause:
-        raise EngineError(f"module {name}, which is to be sent, cannot be imported: {cause}") from cause
+        raise JobRefused(f"module {name}, which is to be sent, cannot be imported: {cause}") from cause
 
 
 def _place(module: Any) -> str | None:

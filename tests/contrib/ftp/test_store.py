@@ -128,6 +128,15 @@ def test_links_count_by_what_they_lead_to(server: Ftp) -> None:
     assert "nowhere" not in names
 
 
+@pytest.mark.parametrize("name", ["one\u2028two", "one\x0btwo", "one\x85two"])
+def test_what_other_alphabets_call_a_line_end_is_a_letter_of_a_name(pyftpd: Ftp, name: str) -> None:
+    """The server's answer repeats the name in its first line."""
+    target = FileTarget(pyftpd.url(f"{name}.txt"))
+    target.write_text("here")
+    assert target.exists()
+    assert target.read_text() == "here"
+
+
 # -- addresses ---------------------------------------------------------------------------------
 
 

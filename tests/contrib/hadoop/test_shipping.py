@@ -103,7 +103,7 @@ def test_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
         def extra_modules(self) -> list[object]:
             return [json, "no_such_module"]
 
-    with pytest.raises(JobRefused, match="no_such_module: cannot be imported"):
+    with pytest.raises(JobRefused, match="module no_such_module, which is to be sent, cannot be imported"):
         shipping.archive(More(text="/a", into="/b"), str(tmp_path))
 
 

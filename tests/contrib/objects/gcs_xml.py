@@ -1,6 +1,6 @@
 """Google's XML interface in front of fake-gcs-server, which writes by the JSON one alone, while obstore writes by XML.
 
-Reading, listing and removing are passed on as they are. A write is translated, its condition with it, so that it is
+Reading, listing, removing and what is JSON already are passed on as they are. A write is translated, its condition with it, so that it is
 fake-gcs-server that judges it. Parts are kept here until they are joined. ``careless``: conditions are dropped on the way.
 """
 
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = self._query()
-        if self.path.startswith("/storage/"):
+        if self.path.startswith(("/storage/", "/upload/")):
             self._pass_on(self._body)
         elif "uploads" in query:
             upload = os.urandom(8).hex()
@@ -69,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body, query = self.rfile.read(int(self.headers.get("Content-Length") or 0)), self._query()
-        if "uploadId" in query:
+        if self.path.startswith("/upload/"):
+            self._pass_on(body)
+        elif "uploadId" in query:
             self.server.parts[query["uploadId"]][int(query["partNumber"])] = body
             self._answer(200, headers={"ETag": f'"{query["partNumber"]}"'})
         elif source := self.headers.get("x-goog-copy-source"):

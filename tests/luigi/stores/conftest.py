@@ -9,6 +9,8 @@ import pytest
 
 from tests.contrib.conftest import STRANGERS
 from tests.contrib.ftp.conftest import pyftpd as pyftpd
+from tests.contrib.objects.conftest import azurite as azurite
+from tests.contrib.objects.conftest import fake_gcs as fake_gcs
 from tests.contrib.objects.conftest import moto as moto
 from tests.contrib.sql.conftest import mariadb as mariadb
 from tests.contrib.sql.conftest import mysql as mysql

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from decimal import Decimal
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -77,6 +81,33 @@ def test_rows_are_loaded_once_and_as_they_were(server: dict[str, Any], postgresq
     assert list(query(postgresql, "select update_id, target_table from table_updates")) == [(task.task_id, "cities")]
 
 
+class Odd(postgres.CopyToTable):
+    """Texts that look like COPY's own words, and values of many types."""
+
+    table = "odd"
+    columns = [("id", "INT"), ("said", "TEXT"), ("many", "NUMERIC"), ("day", "DATE"), ("yes", "BOOLEAN")]
+    null_values = (None, "n/a")
+    texts = (r"\N", r"\\N", r"\.", "", "n/a", "'", '"', "%s", "a|b", "\v\b\f\r", "\u2028", "𝄞", "x" * 3_000_000)
+
+    def rows(self) -> Iterable[Sequence[Any]]:
+        for number, said in enumerate(self.texts):
+            yield number, said, Decimal("1e20"), date(2024, 2, 29), True
+
+
+@pytest.mark.parametrize("separator", ["\t", "|", ","])
+def test_texts_that_look_like_words_of_copy_come_through(
+    server: dict[str, Any], postgresql: str, monkeypatch: pytest.MonkeyPatch, separator: str
+) -> None:
+    """NULL is what null_values says, and nothing else."""
+    for name in ("host", "port", "database", "user", "password"):
+        monkeypatch.setattr(Odd, name, server[name])
+    monkeypatch.setattr(Odd, "column_separator", separator)
+    Odd().run()
+    rows = list(query(postgresql, "select said, many, day, yes from odd order by id"))
+    assert [said for said, *_ in rows] == [None if text == "n/a" else text for text in Odd.texts]
+    assert {tuple(row[1:]) for row in rows} == {(Decimal("1e20"), date(2024, 2, 29), True)}
+
+
 def test_an_update_that_luigi_marked_is_done_for_us_and_ours_for_the_house(server: dict[str, Any], postgresql: str) -> None:
     """The table of markers is the same for Luigi, for its spelling here, and for new programs."""
     target = Cities().output()
@@ -99,6 +130,43 @@ def test_a_marker_is_added_once(server: dict[str, Any], postgresql: str) -> None
     with pytest.raises(TargetExists):
         Cities().run()
     assert list(query(postgresql, "select count(*) from cities")) == [(2,)]
+
+
+def test_loads_that_make_their_table_at_once_all_load(server: dict[str, Any], postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find no table; the one that comes second to make it finds it made."""
+    both = Barrier(2)
+    making = postgres.CopyToTable.create_table
+
+    def make(task: Any, connection: Any) -> None:
+        both.wait(20)
+        making(task, connection)
+
+    monkeypatch.setattr(Cities, "create_table", make)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(Cities(part=part).run) for part in ("one", "two")]:
+            done.result()
+    assert list(query(postgresql, "select count(*) from cities")) == [(4,)]
+
+
+def test_who_may_make_no_table_may_mark_in_one_that_is_there(
+    server: dict[str, Any], postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PostgreSQL 15 has it for all but a database's owner."""
+    Cities(part="before").run()
+    connection = Cities().output().connect()
+    cursor = connection.cursor()
+    cursor.execute("create role loader login")
+    cursor.execute("grant select, insert on table_updates, cities to loader")
+    connection.commit()
+    monkeypatch.setattr(Cities, "user", "loader")
+    try:
+        Cities().run()
+        assert Cities().complete()
+    finally:
+        cursor.execute("drop owned by loader")
+        cursor.execute("drop role loader")
+        connection.commit()
+        connection.close()
 
 
 def test_a_lease_that_was_lost_loads_nothing(server: dict[str, Any], postgresql: str) -> None:

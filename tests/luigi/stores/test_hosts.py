@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -62,6 +63,20 @@ def test_a_file_of_another_host_is_written_whole(login: dict[str, Any], tmp_path
     assert (tmp_path / "new folder" / "it's.txt").read_text() == "Grüezi\n"
     made.remove()
     assert not made.exists()
+
+
+def test_names_that_are_no_plain_text_are_listed_as_they_are(login: dict[str, Any], tmp_path: Path) -> None:
+    """Only a line feed ends a name; bytes that are no UTF-8 come as Python has them for files here."""
+    names = ["one\x0btwo", "one\u2028two", "{a,b}", os.fsdecode(b"bad\xff")]
+    for name in names:
+        (tmp_path / name).touch()
+    files = target(str(tmp_path), login).fs
+    assert sorted(files.listdir(f"{tmp_path}/")) == sorted(f"{tmp_path}/{name}" for name in names)
+    with target(f"{tmp_path}/{{a,b}}", login).open("w") as out:
+        out.write("here")
+    assert (tmp_path / "{a,b}").read_text() == "here"
+    (tmp_path / "empty").mkdir()
+    assert files.listdir(f"{tmp_path}/empty") == []
 
 
 def test_formats_go_over_the_wire(login: dict[str, Any], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import levada as lv
 from levada.errors import LeaseLost, TargetUnreachable
 from levada.luigi import format as formats
 from levada.luigi.contrib import s3
-from levada.luigi.target import FileSystemTarget, MissingParentDirectory
+from levada.luigi.target import FileSystemException, FileSystemTarget, MissingParentDirectory
 from levada.targets import FileTarget, atomic, stores
 from tests.contrib.objects.servers import Server
 
@@ -94,6 +94,42 @@ def test_folders_are_what_lies_below_a_path(client: s3.S3Client) -> None:
         client.mkdir("s3://shelf/no/such", parents=False)
     with pytest.raises(s3.InvalidDeleteException, match="bucket"):
         client.remove("s3://shelf")
+
+
+@pytest.mark.parametrize("name", ["a b", "ü", "x?y", "x?", "x#y", "p%20q", "~t", "a//b", "tab\tx", "plus+", "[x]", "trail "])
+def test_an_object_has_the_name_that_it_was_given(client: s3.S3Client, name: str) -> None:
+    """A key is no part of a URL: nothing of it is left out."""
+    with s3.S3Target(f"s3://shelf/odd/{name}", client=client).open("w") as out:
+        out.write(name)
+    assert [item.key for item in client.s3.Bucket("shelf").objects.all()] == [f"odd/{name}"]
+    client.move(f"s3://shelf/odd/{name}", f"s3://shelf/odd/{name}")
+    assert client.get_as_string(f"s3://shelf/odd/{name}") == name
+    client.move(f"s3://shelf/odd/{name}", f"s3://shelf/new/{name}")
+    assert list(client.list("s3://shelf/new")) == [name]
+
+
+def test_a_path_without_a_scheme_is_refused(client: s3.S3Client) -> None:
+    with pytest.raises(ValueError, match="shelf/a: an object is s3://BUCKET/KEY"):
+        client.put_string("", "shelf/a")
+
+
+def test_more_objects_than_a_request_holds_are_listed_copied_and_removed(client: s3.S3Client) -> None:
+    for number in range(1005):
+        client.put_string("", f"s3://shelf/many/{number}")
+    assert client.copy("s3://shelf/many", "s3://shelf/more", threads=4) == (1005, 0)
+    assert len(list(client.list("s3://shelf/more"))) == 1005
+    assert client.remove("s3://shelf/many")
+    assert not client.exists("s3://shelf/many")
+
+
+def test_a_folder_of_which_something_stays_is_not_removed(client: s3.S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 answers with 200 where it refused to remove some of the objects."""
+    client.put_string("1", "s3://shelf/locked/a")
+    refused = {"Errors": [{"Key": "locked/a", "Code": "AccessDenied", "Message": "Access Denied"}]}
+    with monkeypatch.context() as patched:
+        patched.setattr(client.s3.meta.client, "delete_objects", lambda **_: refused)
+        with pytest.raises(FileSystemException, match="s3://shelf/locked/a is there: Access Denied"):
+            client.remove("s3://shelf/locked")
 
 
 def test_files_go_there_and_back(client: s3.S3Client, tmp_path: Path) -> None:

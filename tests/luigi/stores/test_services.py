@@ -11,7 +11,7 @@ import pytest
 
 import levada as lv
 from levada.errors import TargetError, TargetUnreachable
-from levada.luigi.contrib import _clients, bigquery, datadog_metric, gcs, mssqldb, presto, prometheus_metric, redshift
+from levada.luigi.contrib import _clients, bigquery, datadog_metric, esindex, gcs, mssqldb, presto, prometheus_metric, redshift
 
 
 class Recorder:
@@ -252,6 +252,20 @@ def test_a_marker_of_sql_server_may_be_set_again(monkeypatch: pytest.MonkeyPatch
     assert target.exists()
 
 
+def test_a_job_of_bigquery_is_looked_for_where_it_runs() -> None:
+    asked: list[Any] = []
+    answers = {"jobReference": {"jobId": "j1", "location": "europe-west6"}, "status": {"state": "DONE"}}
+
+    def request(**words: Any) -> Any:
+        asked.append(words)
+        return SimpleNamespace(execute=lambda **_: answers)
+
+    client = bigquery.BigQueryClient.__new__(bigquery.BigQueryClient)
+    client.client = SimpleNamespace(jobs=lambda: SimpleNamespace(insert=request, get=request))
+    assert client.run_job("p", {}) == "j1"
+    assert asked[1] == {"projectId": "p", "jobId": "j1", "location": "europe-west6"}
+
+
 TASK = SimpleNamespace(family="Daily", params={"day": "1"}, time_running=10, updated=15)
 
 
@@ -287,3 +301,15 @@ def test_a_client_that_is_not_installed_is_named_with_the_way_to_get_it() -> Non
     with pytest.raises(TargetError, match="Oracle needs no_such_oracle") as told:
         _clients.client("no_such_oracle", wanted="Oracle", install="oracledb")
     assert told.value.hint == "pip install oracledb"
+
+
+def test_elasticsearch_takes_a_login_in_each_of_its_forms() -> None:
+    def url(http_auth: Any) -> str:
+        return esindex.ElasticsearchTarget("host", 9200, "index", "doc", "update", http_auth=http_auth).url
+
+    assert [url(("ada", "a:b@c")), url("ada:a:b@c"), url("ada"), url(None)] == [
+        "http://ada:a%3Ab%40c@host:9200",
+        "http://ada:a%3Ab%40c@host:9200",
+        "http://ada:@host:9200",
+        "http://host:9200",
+    ]

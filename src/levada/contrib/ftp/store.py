@@ -126,7 +126,7 @@ def find(ftp: Connection, path: str) -> Entry | None:
     name = path.rpartition("/")[2]
     try:
         if ftp.lists_facts:
-            return _from_facts(name, ftp.sendcmd(f"MLST {path}").splitlines()[1].lstrip(" ").partition(" ")[0])
+            return _from_facts(name, ftp.sendcmd(f"MLST {path}").split("\n")[1].lstrip(" ").partition(" ")[0])
         return Entry(name, False, ftp.size(path))
     except ftplib.error_perm as refusal:
         if says_absent(refusal):

@@ -6,19 +6,15 @@ No object is pickled: the text says module, family and parameters, and the nodes
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
-import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from hashlib import sha256
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from levada.errors import JobRefused
+from levada.handover.shipping import entry_of, module_name, module_of, packed, secrets_of, task_of
+from levada.task import Task
 
 from . import records
 
@@ -28,45 +24,15 @@ if TYPE_CHECKING:
 TASK_FILE = "levada-task.json"
 _LEFT_OUT = frozenset({"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 _OURS = {"_set_locally", "_counting"}  # attributes of a task that are not its author's
-_KEPT = 30 * 86400.0  # seconds that an archive stays after its last use
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content makes the same bytes
 
 
 def archive(task: HadoopJobTask, folder: str) -> str:
     """Path of the archive of the task's code in a folder, made when it is not there yet. Raises JobRefused for what cannot travel."""
-    modules = [module_of(task), "levada", *map(_name, task.extra_modules())]
-    members = sorted(dict(entry for module in modules for entry in files_of(module)).items())
-    content = _zipped(members)
-    path = os.path.join(folder, f"hadoop-{sha256(content).hexdigest()[:24]}.zip")
-    if not os.path.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        draft = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
-        with open(draft, "wb") as file:
-            file.write(content)
-        os.replace(draft, path)
-        _remove_old(folder)
-    os.utime(path)
-    return path
+    modules = [module_name(type(task).__module__), "levada", *map(_name, task.extra_modules())]
+    return packed(dict(entry for module in modules for entry in files_of(module)), folder)
 
 
-def _zipped(members: list[tuple[str, str]]) -> bytes:
-    """The same files make the same bytes."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, path in members:
-            with open(path, "rb") as file:
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), file.read(), zipfile.ZIP_DEFLATED, 1)
-    return stream.getvalue()
-
-
-def _remove_old(folder: str) -> None:
-    for entry in os.scandir(folder):
-        with suppress(FileNotFoundError):
-            if entry.name.startswith("hadoop-") and entry.stat().st_mtime < time.time() - _KEPT:
-                os.unlink(entry.path)
-
-
-def prepare(task: HadoopJobTask) -> None:
+def prepare(task: Any) -> None:
     """Call ``init_local``, and remember which attributes it set; another attempt of the task sets them again."""
     before = dict(vars(task))
     task.init_local()
@@ -74,24 +40,33 @@ def prepare(task: HadoopJobTask) -> None:
     vars(task)["_set_locally"] = sorted({*vars(task).get("_set_locally", ()), *changed} - _OURS)
 
 
-def describe(task: HadoopJobTask, names: Mapping[str, str]) -> str:
-    """The task as text, secret parameters included: what `read_task` makes it of. names: of files there, as the author has them."""
-    attributes = {}
+def state_of(task: Task) -> dict[str, str]:
+    """What ``init_local`` set, as texts. Raises JobRefused for what has none."""
+    found = {}
     for name in vars(task).get("_set_locally", ()):
         try:
-            attributes[name] = records.dump(vars(task)[name])
+            found[name] = records.dump(vars(task)[name])
         except TypeError as cause:
             raise JobRefused(
                 f"{task}: init_local set {name!r}, which cannot travel to the nodes: {cause}",
-                hint="Set plain values there, or make it in init_mapper and init_reducer, which run on the nodes.",
+                hint="Set plain values there, and make others on the nodes, where they are used (Hadoop: in init_mapper, init_reducer).",
             ) from cause
-    environment = {**task._own_environment(), **task.environment()}
+    return found
+
+
+def set_state(task: Task, state: Mapping[str, str]) -> None:
+    """Set it again, on the node."""
+    for name, text in state.items():
+        setattr(task, name, records.load(text))
+
+
+def describe(task: HadoopJobTask, names: Mapping[str, str]) -> str:
+    """The task as text, secret parameters included: what `read_task` makes it of. names: of files there, as the author has them."""
     known = {
-        "module": module_of(task),
-        "family": task.family,
-        "parameters": task.to_texts(),
-        "state": attributes,
-        "environment": environment,
+        "entry": entry_of(task),
+        "secrets": secrets_of(task),
+        "state": state_of(task),
+        "environment": {**task._own_environment(), **task.environment()},
         "names": dict(names),
     }
     return json.dumps(known)
@@ -99,10 +74,6 @@ def describe(task: HadoopJobTask, names: Mapping[str, str]) -> str:
 
 def read_task(text: str) -> HadoopJobTask:
     """The task that `describe` wrote, made of the code that is here; its variables are set in this process, its files have their names."""
-    from importlib import import_module
-
-    from levada.task import registry
-
     known = json.loads(text)
     os.environ.update(known["environment"])
     for there, name in known["names"].items():
@@ -110,27 +81,9 @@ def read_task(text: str) -> HadoopJobTask:
             os.makedirs(folder, exist_ok=True)
         with suppress(FileExistsError):
             os.symlink(os.path.abspath(there) if folder else there, name)
-    import_module(known["module"])
-    task: HadoopJobTask = registry.find(known["family"]).from_texts(known["parameters"])  # type: ignore[assignment]
-    for name, value in known["state"].items():
-        setattr(task, name, records.load(value))
+    task: HadoopJobTask = task_of(known["entry"], known["secrets"])
+    set_state(task, known["state"])
     return task
-
-
-def module_of(task: HadoopJobTask) -> str:
-    """The module that defines the task's class, by the name that nodes import it by."""
-    name = type(task).__module__
-    if name != "__main__":
-        return name
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:  # python -m package.module
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    if file is None:
-        hint = "Define it in a module that can be imported."
-        raise JobRefused(f"{task}: its class is defined in no file, so it cannot travel to the nodes", hint=hint)
-    return str(os.path.splitext(os.path.basename(file))[0])
 
 
 def files_of(module: str) -> Iterator[tuple[str, str]]:
@@ -138,7 +91,7 @@ def files_of(module: str) -> Iterator[tuple[str, str]]:
     parts = module.split(".")
     for count in range(1, len(parts) + 1):
         name = ".".join(parts[:count])
-        found = _imported(name)
+        found = module_of(name)
         file = getattr(found, "__file__", None)
         if file is None:  # a namespace: it is not one package's, what is in it is
             continue
@@ -151,20 +104,6 @@ def files_of(module: str) -> Iterator[tuple[str, str]]:
     raise JobRefused(
         f"{module}: has no file, so it cannot travel to the nodes", hint="extra_modules() are importable modules and packages."
     )
-
-
-def _imported(name: str) -> ModuleType:
-    from importlib import import_module
-
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file and name not in sys.modules and os.path.splitext(os.path.basename(file))[0] == name:
-        return main
-    try:
-        return import_module(name)
-    except ImportError as cause:
-        hint = "extra_modules() are importable modules and packages, or their names."
-        raise JobRefused(f"{name}: cannot be imported, so it cannot travel to the nodes ({cause})", hint=hint) from cause
 
 
 def _files_below(folder: str, at: str) -> Iterator[tuple[str, str]]:

@@ -71,6 +71,19 @@ def temporary(path: str) -> str:
     return f"{path}-luigi-tmp-{os.urandom(6).hex()}"
 
 
+def bucket_and_key(path: str, scheme: str) -> tuple[str, str]:
+    """Bucket and key of an object's path, whatever characters the key has. Raises ValueError for what is no URL.
+
+    >>> bucket_and_key("s3://shelf/a?b#c\\n", "s3"), bucket_and_key("s3://shelf", "s3")
+    (('shelf', 'a?b#c\\n'), ('shelf', ''))
+    """
+    _, found, rest = path.partition("://")
+    if not found:
+        raise ValueError(f"{path}: an object is {scheme}://BUCKET/KEY")
+    bucket, _, key = rest.partition("/")
+    return bucket, key
+
+
 def laid_out(format: Any, writer: Any) -> Any:
     """The format's stream over a writer, with the writer's ``tmp_path``, which programs look at."""
     stream = format.pipe_writer(writer)

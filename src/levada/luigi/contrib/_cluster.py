@@ -17,8 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from levada._model.control import listening
-from levada.contrib.hadoop import records
-from levada.contrib.hadoop.shipping import prepare
+from levada.contrib.hadoop.shipping import prepare, set_state, state_of
 from levada.errors import JobFailed
 from levada.handover.shipping import archive_of, entry_of, secrets_of, task_of
 from levada.task import Task
@@ -49,9 +48,8 @@ class ClusterTask(Task):
         """Make `tmp_dir`: the task as text, for no other user to read, and perhaps its code."""
         self.tmp_dir = os.path.join(base, f"{self.task_id}-{random.getrandbits(64):016x}".replace("/", "-")[:255])
         os.makedirs(self.tmp_dir, mode=0o700)
-        prepare(self)  # type: ignore[arg-type]  # of a task it takes init_local alone
-        state = {name: records.dump(vars(self)[name]) for name in vars(self).get("_set_locally", ())}
-        described = {"entry": entry_of(self), "secrets": secrets_of(self), "state": state}
+        prepare(self)
+        described = {"entry": entry_of(self), "secrets": secrets_of(self), "state": state_of(self)}
         file = os.open(os.path.join(self.tmp_dir, TASK), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w", encoding="utf-8") as stream:
             json.dump(described, stream)
@@ -99,8 +97,7 @@ def run_on_node(arguments: Sequence[str]) -> int:
     with open(os.path.join(folder, TASK), encoding="utf-8") as stream:
         described = json.load(stream)
     task = task_of(described["entry"], described["secrets"])
-    for name, text in described["state"].items():
-        setattr(task, name, records.load(text))
+    set_state(task, described["state"])
     task.work()
     open(os.path.join(folder, DONE), "w").close()
     return 0

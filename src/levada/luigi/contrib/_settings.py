@@ -14,5 +14,14 @@ def configured(section: str, key: str, default: Any = None) -> Any:
 
 
 def whole(section: str, key: str, default: int) -> int:
-    """A whole number of ``luigi.cfg``, else the default."""
-    return int(configured(section, key, default))
+    """A whole number of ``luigi.cfg``, else the default. Raises ValueError for another text."""
+    said = configured(section, key, default)
+    try:
+        return int(said)
+    except ValueError:
+        raise ValueError(f"[{section}] {key} of luigi.cfg is {said!r}; expected a whole number") from None
+
+
+def flag(section: str, key: str) -> bool:
+    """Whether a setting of ``luigi.cfg`` is on: any text that does not say that it is off."""
+    return str(configured(section, key, False)).lower() not in ("", "0", "false", "no", "none", "off")

@@ -9,14 +9,17 @@ import os
 import tempfile
 from typing import Any
 
+from levada._model.control import listening
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.format import get_default_format
-from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemTarget
+from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, FileSystemException, FileSystemTarget
 from levada.targets.atomic import before_commit
+from levada.targets.folder import drafted
 
 from ._clients import ReadOnly, laid_out
 from ._clients import client as needed
 
+_GLANCE = 0.5  # seconds between two looks at a copy that is made
 _OURS = ("protocol", "endpoint_suffix", "custom_domain", "connection_string")
 
 
@@ -25,6 +28,9 @@ class AzureBlobClient(FileSystem):
 
     Options: protocol, endpoint_suffix, custom_domain, connection_string, token_credential; more are the client's.
     """
+
+    _connection: Any = None
+    _process = 0  # which process it was made in: a forked child makes its own
 
     def __init__(
         self, account_name: str | None = None, account_key: str | None = None, sas_token: str | None = None, **kwargs: Any
@@ -39,7 +45,12 @@ class AzureBlobClient(FileSystem):
 
     @property
     def connection(self) -> Any:
-        """The client of the account."""
+        """The client of the account, one for the process."""
+        if self._connection is None or self._process != os.getpid():
+            self._connection, self._process = self._connected(), os.getpid()
+        return self._connection
+
+    def _connected(self) -> Any:
         service = needed("azure.storage.blob", wanted="luigi.contrib.azureblob", install="azure-storage-blob").BlobServiceClient
         more = {name: value for name, value in self.kwargs.items() if name not in _OURS}
         if text := self.kwargs.get("connection_string"):
@@ -65,13 +76,18 @@ class AzureBlobClient(FileSystem):
     def download_as_bytes(self, container: str, blob: str, bytes_to_read: int | None = None) -> bytes:
         """The bytes of a blob, or the first so many."""
         part = {"offset": 0, "length": bytes_to_read} if bytes_to_read else {}
-        content: bytes = self.blob_client(container, blob).download_blob(**part).readall()
+        try:
+            content: bytes = self.blob_client(container, blob).download_blob(**part).readall()
+        except Exception as error:
+            if getattr(error, "error_code", None) == "InvalidRange":  # an empty blob has no first bytes
+                return b""
+            raise
         return content
 
     def download_as_file(self, container: str, blob: str, location: str) -> Any:
-        """Bring a blob to a local file; its properties."""
+        """Bring a blob to a local file, which is whole or not there; its properties."""
         client = self.blob_client(container, blob)
-        with open(location, "wb") as file:
+        with drafted(os.fspath(location), replace=True, durable=False) as draft, open(draft, "wb") as file:
             client.download_blob().readinto(file)
         return client.get_blob_properties()
 
@@ -108,9 +124,24 @@ class AzureBlobClient(FileSystem):
         return False
 
     def move(self, path: str, dest: str) -> bool:
-        """Copy, then remove: not one step, since there is none."""
+        """Copy, then remove: not one step, since there is none. To where it is already: nothing. Raises FileSystemException."""
+        if path == dest:
+            return self.exists(path)
         self.copy(path, dest)
+        container, blob = self.splitfilepath(dest)
+        self._wait_for_copy(self.blob_client(container, str(blob)))
         return self.remove(path)
+
+    @staticmethod
+    def _wait_for_copy(client: Any) -> None:
+        """Azure says yes to a copy before it is made."""
+        control = listening()
+        while (copy := client.get_blob_properties().copy).status == "pending":
+            control.wait(_GLANCE)
+        if copy.status in ("failed", "aborted"):
+            raise FileSystemException(
+                f"{client.container_name}/{client.blob_name}: Azure did not copy it: {copy.status_description or copy.status}"
+            )
 
     def rename_dont_move(self, path: str, dest: str) -> None:
         """`move`."""
@@ -130,8 +161,8 @@ class AzureBlobClient(FileSystem):
         >>> AzureBlobClient.splitfilepath("data/2024/a.csv"), AzureBlobClient.splitfilepath("data")
         (('data', '2024/a.csv'), ('data', None))
         """
-        container, slash, blob = filepath.partition("/")
-        return container, blob if slash else None
+        container, _, blob = filepath.partition("/")
+        return container, blob or None
 
 
 class ReadableAzureBlobFile(ReadOnly):
@@ -174,7 +205,7 @@ class AtomicAzureBlobFile(AtomicLocalFile):
 
     def __init__(self, container: str, blob: str, client: AzureBlobClient, **kwargs: Any) -> None:
         self.container, self.blob, self.client, self.azure_blob_options = container, blob, client, kwargs
-        super().__init__(os.path.join(container, blob))
+        super().__init__(f"{container}/{blob}")
 
     def move_to_final_destination(self) -> None:
         """Send it, if the attempt still holds its lease."""
@@ -196,7 +227,7 @@ class AzureBlobTarget(FileSystemTarget):
         download_when_reading: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(os.path.join(container, blob))
+        super().__init__(f"{container}/{blob}")
         self.container, self.blob, self.client = container, blob, client or AzureBlobClient()
         self.format = get_default_format() if format is None else format
         self.download_when_reading, self.azure_blob_options = download_when_reading, kwargs

@@ -226,9 +226,10 @@ class BigQueryClient:
             self.make_dataset(dataset)
         started = self.client.jobs().insert(projectId=project_id, body=body).execute()
         job_id: str = started["jobReference"]["jobId"]
+        place = {name: where for name, where in started["jobReference"].items() if name == "location"}  # without it only the US and EU look
         log.info("BigQuery job %s:%s has started", project_id, job_id)
         while True:
-            status = self.client.jobs().get(projectId=project_id, jobId=job_id).execute(num_retries=10)["status"]
+            status = self.client.jobs().get(projectId=project_id, jobId=job_id, **place).execute(num_retries=10)["status"]
             if status["state"] == "DONE":
                 if status.get("errorResult"):
                     raise BigQueryExecutionError(job_id, status["errorResult"])

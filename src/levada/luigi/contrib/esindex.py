@@ -25,7 +25,7 @@ log = logging.getLogger("luigi-interface")
 def _url(host: str, port: Any, http_auth: Any, more: Mapping[str, Any]) -> str:
     login = ""
     if http_auth:
-        user, password = http_auth.split(":", 1) if isinstance(http_auth, str) else http_auth
+        user, _, password = http_auth.partition(":") if isinstance(http_auth, str) else (http_auth[0], "", http_auth[1])
         login = f"{quote(user, safe='')}:{quote(password, safe='')}@"
     scheme = more.get("scheme") or ("https" if more.get("use_ssl") else "http")
     return f"{scheme}://{login}{host}:{port}"

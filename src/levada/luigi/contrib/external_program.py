@@ -66,7 +66,7 @@ class ExternalProgramTask(programs.ExternalProgramTask):
         significant=False,
         positional=False,
         visibility=ParameterVisibility.HIDDEN,
-        description="pattern whose first group is the address of the program's page.",
+        description="pattern whose first group, or all of it, is the address of the program's page.",
     )
 
     # -- what old programs define
@@ -130,7 +130,7 @@ class ExternalProgramTask(programs.ExternalProgramTask):
 
         def look(line: str) -> None:
             if found := pattern.search(line):
-                self.set_tracking_url(self.build_tracking_url(found[1]))
+                self.set_tracking_url(self.build_tracking_url(found[min(1, pattern.groups)]))
 
         return look
 

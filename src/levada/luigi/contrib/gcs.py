@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.format import get_default_format
@@ -21,8 +20,8 @@ from levada.luigi.target import AtomicLocalFile, FileAlreadyExists, FileSystem, 
 from levada.targets.atomic import before_commit
 
 from . import gcp
+from ._clients import bucket_and_key, laid_out
 from ._clients import client as needed
-from ._clients import laid_out
 
 log = logging.getLogger("luigi-interface")
 
@@ -224,18 +223,18 @@ class GCSClient(FileSystem):
             gcs_retry(request.execute)()
 
     def move(self, source_path: str, destination_path: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # Luigi's names
-        """Copy, then remove: not one step, since there is none."""
-        self.copy(source_path, destination_path)
-        self.remove(source_path)
+        """Copy, then remove: not one step, since there is none. To where it is already: nothing."""
+        if source_path != destination_path:
+            self.copy(source_path, destination_path)
+            self.remove(source_path)
 
     # -- names -----------------------------------------------------------------------------------
 
     @staticmethod
     def _path_to_bucket_and_key(path: str) -> tuple[str, str]:
-        parts = urlsplit(path, allow_fragments=False)
-        if parts.scheme != "gs":
+        if not path.startswith("gs://"):
             raise ValueError(f"{path}: an object is gs://BUCKET/KEY")
-        return parts.netloc, parts.path[1:] + (f"?{parts.query}" if parts.query else "")
+        return bucket_and_key(path, "gs")
 
     @staticmethod
     def _is_root(key: str) -> bool:

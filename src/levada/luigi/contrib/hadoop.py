@@ -181,8 +181,10 @@ def run_and_track_hadoop_job(
     tracking_url_callback: told each address of a job's page. The last application that it started is killed if this is interrupted.
     """
     logger.info("%s", " ".join(map(str, arglist)))
-    with tempfile.TemporaryFile("w+t") as kept:
-        process = subprocess.Popen(arglist, stdout=kept, stderr=subprocess.PIPE, env=env, close_fds=True, text=True)
+    with tempfile.TemporaryFile("w+t", encoding="utf-8", errors="replace") as kept:
+        process = subprocess.Popen(
+            arglist, stdout=kept, stderr=subprocess.PIPE, env=env, close_fds=True, encoding="utf-8", errors="replace"
+        )
         err, url = _followed(process, tracking_url_callback)
         kept.seek(0)
         out = kept.read()
@@ -428,7 +430,7 @@ class BaseHadoopJobTask(house.BaseHadoopJobTask):
         """Let the runner run it."""
         runner = self.job_runner()
         if not isinstance(runner, DefaultHadoopJobRunner):  # that calls init_local by itself
-            shipping.prepare(self)  # type: ignore[arg-type]  # of a task it takes init_local alone
+            shipping.prepare(self)
         runner.run_job(self)
 
     def hand_over(self) -> None:

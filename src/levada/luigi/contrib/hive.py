@@ -20,7 +20,7 @@ from levada.params import DictParameter, FrozenDict, StrParameter
 from levada.task import ExternalTask, flatten
 
 from . import hadoop
-from ._settings import configured
+from ._settings import configured, whole
 from .hdfs import get_autoconfig_client
 
 logger = logging.getLogger("luigi-interface")
@@ -62,7 +62,10 @@ def get_ignored_file_masks() -> Any:
 def run_hive(args: Sequence[str], check_return_code: bool = True) -> str:
     """What ``hive`` says on stdout. Raises HiveCommandError for a status that is not 0, where that is to be looked at."""
     command = [*load_hive_cmd(), *args]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError as cause:
+        raise HiveCommandError(f"{command[0]}: could not be started ({cause.strerror}); [hive] command of luigi.cfg names it") from cause
     out, err = process.communicate()
     if check_return_code and process.returncode != 0:
         raise HiveCommandError(f"{' '.join(command)}: failed with exit code {process.returncode}", out, err)
@@ -192,7 +195,7 @@ class HiveThriftContext:
             raise EngineError(
                 f"Hive's metastore is spoken to by hive_metastore and thrift: {cause}", hint="Or set [hive] release."
             ) from cause
-        socket = TSocket.TSocket(configured("hive", "metastore_host"), int(configured("hive", "metastore_port", 9083)))
+        socket = TSocket.TSocket(configured("hive", "metastore_host"), whole("hive", "metastore_port", 9083))
         self.transport = TTransport.TBufferedTransport(socket)
         self.transport.open()
         return ThriftHiveMetastore.Client(TBinaryProtocol.TBinaryProtocol(self.transport))

@@ -119,12 +119,19 @@ class CopyToTable(rdbms.CopyToTable):
                     raise
                 log.info("table %s is made", self.table)
                 connection.rollback()
-                self.create_table(connection)
+                self._make_own_table(connection)
                 self._load(connection)
             self.output().touch(connection)
             connection.commit()
         finally:
             connection.close()
+
+    def _make_own_table(self, connection: Any) -> None:
+        try:
+            self.create_table(connection)
+        except driver().Error as error:
+            if _number(error) != _TABLE_EXISTS:  # another load made it meanwhile
+                raise
 
     def _load(self, connection: Any) -> None:
         cursor = connection.cursor()

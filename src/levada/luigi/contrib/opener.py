@@ -48,10 +48,10 @@ class Opener:
 
     @classmethod
     def conform_query(cls, query: str) -> dict[str, Any]:
-        """The options of a URL; of one that comes several times the first counts."""
+        """The options of a URL; of one that comes several times the first counts. Raises InvalidQuery."""
         given = {name: values[0] or "true" for name, values in parse_qs(query, keep_blank_values=True).items()}
         kept = {name: text for name, text in given.items() if name in cls.allowed_kwargs or not cls.filter_kwargs}
-        return {name: json.loads(text) if cls.allowed_kwargs.get(name) else text for name, text in kept.items()}
+        return {name: _of_json(name, text) if cls.allowed_kwargs.get(name) else text for name, text in kept.items()}
 
     @classmethod
     def get_target(
@@ -68,6 +68,13 @@ class Opener:
     ) -> Any:
         """The target of a URL's parts."""
         raise NotImplementedError(f"{cls.__name__} has to define get_target()")
+
+
+def _of_json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as cause:
+        raise InvalidQuery(f"?{name}={text}: is no JSON ({cause})", hint=f"Write ?{name}=true, say.") from cause
 
 
 class MockOpener(Opener):

@@ -22,7 +22,8 @@ from ._settings import configured
 
 log = logging.getLogger("luigi-interface")
 
-_DUPLICATE_TABLE, _UNDEFINED_TABLE, _TAKEN = "42P07", "42P01", "23505"  # SQLSTATE
+_DUPLICATE_TABLE, _UNDEFINED_TABLE, _TAKEN, _MAY_NOT = "42P07", "42P01", "23505", "42501"  # SQLSTATE
+_MADE_MEANWHILE = (_DUPLICATE_TABLE, _TAKEN)  # the second where two make a table in the same moment
 _NO_VALUE = r"\\N"
 
 
@@ -105,7 +106,10 @@ class PostgresTarget(rdbms.MarkedTarget):
         if dbapi.__name__ == "psycopg":
             return dbapi.connect(dbname=self.database, client_encoding="utf-8", **told)
         if dbapi.__name__ == "pg8000.dbapi":
-            return dbapi.connect(database=self.database, **{**told, "port": int(self.port)})
+            told["port"] = int(self.port)
+            if self.host.startswith("/"):  # a folder with the server's socket, as the other drivers take it
+                told["unix_sock"] = f"{self.host}/.s.PGSQL.{self.port}"
+            return dbapi.connect(database=self.database, **told)
         connection = dbapi.connect(database=self.database, **told)
         connection.set_client_encoding("utf-8")
         return connection
@@ -122,7 +126,7 @@ class PostgresTarget(rdbms.MarkedTarget):
         return _state(error) == _UNDEFINED_TABLE
 
     def _says_there(self, error: Exception) -> bool:
-        return _state(error) in (_DUPLICATE_TABLE, _TAKEN)  # the second where two make it in the same moment
+        return _state(error) in (*_MADE_MEANWHILE, _MAY_NOT)  # the last one is said first, and who may not make it may use it
 
     def _mark(self, connection: Any) -> None:
         names: list[str] = ["update_id", "target_table"]
@@ -155,7 +159,12 @@ class CopyToTable(rdbms.CopyToTable):
 
     def map_column(self, value: Any) -> str:
         """A value as COPY takes it."""
-        return _NO_VALUE if value in self.null_values else default_escape(str(value))
+        if value in self.null_values:
+            return _NO_VALUE
+        text = default_escape(str(value))
+        if text == _NO_VALUE:  # not that, but a backslash and an N
+            return r"\x5cN"
+        return text if self.column_separator == "\t" else text.replace(self.column_separator, f"\\{self.column_separator}")
 
     def output(self) -> Any:
         """The update."""
@@ -208,8 +217,16 @@ class CopyToTable(rdbms.CopyToTable):
                 raise
             log.info("table %s is made", self.table)
             connection.rollback()
-            self.create_table(connection)
+            self._make_own_table(connection)
             self._load_once(connection, file)
+
+    def _make_own_table(self, connection: Any) -> None:
+        try:
+            self.create_table(connection)
+        except driver().DatabaseError as error:
+            if _state(error) not in _MADE_MEANWHILE:
+                raise
+            connection.rollback()
 
     def _load_once(self, connection: Any, file: IO[bytes]) -> None:
         file.seek(0)

@@ -14,7 +14,7 @@ if __name__ == "__main__":
     sys.path.append(sys.path.pop(0))  # the folder of this file, whose modules would hide those that they are named after
 
 from levada.handover.shipping import task_of
-from levada.luigi.contrib._settings import configured
+from levada.luigi.contrib._settings import flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ class PySparkSessionRunner(_Runner):
 def main(arguments: list[str]) -> None:
     """Run the task of a command line, with the kind of entry that ``[pyspark_runner] use_spark_session`` says."""
     logging.basicConfig(level=logging.WARNING)
-    kind = PySparkSessionRunner if configured("pyspark_runner", "use_spark_session", False) else PySparkRunner
+    kind = PySparkSessionRunner if flag("pyspark_runner", "use_spark_session") else PySparkRunner
     kind(*arguments).run()
 
 

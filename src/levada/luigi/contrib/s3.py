@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from levada.errors import TargetError, TargetUnreachable
 from levada.luigi.format import get_default_format
@@ -29,7 +28,7 @@ from levada.params import OptionalParameter, Parameter
 from levada.targets.atomic import before_commit
 from levada.task import ExternalTask
 
-from ._clients import ReadOnly, laid_out
+from ._clients import ReadOnly, bucket_and_key, laid_out
 from ._clients import client as needed
 
 if TYPE_CHECKING:
@@ -239,13 +238,20 @@ class S3Client(FileSystem):
         if self._exists(bucket, mark := key + S3_DIRECTORY_MARKER_SUFFIX_0):
             doomed.append({"Key": mark})
         for at in range(0, len(doomed), _AT_ONCE):
-            self._client.delete_objects(Bucket=bucket, Delete={"Objects": doomed[at : at + _AT_ONCE]})
+            answer = self._client.delete_objects(Bucket=bucket, Delete={"Objects": doomed[at : at + _AT_ONCE]})
+            if kept := answer.get("Errors"):  # S3 says yes to the request, and no to some of it
+                one = kept[0]
+                raise FileSystemException(
+                    f"{path}: not all of it was removed; s3://{bucket}/{one.get('Key')} is there: {one.get('Message') or one.get('Code')}",
+                    hint="May these credentials remove them?",
+                )
         return bool(doomed)
 
     def move(self, source_path: str, destination_path: str, **kwargs: Any) -> None:  # type: ignore[override]  # Luigi's names
-        """Copy, then remove: not one step, since S3 has none."""
-        self.copy(source_path, destination_path, **kwargs)
-        self.remove(source_path)
+        """Copy, then remove: not one step, since S3 has none. To where it is already: nothing."""
+        if source_path != destination_path:
+            self.copy(source_path, destination_path, **kwargs)
+            self.remove(source_path)
 
     def copy(  # type: ignore[override]  # Luigi's names
         self,
@@ -295,8 +301,7 @@ class S3Client(FileSystem):
 
     @staticmethod
     def _path_to_bucket_and_key(path: str) -> tuple[str, str]:
-        parts = urlsplit(path, allow_fragments=False)
-        return parts.netloc, parts.path[1:] + (f"?{parts.query}" if parts.query else "")
+        return bucket_and_key(path, "s3")
 
     @staticmethod
     def _is_root(key: str) -> bool:

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from levada.contrib import spark as house
 from levada.handover.shipping import entry_of
 
-from ._settings import configured
+from ._settings import configured, flag
 from .external_program import ExternalProgramTask
 
 logger = logging.getLogger("luigi-interface")
@@ -108,7 +108,7 @@ class SparkSubmitTask(ExternalProgramTask, house.SparkSubmitTask):
     @property
     def supervise(self) -> bool:
         """Whether a standalone cluster starts a failed driver again."""
-        return bool(configured(self.spark_version, "supervise", False))
+        return flag(self.spark_version, "supervise")
 
     @property
     def conf(self) -> Any:
@@ -189,7 +189,11 @@ class SparkSubmitTask(ExternalProgramTask, house.SparkSubmitTask):
         return [each.strip() for each in config.split(",")] if config and isinstance(config, str) else None
 
     def _dict_config(self, config: Any) -> Any:
-        return dict(each.split("=", 1) for each in config.split("|")) if config and isinstance(config, str) else None
+        if not config or not isinstance(config, str):
+            return None
+        if wrong := [each for each in config.split("|") if "=" not in each]:
+            raise ValueError(f"[{self.spark_version}] of luigi.cfg: {wrong[0]!r} is no property; write name=value|name=value")
+        return dict(each.split("=", 1) for each in config.split("|"))
 
     def _text_arg(self, name: str, value: Any) -> list[Any]:
         return [name, value] if value else []

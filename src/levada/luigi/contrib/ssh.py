@@ -110,7 +110,7 @@ class RemoteContext:
             raise RemoteCalledProcessError(process.returncode, command, self.host)
 
 
-_NEEDS_QUOTES = re.compile(r"[\s'\"\\;&|<>()`#!]")
+_NEEDS_QUOTES = re.compile(r"[\s'\"\\;&|<>(){}`#!]")
 
 
 def _word(path: str) -> str:
@@ -147,7 +147,7 @@ class RemoteFileSystem(FileSystem):
     def listdir(self, path: str) -> list[str]:
         """Paths of all files below a folder."""
         listing = self.remote_context.check_output(["find", "-L", _word(path.rstrip("/") or "."), "-type", "f"])
-        return listing.decode().splitlines()
+        return [os.fsdecode(name) for name in listing.split(b"\n") if name]
 
     def remove(self, path: str, recursive: bool = True, skip_trash: bool = True) -> None:
         """Remove a file, or a folder with all in it."""

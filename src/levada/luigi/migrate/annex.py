@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ...task import Config, Task
+from .. import absent
 from ..door import home_of
 
 
@@ -51,7 +52,7 @@ def find(name: str) -> Found:
             try:
                 thing = _attribute(thing, parts[at - 1])
             except Exception as fault:  # what a lazy name raises when it is asked for
-                why = module.why or (str(fault) if isinstance(fault, ImportError) else "")
+                why = module.why or (str(fault) if isinstance(fault, ImportError) or "is left out" in str(fault) else "")
                 return Found(None, called, why)
     return Found(thing)
 
@@ -70,7 +71,8 @@ def _module(name: str) -> Found:
         if find_spec(home) is None:
             return Found(None, name)
     except ImportError as fault:
-        return Found(None, name, "" if isinstance(fault, ModuleNotFoundError) else str(fault))
+        why = absent.sentence(name.removeprefix("luigi."))
+        return Found(None, name, why or ("" if isinstance(fault, ModuleNotFoundError) else str(fault)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
@@ -99,6 +101,7 @@ def task_words() -> frozenset[str]:
 def keys_of(section: str) -> frozenset[str]:
     """The keys of a section that are read: parameters of the annex's own configuration classes, with underscores.
 
+    None where there is no such class: the section's module looks each text up when it wants it, and passes over the others as Luigi does.
     Classes are known once their module was imported, which who looks for the section's module does.
     """
     keys: set[str] = set()

@@ -125,17 +125,39 @@ def _take(path: str, texts: dict[str, bytes], report: Report) -> None:
     """Keep the text of a file that says something of Luigi."""
     name = os.path.basename(path)
     is_settings = name in settings.NAMES or path.endswith((".cfg", ".ini", ".conf", ".toml"))
-    if not (path.endswith(".py") or is_settings or (name.startswith("requirements") and name.endswith(".txt"))):
+    is_notebook, is_bare = path.endswith(".ipynb"), "." not in name
+    if not (path.endswith(".py") or is_settings or is_notebook or is_bare or (name.startswith("requirements") and name.endswith(".txt"))):
         return
     try:
+        if is_bare and not _is_script(path):
+            return
         text = _bytes(path)
     except (OSError, Unreadable) as fault:
-        report.unread.append((Place(path, 0), getattr(fault, "strerror", None) or str(fault)))
+        if not is_bare:  # else it need not be Python
+            report.unread.append((Place(path, 0), getattr(fault, "strerror", None) or str(fault)))
+        return
+    if is_notebook:
+        if b"luigi" in text:
+            why = "a notebook that names Luigi; `jupyter nbconvert --to script` makes a file of it that can be read"
+            report.unread.append((Place(path, 0), why))
         return
     texts[path] = text
-    report.python_files += path.endswith(".py")
+    report.python_files += _is_python(path)
     if name in ("pyproject.toml", "setup.py", "setup.cfg") or name.startswith("requirements"):
         report.dependencies += _dependencies(path, text)
+
+
+def _is_python(path: str) -> bool:
+    return path.endswith(".py") or "." not in os.path.basename(path)
+
+
+def _is_script(path: str) -> bool:
+    """Whether a file without a suffix says in its first line that Python runs it."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return False
+    with open(path, "rb") as file:
+        first = file.readline(200)
+    return first.startswith(b"#!") and b"python" in first
 
 
 def _bytes(path: str) -> bytes:
@@ -164,7 +186,7 @@ def _dependencies(path: str, text: bytes) -> Iterator[tuple[Place, str]]:
 
 def _read_sources(texts: dict[str, bytes], report: Report) -> dict[str, Source]:
     """Files that name Luigi; then those that name a task class of these, and so on."""
-    waiting = {path: text for path, text in texts.items() if path.endswith(".py")}
+    waiting = {path: text for path, text in texts.items() if _is_python(path)}
     words: dict[str, set[bytes]] = {}
     read: dict[str, Source] = {}
     chosen = [path for path, text in waiting.items() if b"luigi" in text]
@@ -238,7 +260,9 @@ def _judge(path: str, source: Source, tasks: dict[str, list[Class]], desk: _Desk
 
 def _judge_use(use: sources.Use, place: Place, desk: _Desk) -> None:
     found = annex.find(use.name)
-    if found.missing:
+    if found.missing == use.name and use.how == sources.SET:
+        desk.differs("set-names", use.name, place)
+    elif found.missing:
         what = found.why or "Levada has no such name"
         place = place._replace(name="" if use.name == found.missing else use.name)
         if use.guarded:
@@ -247,7 +271,7 @@ def _judge_use(use: sources.Use, place: Place, desk: _Desk) -> None:
             )
         else:
             desk.say(UNSUPPORTED, found.missing, place, what)
-    elif use.how == sources.PATCHED:
+    elif use.how in (sources.PATCHED, sources.SET):
         desk.differs("patched-names", use.name, place)
     elif any(part.startswith("_") and not part.endswith("__") for part in use.name.split(".")):
         desk.differs("private-names", use.name, place)
@@ -288,7 +312,7 @@ def _configs(texts: dict[str, bytes], read: dict[str, Source]) -> Iterator[str]:
     """Files by Luigi's names, and those that the program adds itself."""
     added = {os.path.basename(word.text) for source in read.values() for word in source.config_files}
     for path in texts:
-        if not path.endswith((".py", ".txt")) and os.path.basename(path) in settings.NAMES | added:
+        if not _is_python(path) and not path.endswith(".txt") and os.path.basename(path) in settings.NAMES | added:
             yield path
 
 
@@ -315,10 +339,10 @@ def _judge_key(section: str, key: str, place: Place, families: dict[str, set[str
     elif reader and annex.find(reader).missing:
         if not key:
             desk.say(UNSUPPORTED, subject, place, annex.find(reader).why or f"{reader} is not there in Levada")
-    elif not key or not reader or name in annex.keys_of(section) or (section, key) in own:
+    elif not key or not (known := annex.keys_of(section)) or name in known or (section, key) in own:
         desk.say(AS_IS, subject, place)
     else:
-        hint = did_you_mean(name, annex.keys_of(section), "`{}`") or "It is passed over; leave it out."
+        hint = did_you_mean(name, known, "`{}`") or "It is passed over; leave it out."
         desk.say(UNSUPPORTED, subject, place, "nothing reads this key", hint)
 
 

@@ -24,6 +24,10 @@ DIFFERENCES: Mapping[str, Difference] = {
         "a name of Luigi is replaced at run time",
         "the name is there and is asked where Luigi asks it, but the work is done by Levada's own run loop: run the program's tests",
     ),
+    "set-names": Difference(
+        "a name is set that is not there",
+        "nothing of Levada asks for it: where only the program's own code does, all is well; where Luigi would have asked, nothing changes",
+    ),
     "private-names": Difference(
         "a name is used that Luigi keeps to itself",
         "thin doubles of the names that frameworks need are there; what they promise is no more than Luigi did: run the program's tests",
@@ -54,8 +58,9 @@ DIFFERENCES: Mapping[str, Difference] = {
         "`levada run` does, unless [retcode] sets other codes",
     ),
     "object-stores": Difference(
-        "objects are read and written without the vendor's client",
-        "one fast library speaks to S3, Google Cloud Storage and Azure; a half-written object is never seen",
+        "objects of S3, Google Cloud Storage or Azure are read and written",
+        "by the vendor's client, as in Luigi, which has to be installed; a half-written object is never seen, and a store that gives no "
+        "answer is an error, not an absent object",
     ),
     "hdfs-clients": Difference(
         "HDFS is spoken natively",
@@ -63,7 +68,16 @@ DIFFERENCES: Mapping[str, Difference] = {
     ),
     "no-pickle": Difference(
         "a task travels to its job by name and parameters, never pickled",
-        "code and task are what the cluster has installed, and no pickle is read from a shared folder",
+        "its code goes along as before, but of its attributes only plain ones that `init_local` has set; no pickle is read there",
+    ),
+    "failed-jobs": Difference(
+        "a failed job fails its task",
+        "Luigi logged it and went on (SGE, LSF), or ended the worker (Beam); the job is cancelled with its attempt, and nothing is pickled",
+    ),
+    "jobs": Difference(
+        "a job is handed over",
+        "it runs once, and is found again after the worker's end; it is named by its submission, so that `name`, `job_name`, "
+        "`auto_remove`, `poll_time` and `backoff_limit` are not used",
     ),
     "mail": Difference(
         "error mails are sent",
@@ -85,10 +99,18 @@ NAMES: Mapping[str, str] = {
     "luigi.contrib.hdfs": "hdfs-clients",
     "luigi.contrib.hadoop": "no-pickle",
     "luigi.contrib.spark.PySparkTask": "no-pickle",
+    "luigi.contrib.sge": "failed-jobs",
+    "luigi.contrib.lsf": "failed-jobs",
+    "luigi.contrib.beam_dataflow": "failed-jobs",
+    "luigi.contrib.batch": "jobs",
+    "luigi.contrib.ecs": "jobs",
+    "luigi.contrib.kubernetes": "jobs",
+    "luigi.contrib.docker_runner": "jobs",
 }
 """Name of Luigi -> the row that tells what is different; of a name and all below it, the longest counts."""
 
 SECTIONS: Mapping[str, str] = {
+    "DEFAULT": "",
     "core": "luigi.interface",
     "worker": "luigi.worker",
     "scheduler": "luigi.scheduler",
@@ -105,15 +127,20 @@ SECTIONS: Mapping[str, str] = {
     "loggers": "luigi.setup_logging",
     "elasticsearch": "luigi.contrib.esindex",
     "hadoop": "luigi.contrib.hadoop",
+    "hadoopcli": "luigi.contrib.hdfs",
     "hdfs": "luigi.contrib.hdfs",
     "webhdfs": "luigi.contrib.webhdfs",
     "hive": "luigi.contrib.hive",
     "kubernetes": "luigi.contrib.kubernetes",
+    "mssql": "luigi.contrib.mssqldb",
     "mysql": "luigi.contrib.mysqldb",
     "postgres": "luigi.contrib.postgres",
+    "pyspark_runner": "luigi.contrib.pyspark_runner",
+    "redis": "luigi.contrib.redis_store",
     "redshift": "luigi.contrib.redshift",
     "s3": "luigi.contrib.s3",
     "spark": "luigi.contrib.spark",
+    "sqlalchemy": "luigi.contrib.sqla",
     "pig": "luigi.contrib.pig",
     "prometheus": "luigi.contrib.prometheus_metric",
     "datadog": "luigi.contrib.datadog_metric",

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-READ, IMPORTED, PATCHED, STARRED = "read", "imported", "patched", "all of"
-"""How a name is used."""
+READ, IMPORTED, PATCHED, SET, STARRED = "read", "imported", "patched", "set", "all of"
+"""How a name is used; who sets one does not ask whether it is there, who patches one does."""
 
+_HOW: dict[type[ast.expr_context], str] = {ast.Load: READ, ast.Store: SET, ast.Del: PATCHED}
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _PATCHERS = frozenset({"patch", "setattr", "delattr", "object"})
 _STARTERS = frozenset({"luigi.run", "luigi.build", "luigi.interface.run", "luigi.interface.build", "luigi.cmdline.luigi_run"})
@@ -197,7 +198,7 @@ def _read_attribute(node: ast.Attribute, known: dict[str, str], source: Source, 
     inner.add(id(part))
     name = _dotted(node, known)
     if name is not None:
-        source.uses.append(Use(name, node.lineno, READ if isinstance(node.ctx, ast.Load) else PATCHED))
+        source.uses.append(Use(name, node.lineno, _HOW[type(node.ctx)]))
 
 
 def _read_call(node: ast.Call, known: dict[str, str], guarded: bool, source: Source) -> None:
@@ -220,7 +221,8 @@ def _read_call(node: ast.Call, known: dict[str, str], guarded: bool, source: Sou
         owner = _dotted(node.args[0], known)
         if owner is not None:
             asked = word == "hasattr" or (word == "getattr" and len(node.args) > 2)
-            source.uses.append(Use(f"{owner}.{second}", node.lineno, PATCHED if word in _PATCHERS else READ, asked))
+            how = SET if isinstance(node.func, ast.Name) and word == "setattr" else PATCHED if word in _PATCHERS else READ
+            source.uses.append(Use(f"{owner}.{second}", node.lineno, how, asked))
     if word == "add_config_path" and isinstance(first, str):
         source.config_files.append(Word(first, node.lineno))
     elif word in ("get", "getint", "getboolean", "getfloat", "getintdict") and isinstance(first, str) and isinstance(second, str):

@@ -20,7 +20,7 @@ class HdfsClient(HdfsFiles, HdfsFileSystem):
     @staticmethod
     def call_check(command: Sequence[str]) -> str:
         """What a command says on stdout. Raises HDFSCliError when it fails."""
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape")
         if done.returncode != 0:
             raise HDFSCliError(command, done.returncode, done.stdout, done.stderr)
         return done.stdout
