@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -310,6 +311,41 @@ def test_a_wrong_token_and_an_absent_server_are_told(server: Serving, call: Call
     monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
     said = call("pause", "--scheduler", "http://127.0.0.1:9")
     assert (said.code, "does not answer" in said.err) == (69, True)
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 69), (404, 2), (501, 69)])
+@pytest.mark.parametrize("command", ["status", "tasks", "pause", "workers", "goal list"])
+def test_a_stranger_at_the_address_is_told_of(stranger: Callable[[int], str], call: Call, command: str, status: int, code: int) -> None:
+    """A page of another program is no answer, and no fault of ours."""
+    said = call(*command.split(), "--scheduler", stranger(status))
+    assert (said.code, "Something else than a levada server listens there" in said.err) == (code, True), said.err
+
+
+@pytest.fixture
+def stranger() -> Iterator[Callable[[int], str]]:
+    """Another program's server, that answers everything with a page and this status; its address."""
+    servers: list[HTTPServer] = []
+
+    def start(status: int) -> str:
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b"<html>hello</html>")
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Page))
+        Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_command_whose_answer_was_lost_has_one_effect(server: Serving, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

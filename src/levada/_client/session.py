@@ -23,7 +23,7 @@ from ..errors import Refused, SchedulerError, ServerUnreachable
 from .address import Address
 from .clock import backoff, boottime
 from .outbox import Parcel
-from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, Transport, trusting
+from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, STRANGER, Transport, trusting
 
 TASKS, REPORTS, BYE = range(3)
 """Kinds of numbered requests."""
@@ -192,7 +192,7 @@ class Session:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as cause:
             transport.drop()
-            raise ServerUnreachable(f"{transport.address}: the answer makes no sense: {cause}") from cause
+            raise ServerUnreachable(f"{transport.address}: the answer makes no sense: {cause}", hint=STRANGER) from cause
 
     def _judge(self, flight: Flight, refusal: Refused) -> None:
         """What to do about a no: step in line, try later, or give the request up."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.address import Address, find_token, own_addresses, parse_addresses, token_hint
 from .._client.session import Link
+from .._client.transport import STRANGER
 from .._model.status import Status
 from ..config.state import state_path
 from ..errors import ConfigError, Refused, ServerUnreachable, UsageError
@@ -58,13 +59,20 @@ class Remote:
             given["wait"] = wait
         text = f"{path}?{urlencode(given)}" if given else path
         seconds = self._transport.answer_timeout + wait
-        return json.loads(self._asked(lambda: self._transport.call(text, method="GET", seconds=seconds)))
+        return self._read(self._asked(lambda: self._transport.call(text, method="GET", seconds=seconds)))
 
     def send(self, path: str, body: Mapping[str, object], *, method: str = "POST", once: bool = True) -> Any:
         """Carry out a command; as often as it is sent, it has one effect."""
         data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
         headers: dict[str, Any] = {"Idempotency_Key": os.urandom(16).hex()} if once else {}
-        return json.loads(self._asked(lambda: self._transport.call(path, data, method=method, **headers)))
+        return self._read(self._asked(lambda: self._transport.call(path, data, method=method, **headers)))
+
+    def _read(self, body: bytes) -> Any:
+        try:
+            answer = json.loads(body)
+        except ValueError as cause:
+            raise ServerUnreachable(f"{self._transport.address}: the answer makes no sense: it is no JSON", hint=STRANGER) from cause
+        return answer
 
     def _asked(self, call: Any) -> bytes:
         for tries in range(TRIES):
