@@ -109,6 +109,10 @@ def test_tasks_are_named_by_key_start_of_a_key_or_name(server: Serving, call: Ca
         assert json.loads(said.out)["key"] == key(number)
     assert "may mean 3 tasks" in call("cancel", "2013-01").err
     assert "the server has no task 'nowhere'" in call("cancel", "nowhere").err
+    assert "may mean 3 tasks" in call("cancel", "flights.Sum").err, "a family of which nothing has run yet"
+    for second in ("2013-01", "nowhere", "f" * 32):
+        assert call("cancel", key(1), second).code == 2
+        assert server.status(1) == "waiting", "nothing is done where one of several is not found"
     assert "no task has the key" in call("cancel", "f" * 32).err
 
 
@@ -174,6 +178,9 @@ def test_why_is_told_by_the_server(server: Serving, call: Call) -> None:
     assert lines[1].startswith("  flights.Sum(day=2013-01-00, n=7): ready")
     assert lines[-1].startswith("  -> ")
     assert json.loads(call("why", "flights.Sum(day=2013-01-01, n=7)", "--json").out)["facts"][1]["key"] == key(0)
+    assert call("why", "2013-01-01").out == said.out, "without a module the server tells which is meant"
+    assert "may mean 3 tasks" in call("why", "flights.Sum").err
+    assert "the server has no task 'nowhere'" in call("why", "nowhere").err
 
 
 def test_tasks_are_listed_by_status_family_and_text(server: Serving, call: Call) -> None:

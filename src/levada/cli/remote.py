@@ -230,17 +230,22 @@ def is_key(word: str) -> bool:
 
 def candidates(remote: Remote, word: str) -> list[Attempt]:
     """Tasks that a word may mean, as the names of attempts are compared with."""
-    from .._model.ports import Attempt
-
     family, bracket, inside = word.partition("(")
     if bracket:
         query: dict[str, Any] = {"family": family, "q": _longest_word(inside)}
     elif len(word) >= 6 and _HEX.issuperset(word):
         query = {}
     else:
-        if found := _attempts_of(remote, word):
+        if found := _attempts_of(remote, word) or _tasks_of(remote, family=word):
             return found
         query = {"q": _longest_word(word)}
+    return _tasks_of(remote, **query)
+
+
+def _tasks_of(remote: Remote, **query: Any) -> list[Attempt]:
+    """Tasks that a question finds; none where the server knows nothing of that family."""
+    from .._model.ports import Attempt
+
     try:
         rows = list(remote.pages("/v1/tasks", "tasks", CANDIDATES, **query))
     except Refused as no:
