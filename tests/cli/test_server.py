@@ -299,6 +299,31 @@ def test_a_log_is_followed_until_the_attempt_is_over(server: Serving, call: Call
     assert (said.code, said.out) == (0, "one\ntwo\n")
 
 
+def test_who_follows_a_log_waits_for_a_server_that_starts_anew(server: Serving, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from levada._client.transport import Transport
+    from levada.cli.remote import TRIES
+    from levada.errors import ServerUnreachable
+
+    server.claim()
+    server.ask(w.Logs(session="1" * 32, chunks=[w.LogItem(key(0), 1, 1, 0, "one\n")]), token="w")
+    real, asked = Transport.call, list[str]()
+
+    def away(self: Transport, path: str, *args: Any, **more: Any) -> bytes:
+        if path.startswith("/v1/log/"):
+            asked.append(path)
+            if len(asked) == 1 + TRIES:
+                server.done(0)
+            if 1 < len(asked) <= 1 + TRIES:
+                raise ServerUnreachable("nobody is there")
+        return real(self, path, *args, **more)
+
+    monkeypatch.setattr(Transport, "call", away)
+    monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
+    said = call("log", "-f", key(0))
+    assert (said.code, said.out, said.err) == (0, "one\n", "levada: nobody is there; waiting for it\n")
+    assert len(asked) == TRIES + 2
+
+
 def test_who_follows_without_a_server_is_told(here: Path, call: Call) -> None:
     assert "--follow needs a server" in call("log", "-f", "Sum").err
 

@@ -52,7 +52,7 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _by_name(arguments: list[str], environ: Mapping[str, str]) -> int | None:
-    """What a server says of a task that is named by a key, in full, or with no module to find it in; None where its module says which it is."""
+    """What a server says of a task that is named by a key, in full, or without a module; None where its module says which it is."""
     parsed = Parsed()
     try:
         Scanner(arguments, OPTIONS).parse(parsed)
