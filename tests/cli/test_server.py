@@ -236,6 +236,12 @@ def test_a_copy_of_a_store_is_never_that_of_another_machine(server: Serving, cal
     said = call("backup", "create", "--to", "copy.db")
     assert (said.code, "the server that is named is http://127.0.0.1" in said.err, "--store" in said.err) == (2, True, True)
     assert not (here / "copy.db").exists()
+    store = str(server.place.folder / "levada.db")
+    held = call("backup", "create", "--to", "copy.db", "--store", store)
+    assert (held.code, "Leave --to out" in held.err) == (75, True), held.err
+    (here / "whole.db").touch()
+    there = call("backup", "restore", "whole.db", "--store", store)
+    assert (there.code, f"{store} is there already" in there.err) == (2, True), there.err
     absent = call("backup", "create", "--to", "copy.db", "--scheduler", "none")
     assert (absent.code, "there is no store" in absent.err) == (2, True)
     server.host.store.backup(str(here / "store.db"))

@@ -92,6 +92,11 @@ def test_a_spare_socket_that_cannot_be_opened_is_gone_without(host: FakeHost, tm
     with serving(host, Settings(binds=(Bind("127.0.0.1", 0), long))) as web:
         assert web.addresses == [f"http://127.0.0.1:{web.port}"]
     assert "too long; going on without" in caplog.text
+    caplog.clear()
+    near = Bind("", path=str(tmp_path / "levada.sock"), spare=True)
+    with serving(host, Settings(binds=(near,))), serving(host, Settings(binds=(Bind("127.0.0.1", 0), near))) as standby:
+        assert standby.addresses == [f"http://127.0.0.1:{standby.port}"]
+    assert caplog.text == "", "a standby beside its server is nothing to warn of"
 
 
 def test_a_unix_socket_is_for_its_owner_alone(host: FakeHost, tmp_path: Path) -> None:

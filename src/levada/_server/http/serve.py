@@ -100,7 +100,8 @@ class WebServer:
         except ConfigError as no:
             if not bind.spare:
                 raise
-            log.warning("%s; going on without", no.message)
+            taken = getattr(no.__cause__, "errno", None) == errno.EADDRINUSE  # a standby, say: the store tells who is there
+            log.log(logging.INFO if taken else logging.WARNING, "%s; going on without", no.message)
 
     def _opened(self, bind: Bind) -> socket.socket:
         try:
