@@ -155,7 +155,7 @@ def _explained(no: Refused, link: Link, folder: str) -> Exception:
     if not link.token():
         return ConfigError(f"{server}: a token is needed", hint=token_hint(link.addresses, folder))
     return ConfigError(
-        f"{server}: the token is not accepted: {no.message}",
+        f"the token is not accepted: {no.message}",
         hint="Workers need one of the role worker: `levada token create --role worker`.",
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -109,6 +110,10 @@ def test_tasks_are_named_by_key_start_of_a_key_or_name(server: Serving, call: Ca
         assert json.loads(said.out)["key"] == key(number)
     assert "may mean 3 tasks" in call("cancel", "2013-01").err
     assert "the server has no task 'nowhere'" in call("cancel", "nowhere").err
+    assert "may mean 3 tasks" in call("cancel", "flights.Sum").err, "a family of which nothing has run yet"
+    for second in ("2013-01", "nowhere", "f" * 32):
+        assert call("cancel", key(1), second).code == 2
+        assert server.status(1) == "waiting", "nothing is done where one of several is not found"
     assert "no task has the key" in call("cancel", "f" * 32).err
 
 
@@ -174,6 +179,9 @@ def test_why_is_told_by_the_server(server: Serving, call: Call) -> None:
     assert lines[1].startswith("  flights.Sum(day=2013-01-00, n=7): ready")
     assert lines[-1].startswith("  -> ")
     assert json.loads(call("why", "flights.Sum(day=2013-01-01, n=7)", "--json").out)["facts"][1]["key"] == key(0)
+    assert call("why", "2013-01-01").out == said.out, "without a module the server tells which is meant"
+    assert "may mean 3 tasks" in call("why", "flights.Sum").err
+    assert "the server has no task 'nowhere'" in call("why", "nowhere").err
 
 
 def test_tasks_are_listed_by_status_family_and_text(server: Serving, call: Call) -> None:
@@ -229,6 +237,12 @@ def test_a_copy_of_a_store_is_never_that_of_another_machine(server: Serving, cal
     said = call("backup", "create", "--to", "copy.db")
     assert (said.code, "the server that is named is http://127.0.0.1" in said.err, "--store" in said.err) == (2, True, True)
     assert not (here / "copy.db").exists()
+    store = str(server.place.folder / "levada.db")
+    held = call("backup", "create", "--to", "copy.db", "--store", store)
+    assert (held.code, "Leave --to out" in held.err) == (75, True), held.err
+    (here / "whole.db").touch()
+    there = call("backup", "restore", "whole.db", "--store", store)
+    assert (there.code, f"{store} is there already" in there.err) == (2, True), there.err
     absent = call("backup", "create", "--to", "copy.db", "--scheduler", "none")
     assert (absent.code, "there is no store" in absent.err) == (2, True)
     server.host.store.backup(str(here / "store.db"))
@@ -292,6 +306,31 @@ def test_a_log_is_followed_until_the_attempt_is_over(server: Serving, call: Call
     assert (said.code, said.out) == (0, "one\ntwo\n")
 
 
+def test_who_follows_a_log_waits_for_a_server_that_starts_anew(server: Serving, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from levada._client.transport import Transport
+    from levada.cli.remote import TRIES
+    from levada.errors import ServerUnreachable
+
+    server.claim()
+    server.ask(w.Logs(session="1" * 32, chunks=[w.LogItem(key(0), 1, 1, 0, "one\n")]), token="w")
+    real, asked = Transport.call, list[str]()
+
+    def away(self: Transport, path: str, *args: Any, **more: Any) -> bytes:
+        if path.startswith("/v1/log/"):
+            asked.append(path)
+            if len(asked) == 1 + TRIES:
+                server.done(0)
+            if 1 < len(asked) <= 1 + TRIES:
+                raise ServerUnreachable("nobody is there")
+        return real(self, path, *args, **more)
+
+    monkeypatch.setattr(Transport, "call", away)
+    monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
+    said = call("log", "-f", key(0))
+    assert (said.code, said.out, said.err) == (0, "one\n", "levada: nobody is there; waiting for it\n")
+    assert len(asked) == TRIES + 2
+
+
 def test_who_follows_without_a_server_is_told(here: Path, call: Call) -> None:
     assert "--follow needs a server" in call("log", "-f", "Sum").err
 
@@ -324,6 +363,41 @@ def test_a_wrong_token_and_an_absent_server_are_told(server: Serving, call: Call
     monkeypatch.setattr("levada.cli.remote._pause", lambda seconds: None)
     said = call("pause", "--scheduler", "http://127.0.0.1:9")
     assert (said.code, "does not answer" in said.err) == (69, True)
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 69), (404, 2), (501, 69)])
+@pytest.mark.parametrize("command", ["status", "tasks", "pause", "workers", "goal list"])
+def test_a_stranger_at_the_address_is_told_of(stranger: Callable[[int], str], call: Call, command: str, status: int, code: int) -> None:
+    """A page of another program is no answer, and no fault of ours."""
+    said = call(*command.split(), "--scheduler", stranger(status))
+    assert (said.code, "Something else than a levada server listens there" in said.err) == (code, True), said.err
+
+
+@pytest.fixture
+def stranger() -> Iterator[Callable[[int], str]]:
+    """Another program's server, that answers everything with a page and this status; its address."""
+    servers: list[HTTPServer] = []
+
+    def start(status: int) -> str:
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b"<html>hello</html>")
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Page))
+        Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_command_whose_answer_was_lost_has_one_effect(server: Serving, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,28 @@ def test_a_held_answer_does_not_hold_up_a_report(server: Server, client: Client)
     assert server.status(0) is server.status(1) is Status.DONE
 
 
+def test_a_question_that_is_recalled_from_a_server_that_dies_is_recalled_from_the_next(
+    server: Server, make_client: Callable[..., Client]
+) -> None:
+    """That one sees it for the first time and would hold it: what ran meanwhile would be reported when the answer is overdue."""
+    client = make_client(answer_timeout=20.0)
+    client.add(0, 1)
+    first, second = client.grants(room=2)
+    for _ in range(3):
+        client.sync(room=0)  # the second of these stays with the server
+    server.say_no = Problem(503, "not-ready", "the server starts")
+    server.stop()
+    server.start()
+    server.sessions[str(client.session)].seq -= 1  # nothing had come of it, so nobody wrote it down
+    before = time.monotonic()
+    client.sync(done=[first, second])
+    assert client.served._link.failed_at, "nobody took it"
+    server.say_no = None
+    assert client.served.settle(30)
+    assert time.monotonic() - before < 5.0
+    assert server.status(0) is server.status(1) is Status.DONE
+
+
 def test_what_was_told_lost_is_not_reported(server: Server, client: Client) -> None:
     client.add(0, 1)
     held = client.grants(room=2)

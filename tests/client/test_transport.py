@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 import trustme
 from hypothesis import given
@@ -18,9 +19,12 @@ from hypothesis import strategies as st
 
 from levada._client.address import Address, find_token, parse_address, parse_addresses
 from levada._client.clock import LONGEST, backoff
+from levada._client.logs import WAITING, LogSender
 from levada._client.outbox import Outbox, Parcel
 from levada._client.session import Link
-from levada._client.transport import Transport
+from levada._client.transport import Reply, Transport
+from levada._model.messages import Fence
+from levada._wire.messages import LogItem, Logs
 from levada.errors import ConfigError, Refused, SchedulerError, ServerUnreachable
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -322,3 +326,40 @@ def test_the_file_has_a_bound_and_leaves_nothing(tmp_path: Path) -> None:
             outbox.put(Parcel(1, b"x" * 100))
     assert not list(tmp_path.iterdir())
     outbox.close()
+
+
+# -- logs that wait -----------------------------------------------------------------------------------
+
+
+class Kept:
+    """A connection on which everything is answered at once; ``chunks`` is what was sent."""
+
+    def __init__(self) -> None:
+        self.chunks: list[LogItem] = []
+
+    def begin(self, path: str, body: bytes) -> None:
+        self.chunks += msgspec.json.decode(body, type=Logs).chunks
+
+    def ready(self, seconds: float) -> bool:
+        return True
+
+    def finish(self) -> Reply:
+        return Reply(200, {}, b"{}")
+
+    def read(self, reply: Reply) -> bytes:
+        return reply.body
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_said_too_fast_pushes_out_what_waits_so_that_the_end_of_a_log_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs, kept = LogSender(Link(parse_addresses("http://127.0.0.1:9"), lambda: ""), "5" * 32), Kept()
+    monkeypatch.setattr(logs, "_transport", kept)
+    text = "".join(f"line {number} {'x' * 90}\n" for number in range(20_000))
+    for line in text.splitlines(keepends=True):
+        logs.note(b"k" * 16, Fence(1, 1), line)
+    logs.close(5)
+    said = "".join(chunk.text for chunk in kept.chunks)
+    assert said == text[kept.chunks[0].offset :]
+    assert WAITING - 200 < len(said) <= WAITING

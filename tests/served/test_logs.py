@@ -67,7 +67,7 @@ def test_a_log_can_be_read_while_the_attempt_runs(talking: Served) -> None:
 
 
 def test_much_output_holds_up_nothing_while_the_server_is_away(talking: Served) -> None:
-    """20 MB of text; what finds no room is left out."""
+    """20 MB of text; what finds no room is left out, and the end is there."""
     talking.kill_server()
     began = time.monotonic()
     run = talking.start("run", "--scheduler", talking.url, "talk.py", "Talk", "--n", "5", "--lines", "20000")
@@ -75,3 +75,4 @@ def test_much_output_holds_up_nothing_while_the_server_is_away(talking: Served) 
     talking.start_server()
     assert ended(run).returncode == 0
     assert time.monotonic() - began < 20
+    assert "\n19999 x" in talking.run("log", "--scheduler", talking.url, "Talk(n=5, lines=20000)").stdout

@@ -189,6 +189,17 @@ def test_a_state_folder_on_the_command_line_is_the_one_that_is_served(served: Se
         assert ended(process).returncode == 0
 
 
+def test_a_server_that_listens_for_others_keeps_the_socket_of_its_folder(served: Served) -> None:
+    """Its own commands come in there: a certificate is for the name that others call it by."""
+    other = served.folder / "other"
+    second = served.start("server", "--state", "other", "--bind", f"127.0.0.1:{free_port()}")
+    assert soon((other / "server.json").exists, 20), second.stderr
+    assert f"unix:{other}/server.sock" in json.loads((other / "server.json").read_text())["addresses"]
+    assert served.run("token", "create", "--role", "worker", "--state", "other").returncode == 0
+    second.terminate()
+    assert ended(second).returncode == 0
+
+
 def test_up_without_modules_says_that_it_has_no_worker_and_its_link_leads_to_a_page(serve: Callable[..., Served]) -> None:
     served = serve()
     served.server.terminate()

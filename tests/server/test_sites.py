@@ -125,7 +125,8 @@ def test_a_link_lets_one_browser_in_once(raw: Raw) -> None:
     assert (first.status, first.headers["location"]) == (303, "/")
     for part in ("HttpOnly", "SameSite=Strict", "Path=/"):
         assert part in first.headers["set-cookie"]
-    assert second.status == 401
+    assert (second.status, second.json["detail"]) == (401, "this link was used already, or is too old")
+    assert "token" not in second.json["hint"].lower(), "whoever opened it has none"
 
 
 def test_a_link_leads_to_a_page_and_what_that_links_to_is_there(raw: Raw, cookie: str) -> None:

@@ -75,7 +75,28 @@ def test_a_port_that_is_taken_is_named(host: FakeHost) -> None:
             WebServer(host, Settings(binds=(Bind("127.0.0.1", port),)), version="9.9").start()
 
 
+def test_who_may_be_another_server_is_asked_for_only_where_something_listens(host: FakeHost, tmp_path: Path) -> None:
+    """An address of another machine, and a path that is too long (whose error has no number), are no servers."""
+    for bind in (Bind("192.0.2.1", 1), Bind("", path=str(tmp_path / ("x" * 120)))):
+        with pytest.raises(ConfigError, match="cannot listen at") as refused:
+            WebServer(host, Settings(binds=(bind,), behind_proxy=True), version="9.9").start()
+        assert refused.value.hint == "Choose with --bind."
+        assert "None" not in refused.value.message
+
+
 # -- unix socket --------------------------------------------------------------------------------------
+
+
+def test_a_spare_socket_that_cannot_be_opened_is_gone_without(host: FakeHost, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    long = Bind("", path=str(tmp_path / ("x" * 120)), spare=True)
+    with serving(host, Settings(binds=(Bind("127.0.0.1", 0), long))) as web:
+        assert web.addresses == [f"http://127.0.0.1:{web.port}"]
+    assert "too long; going on without" in caplog.text
+    caplog.clear()
+    near = Bind("", path=str(tmp_path / "levada.sock"), spare=True)
+    with serving(host, Settings(binds=(near,))), serving(host, Settings(binds=(Bind("127.0.0.1", 0), near))) as standby:
+        assert standby.addresses == [f"http://127.0.0.1:{standby.port}"]
+    assert caplog.text == "", "a standby beside its server is nothing to warn of"
 
 
 def test_a_unix_socket_is_for_its_owner_alone(host: FakeHost, tmp_path: Path) -> None:

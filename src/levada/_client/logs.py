@@ -1,7 +1,7 @@
 """What attempts say, on its way to the server: pieces with their places, a bounded lot of them, sent when there is time.
 
-Nothing here ever holds up an attempt or a report: what does not find room is left out, and the place of what follows
-says that something is missing.
+Nothing here ever holds up an attempt or a report: what does not find room pushes out the oldest that waits, for the end of a log tells
+most; and the place of what follows says that something is missing.
 """
 
 from __future__ import annotations
@@ -68,10 +68,11 @@ class LogSender:
             for start in range(0, len(text), LONGEST):
                 part = text[start : start + LONGEST]
                 size = len(part.encode("utf-8", "replace"))
-                if self._size + size <= WAITING:
-                    self._pieces.append(Piece(key, fence, offset, part))
-                    self._size += size
+                self._pieces.append(Piece(key, fence, offset, part))
+                self._size += size
                 offset += size
+            while self._size > WAITING:
+                self._size -= len(self._pieces.popleft().text.encode("utf-8", "replace"))
             self._offsets[key, fence] = offset
             if len(self._offsets) > ATTEMPTS:
                 self._offsets.popitem(last=False)

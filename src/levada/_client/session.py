@@ -23,7 +23,7 @@ from ..errors import Refused, SchedulerError, ServerUnreachable
 from .address import Address
 from .clock import backoff, boottime
 from .outbox import Parcel
-from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, Transport, trusting
+from .transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT, ELSEWHERE, STRANGER, Transport, trusting
 
 TASKS, REPORTS, BYE = range(3)
 """Kinds of numbered requests."""
@@ -57,15 +57,22 @@ class Link(NamedTuple):
 
 
 class Flight:
-    """The outstanding request. first_sent: boottime clock; a lease that its answer grants began no earlier."""
+    """The outstanding request. first_sent: boottime clock; a lease that its answer grants began no earlier.
 
-    __slots__ = ("body", "first_sent", "parcel", "rejoined", "sent", "sent_at", "seq", "wait")
+    asked: seconds that its body lets the server hold the answer; wait: those that it may be held still.
+    """
+
+    __slots__ = ("asked", "body", "first_sent", "parcel", "rejoined", "sent", "sent_at", "seq", "wait")
 
     def __init__(self, parcel: Parcel, seq: int, body: bytes, wait: float) -> None:
-        self.parcel, self.seq, self.body, self.wait = parcel, seq, body, wait
+        self.parcel, self.seq, self.body, self.asked, self.wait = parcel, seq, body, wait, wait
         self.first_sent = 0.0
         self.sent = self.rejoined = False
         self.sent_at = 0.0  # monotonic clock
+
+    def came_to_nothing(self) -> None:
+        """To be sent again. Whoever gets it may see it for the first time, and hold it though it was recalled from another."""
+        self.sent, self.wait = False, self.asked
 
 
 class Session:
@@ -146,10 +153,10 @@ class Session:
                     return None
                 answer = self._answer(flight)
             except ServerUnreachable as away:
-                flight.sent = False
+                flight.came_to_nothing()
                 self._note_failure(away)
             except Refused as refusal:
-                flight.sent = False
+                flight.came_to_nothing()
                 self._judge(flight, refusal)
             else:
                 self.flight = None
@@ -192,7 +199,7 @@ class Session:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as cause:
             transport.drop()
-            raise ServerUnreachable(f"{transport.address}: the answer makes no sense: {cause}") from cause
+            raise ServerUnreachable(f"{transport.address}: the answer makes no sense: {cause}", hint=STRANGER) from cause
 
     def _judge(self, flight: Flight, refusal: Refused) -> None:
         """What to do about a no: step in line, try later, or give the request up."""

@@ -26,6 +26,8 @@ ELSEWHERE = frozenset({421, 502, 503, 504})
 """Answers of a server that another address may be better than: one that stands by, say."""
 TLS_PERHAPS = "If that server has a certificate (TLS), write https:// in place of http://."
 _TRY_LATER = frozenset({408, 421, 425, 429, 500, 502, 503, 504, 507})
+STRANGER = "Something else than a levada server listens there, or one of another version."
+"""What to think of an answer that no levada server gives."""
 _GONE = (http.client.HTTPException, OSError)
 
 
@@ -246,8 +248,8 @@ def refused(reply: Reply, where: object) -> Refused:
         said = {}
     words = str(said.get("detail") or said.get("title") or http.client.responses.get(reply.status, "an unknown answer"))
     hint = said.get("hint")
-    if not said and reply.status in (404, 405):
-        hint = "Something else than a levada server listens there, or one of another version."
+    if not said and reply.status not in _TRY_LATER:
+        hint = STRANGER
     later = _retry_after(reply.headers) if reply.status in _TRY_LATER else None
     code = str(said.get("code") or f"http-{reply.status}")
     return Refused(f"{where}: {words}", status=reply.status, code=code, hint=str(hint) if hint else None, retry_after=later)

@@ -294,7 +294,10 @@ def _ends(desk: Desk, index: Index) -> str:
         return f"Its attempt ends; `levada log -f {key}` shows what it prints."
     if status is Status.WAITING:
         if index in state.open:
-            return "The process that plans it says all of its requirements; is it still there? `levada workers` shows."
+            return (
+                "Where others make it, the next run that wants it sees that it has come. "
+                "Else the process that plans it tells of the rest; `levada workers` shows whether it is there."
+            )
         return "Tasks wait for each other, or more are in between than are looked at: ask for the last one of these."
     return {
         Status.RETRYING: f"It runs again by itself when that time is over; `levada log {key}` shows what went wrong.",

@@ -102,7 +102,7 @@ def _serve(parsed: Parsed, settings: Settings, environ: Mapping[str, str]) -> in
         agent.run()
     except Refused as no:
         hint = "Agents need one of the role worker: `levada token create --role worker`."
-        raise ConfigError(f"{addresses}: the token is not accepted: {no.message}", hint=hint) from no
+        raise ConfigError(f"the token is not accepted: {no.message}", hint=hint) from no
     return exit_codes.OK
 
 

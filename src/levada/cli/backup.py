@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from .._model import exit_codes
-from ..errors import UsageError
+from ..errors import StoreBusy, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
 from .remote import JSON, SERVER, need_server, understood
@@ -58,7 +58,11 @@ def _copy(parsed: Parsed, environ: Mapping[str, str]) -> int:
     store, to = _store(parsed, environ), os.path.abspath(str(parsed.text("to")))
     if "://" not in store and not os.path.exists(store):
         raise UsageError(f"there is no store {store}", hint="Name it by --store, or the state folder that it is in by --state.")
-    size = back_up(store, to)
+    try:
+        size = back_up(store, to)
+    except StoreBusy as busy:
+        busy.hint = "Leave --to out, and the server that holds it writes a copy beside it; or stop that server."
+        raise
     shown = store.rpartition("@")[2]
     return _told(parsed, {"name": to, "bytes": size, "store": shown}, f"{escape(to)}: {size:,} bytes, a copy of {escape(shown)}")
 
@@ -87,6 +91,8 @@ def _restore(parsed: Parsed, environ: Mapping[str, str]) -> int:
     backup, store = parsed.words[1], _store(parsed, environ)
     if not os.path.exists(backup):
         raise UsageError(f"there is no file {backup}", hint="Name a backup that `levada backup create` made.")
+    if "://" not in store and os.path.exists(store):
+        raise UsageError(f"{store} is there already", hint="Move the old store away, with its -wal and -shm files, and keep it.")
     restore(backup, store)
     shown = store.rpartition("@")[2]
     return _told(parsed, {"store": shown}, f"{escape(shown)} stands as it stood in {escape(backup)}; start the server on it")

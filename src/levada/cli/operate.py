@@ -56,7 +56,8 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
     try:
         if family is not None:
             return on_family(remote, command, family, parsed)
-        answers = [on_task(remote, command, word, parsed, level) for word in parsed.words]
+        tasks = [named(remote, word) for word in parsed.words]  # all are found before one is changed
+        answers = [on_task(remote, command, *task, parsed, level) for task in tasks]
     finally:
         remote.close()
     if command == "invalidate" and not parsed.flag("json") and any(answer["before"] != answer["status"] for answer in answers):
@@ -74,10 +75,14 @@ def _taken_out(arguments: list[str]) -> tuple[list[str], str]:
     raise UsageError("which priority?", hint="Write `levada priority TASK LEVEL` with a whole number; higher is more urgent.")
 
 
-def on_task(remote: Remote, command: str, word: str, parsed: Parsed, level: str | None) -> Mapping[str, Any]:
-    """One task; what it was and is."""
+def named(remote: Remote, word: str) -> tuple[str, str]:
+    """Key and name of the task that is meant."""
     key = task_key(remote, word)
-    name = task_name(remote.get(f"/v1/tasks/{key}")["task"])
+    return key, task_name(remote.get(f"/v1/tasks/{key}")["task"])
+
+
+def on_task(remote: Remote, command: str, key: str, name: str, parsed: Parsed, level: str | None) -> Mapping[str, Any]:
+    """One task; what it was and is."""
     body: dict[str, object] = {"reason": parsed.text("reason")}
     if level is not None:
         body["priority"] = int(level)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.address import Address, find_token, own_addresses, parse_addresses, token_hint
 from .._client.session import Link
+from .._client.transport import STRANGER
 from .._model.status import Status
 from ..config.state import state_path
 from ..errors import ConfigError, Refused, ServerUnreachable, UsageError
@@ -58,13 +59,20 @@ class Remote:
             given["wait"] = wait
         text = f"{path}?{urlencode(given)}" if given else path
         seconds = self._transport.answer_timeout + wait
-        return json.loads(self._asked(lambda: self._transport.call(text, method="GET", seconds=seconds)))
+        return self._read(self._asked(lambda: self._transport.call(text, method="GET", seconds=seconds)))
 
     def send(self, path: str, body: Mapping[str, object], *, method: str = "POST", once: bool = True) -> Any:
         """Carry out a command; as often as it is sent, it has one effect."""
         data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
         headers: dict[str, Any] = {"Idempotency_Key": os.urandom(16).hex()} if once else {}
-        return json.loads(self._asked(lambda: self._transport.call(path, data, method=method, **headers)))
+        return self._read(self._asked(lambda: self._transport.call(path, data, method=method, **headers)))
+
+    def _read(self, body: bytes) -> Any:
+        try:
+            answer = json.loads(body)
+        except ValueError as cause:
+            raise ServerUnreachable(f"{self._transport.address}: the answer makes no sense: it is no JSON", hint=STRANGER) from cause
+        return answer
 
     def _asked(self, call: Any) -> bytes:
         for tries in range(TRIES):
@@ -222,17 +230,22 @@ def is_key(word: str) -> bool:
 
 def candidates(remote: Remote, word: str) -> list[Attempt]:
     """Tasks that a word may mean, as the names of attempts are compared with."""
-    from .._model.ports import Attempt
-
     family, bracket, inside = word.partition("(")
     if bracket:
         query: dict[str, Any] = {"family": family, "q": _longest_word(inside)}
     elif len(word) >= 6 and _HEX.issuperset(word):
         query = {}
     else:
-        if found := _attempts_of(remote, word):
+        if found := _attempts_of(remote, word) or _tasks_of(remote, family=word):
             return found
         query = {"q": _longest_word(word)}
+    return _tasks_of(remote, **query)
+
+
+def _tasks_of(remote: Remote, **query: Any) -> list[Attempt]:
+    """Tasks that a question finds; none where the server knows nothing of that family."""
+    from .._model.ports import Attempt
+
     try:
         rows = list(remote.pages("/v1/tasks", "tasks", CANDIDATES, **query))
     except Refused as no:

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from .._server.process import Server
 
 OPTIONS = (
-    Option("--bind", "ADDRESS", "HOST:PORT or unix:PATH to listen at; may be repeated (default 127.0.0.1:8782 and a socket)", many=True),
+    Option(
+        "--bind",
+        "ADDRESS",
+        "HOST:PORT or unix:PATH to listen at; may be repeated (default 127.0.0.1:8782); a socket of the state folder is always there",
+        many=True,
+    ),
     Option(
         "--store", "URL", "a file, or postgresql://USER@HOST/DATABASE (default: a file in the state folder)", setting=("server", "store")
     ),
@@ -93,13 +98,15 @@ def _http_settings(request: Request, folder: str) -> Settings:
     from .._server.http.settings import DEFAULT_PORT, Bind, Settings, Tls
 
     parsed = request.parsed
-    binds = tuple(Bind.parse(text) for text in parsed.texts("bind"))
+    binds = tuple(Bind.parse(text) for text in parsed.texts("bind")) or (Bind("127.0.0.1", DEFAULT_PORT),)
+    if not any(bind.path for bind in binds):  # commands of this machine come in by it, whatever name a certificate is for
+        binds = (*binds, Bind("", path=os.path.join(folder, "server.sock"), spare=True))
     certificate = cast("str | None", request.settings.get("server", "tls_certificate"))
     key = cast("str | None", request.settings.get("server", "tls_key"))
     if (certificate is None) != (key is None):
         raise UsageError("--tls-certificate and --tls-key go together")
     return Settings(
-        binds=binds or (Bind("127.0.0.1", DEFAULT_PORT), Bind("", path=os.path.join(folder, "server.sock"))),
+        binds=binds,
         hosts=frozenset(parsed.texts("host")),
         behind_proxy=parsed.flag("behind_proxy"),
         tls=None if certificate is None or key is None else Tls(certificate, key),

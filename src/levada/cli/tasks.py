@@ -66,7 +66,7 @@ def prepare(arguments: Sequence[str], options: Sequence[Option], environ: Mappin
     Scanner(arguments, options).parse(parsed, stop_at_word=lambda word: not word.endswith(".py"))
     _take_early(parsed)
     settings = settings_for(parsed, environ)
-    modules = _wanted_modules(parsed, settings)
+    modules = wanted_modules(parsed, settings)
     if modules:
         from .modules import import_all
 
@@ -111,7 +111,8 @@ def _take_early(parsed: Parsed) -> None:
     parsed.rest = kept
 
 
-def _wanted_modules(parsed: Parsed, settings: Settings) -> list[str]:
+def wanted_modules(parsed: Parsed, settings: Settings) -> list[str]:
+    """Modules that words, options or settings name."""
     named = [word for word in parsed.words if word.endswith(".py")]
     words = [word for word in parsed.words if not word.endswith(".py")]
     named += [head.rpartition(":")[0] for word in words if ":" in (head := word.partition("(")[0])]

@@ -24,7 +24,7 @@ from .worker import APP
 OPTIONS: tuple[Option, ...] = (
     APP,
     Option("--workers", "N", "slots of the worker (default 1)", short="-w", setting=("run", "workers")),
-    Option("--bind", "ADDRESS", "HOST:PORT or unix:PATH for the server; may be repeated (default 127.0.0.1:8782 and a socket)", many=True),
+    Option("--bind", "ADDRESS", "HOST:PORT or unix:PATH for the server; may be repeated (default 127.0.0.1:8782)", many=True),
     Option("--log-level", "LEVEL", "debug, info, warning (default) or error", setting=("run", "log_level")),
     Option("--log-json", "", "log lines as JSON"),
     Option("--state", "FOLDER", "the state folder (store, token, socket)", setting=("levada", "state")),

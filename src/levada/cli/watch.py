@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from .._model import exit_codes
-from ..errors import Refused, UsageError
+from ..errors import Refused, ServerUnreachable, UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
 from .remote import JSON, SERVER, STATUSES, Remote, is_key, need_server, newest_of, part, status_of, task_key, task_name, understood
@@ -27,6 +28,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
 MOST = 100_000
 WINDOW = 200  # attempts, newest reported, that are put in the order of their ends
 HELD = 30.0  # seconds that the server may hold a question for more of a log
+AWAY = 60.0  # seconds for which who follows a log waits for a server that is away
 
 
 def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -230,7 +232,8 @@ def _pieces(remote: Remote, key: str, *, follows: bool) -> Iterator[Any]:
     offset, fence = 0, dict[str, Any]()
     while True:
         try:
-            piece = remote.get(f"/v1/log/{key}", wait=HELD if follows else 0.0, offset=offset, **fence)
+            ask = partial(remote.get, f"/v1/log/{key}", wait=HELD if follows else 0.0, offset=offset, **fence)
+            piece = _over_restarts(ask) if follows and fence else ask()
         except Refused as no:
             if no.status != 404 or fence or remote.get(f"/v1/tasks/{key}")["number"] is not None:
                 raise
@@ -245,6 +248,25 @@ def _pieces(remote: Remote, key: str, *, follows: bool) -> Iterator[Any]:
         if piece["ended"] or not (piece["text"] or follows):
             yield {**piece, "text": ""}
             return
+
+
+def _over_restarts(ask: Callable[[], Any]) -> Any:
+    """An answer; a server that was there and is away is waited for."""
+    from time import monotonic, sleep
+
+    until: float | None = None
+    while True:
+        try:
+            return ask()
+        except (ServerUnreachable, Refused) as no:
+            if isinstance(no, Refused) and no.retry_after is None:
+                raise
+            if until is None:
+                until = monotonic() + AWAY
+                print(f"levada: {no.message}; waiting for it", file=sys.stderr)
+            elif monotonic() >= until:
+                raise
+            sleep(1.0)
 
 
 def _wait_for_start(remote: Remote, key: str) -> None:

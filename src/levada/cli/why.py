@@ -15,7 +15,7 @@ from .._model import exit_codes
 from ..config.state import state_folder, state_path
 from ..errors import Refused, StateFolderError, UsageError
 from .options import Option, Parsed, Scanner
-from .tasks import OF_TASK, SCHEDULER, Request, override, state_of, understand
+from .tasks import OF_TASK, SCHEDULER, Request, override, settings_for, state_of, understand, wanted_modules
 from .text import escape, json_text
 
 if TYPE_CHECKING:
@@ -52,13 +52,16 @@ def main(command: str, arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _by_name(arguments: list[str], environ: Mapping[str, str]) -> int | None:
-    """What a server says of a task that is named by a key, or in full; None where it must be found by its module first."""
+    """What a server says of a task that is named by a key, in full, or without a module; None where its module says which it is."""
     parsed = Parsed()
     try:
         Scanner(arguments, OPTIONS).parse(parsed)
     except UsageError:
         return None  # parameters of a task
-    if len(parsed.words) != 1 or parsed.flag("help") or not _is_name(parsed.words[0]):
+    if len(parsed.words) != 1 or parsed.flag("help"):
+        return None
+    bare = not _is_name(parsed.words[0])
+    if bare and wanted_modules(parsed, settings_for(parsed, environ)):
         return None
     from .remote import find_server, task_key
     from .watch import why
@@ -69,7 +72,7 @@ def _by_name(arguments: list[str], environ: Mapping[str, str]) -> int | None:
     try:
         return why(remote, task_key(remote, parsed.words[0]), as_json=parsed.flag("json"))
     except UsageError:
-        if _is_key(parsed.words[0]):
+        if bare or _is_key(parsed.words[0]):
             raise
         return None
     finally:

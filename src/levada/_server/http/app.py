@@ -366,7 +366,7 @@ class App:
         if code:
             entered = self._browsers.enter(code)
             if entered is None:
-                raise self._guards.wrong_credential(head.address)
+                raise self._guards.wrong_credential(head.address, link=True)
             log.info("browser let in", extra={"role": entered[1], "address": head.address})
             cookie = self._cookie_header(entered[0], head, int(COOKIE_SECONDS))
             return 303, text, b"", [(b"location", b"/"), cookie]

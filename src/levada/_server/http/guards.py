@@ -147,11 +147,15 @@ class Guards:
         role = self._settings.users.get(user) or self._settings.users.get("*")
         return None if role is None else Identity(role, f"user:{user}", "", head.address)
 
-    def wrong_credential(self, address: str) -> Refusal:
-        """The refusal for a wrong token, and a note of it: after some, the address is told to stay away for a while."""
+    def wrong_credential(self, address: str, *, link: bool = False) -> Refusal:
+        """The refusal for a wrong token or link, and a note of it: after some, the address is told to stay away for a while."""
         wait = self._failures.note(address, self._clock())
         if wait:
             return Refusal("too-many-logins", "too many wrong tokens came from your address", retry_after=wait)
+        if link:
+            return Refusal(
+                "unauthenticated", "this link was used already, or is too old", hint="`levada up` prints a new one when it starts."
+            )
         return Refusal("unauthenticated", "the token is not known, has expired, or was revoked", hint=ADVICE)
 
     def check_role(self, route: Route, who: Identity) -> None:

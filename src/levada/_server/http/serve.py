@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -25,6 +26,7 @@ from .tokens import Browsers
 
 BACKLOG = 2_048
 SWEEP_SECONDS = 1.0
+log = logging.getLogger("levada.server")
 
 
 class WebServer:
@@ -52,7 +54,7 @@ class WebServer:
         tls = tls_context(self._settings.tls)
         try:
             for bind in self._settings.binds:
-                self.sockets.append(self._opened(bind))
+                self._open(bind)
         except BaseException:
             self._close()
             raise
@@ -92,6 +94,15 @@ class WebServer:
 
     # -- sockets -----------------------------------------------------------------------------------
 
+    def _open(self, bind: Bind) -> None:
+        try:
+            self.sockets.append(self._opened(bind))
+        except ConfigError as no:
+            if not bind.spare:
+                raise
+            taken = getattr(no.__cause__, "errno", None) == errno.EADDRINUSE  # a standby, say: the store tells who is there
+            log.log(logging.INFO if taken else logging.WARNING, "%s; going on without", no.message)
+
     def _opened(self, bind: Bind) -> socket.socket:
         try:
             if bind.path:
@@ -103,7 +114,8 @@ class WebServer:
             ]
             return _tcp_socket(socket.socket(family, kind, protocol), address)
         except OSError as cause:
-            raise ConfigError(f"cannot listen at {bind}: {cause.strerror}", hint="Is another server there? Choose with --bind.") from cause
+            taken = "Is another server there? " if cause.errno in (errno.EADDRINUSE, errno.EEXIST) else ""
+            raise ConfigError(f"cannot listen at {bind}: {cause.strerror or cause}", hint=f"{taken}Choose with --bind.") from cause
 
     def _close(self) -> None:
         for sock in self.sockets:

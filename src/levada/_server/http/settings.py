@@ -15,18 +15,22 @@ UNIX = "unix"
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """An address to listen at: host and port, or the path of a unix socket. port 0: any free one."""
+    """An address to listen at: host and port, or the path of a unix socket. port 0: any free one.
+
+    spare: where it cannot be opened the server goes without it.
+    """
 
     host: str
     port: int = 0
     path: str = ""
+    spare: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Bind:
         """``HOST:PORT``, ``HOST``, ``[V6]:PORT`` or ``unix:PATH``; ConfigError when it is none of them.
 
         >>> Bind.parse("[::1]:80"), Bind.parse("unix:levada.sock")
-        (Bind(host='::1', port=80, path=''), Bind(host='', port=0, path='levada.sock'))
+        (Bind(host='::1', port=80, path='', spare=False), Bind(host='', port=0, path='levada.sock', spare=False))
         """
         if text.startswith("unix:"):
             host, port = "", ""
@@ -128,7 +132,8 @@ def refuse_unsafe(settings: Settings, tokens: int) -> None:
     if far and settings.tls is None and not settings.behind_proxy:
         raise ConfigError(
             f"{far[0]} can be reached from other machines, and tokens would travel in the clear",
-            hint="Give a certificate (TLS), or say that a proxy in front speaks TLS (behind_proxy), or listen at 127.0.0.1.",
+            hint="Give a certificate (--tls-certificate, --tls-key), or say that a proxy in front speaks TLS (--behind-proxy), "
+            "or listen at 127.0.0.1.",
         )
 
 
