@@ -9,6 +9,7 @@ import pytest
 
 import levada.luigi as luigi
 from levada._model import exit_codes
+from levada.cli import main as levada_main
 from levada.luigi._command import _without_luigis_own
 from levada.luigi._command import command as levada_luigi
 from levada.luigi.configuration import get_config
@@ -62,6 +63,11 @@ class Absent(luigi.ExternalTask):
 class Both(luigi.WrapperTask):
     def requires(self) -> Any:
         return [Raises(), Absent()]
+
+
+class Careless(luigi.Task):
+    def requires(self) -> Any:
+        return 3
 
 
 def code_of(*words: str) -> Any:
@@ -150,6 +156,14 @@ def test_levada_luigi_ends_with_levadas_codes_where_none_are_set(tmp_path: Path)
     assert levada_code_of("Both") == exit_codes.FAILED
     assert levada_code_of("Both", "--retcode-missing-data", "9") == 9
     assert levada_code_of("Raises", "--retcode-task-failed", "7") == 7
+
+
+def test_requirements_that_are_no_tasks_are_the_authors_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("Careless") == 4
+    words = ["luigi", "Careless", "--local-scheduler", "--no-lock", "--log-level", "CRITICAL"]
+    assert levada_main(words) == exit_codes.PLAN_FAULT
+    assert "Traceback" not in (err := capsys.readouterr().err)
+    assert "levada: Careless(): requires() gave 3, a int; expected tasks" in err
 
 
 def test_a_success_may_be_asked_for_by_the_configuration() -> None:

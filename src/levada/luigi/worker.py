@@ -35,12 +35,12 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .._worker.procfs import descendants, still
+from ..errors import LevadaError
 from ..params import BoolParameter, FloatParameter, IntParameter, OptionalParameter, Parameter, TimeDeltaParameter
-from ..targets import Target
 from ..task import Config, Event, Task, flatten
 from . import notifications
 from . import task as _task  # noqa: F401 - tasks answer to Luigi's words, which this module speaks, from then on
-from ._attempts import Attempt, Outcome, TaskException
+from ._attempts import Attempt, Outcome, TaskException, WrongRequirement
 from ._attempts import id_of as _id_of
 from ._attempts import is_external as _is_external
 from .scheduler import WORKER_STATE_ACTIVE, WORKER_STATE_DISABLED, RetryPolicy, Scheduler
@@ -57,7 +57,7 @@ else:
 __all__ = [
     "AsyncCompletionException", "ContextManagedTaskProcess", "DequeQueue", "GetWorkResponse", "KeepAliveThread", "SchedulerMessage",
     "SingleProcessPool", "TaskException", "TaskProcess", "TaskStatusReporter", "TracebackWrapper", "Worker", "check_complete",
-    "check_complete_cached", "fork_lock", "rpc_message_callback", "worker",
+    "WrongRequirement", "check_complete_cached", "fork_lock", "rpc_message_callback", "worker",
 ]  # fmt: skip
 
 logger = logging.getLogger("luigi-interface")
@@ -522,7 +522,8 @@ class Worker:
         except Exception as error:
             self.add_succeeded = False
             trace = traceback.format_exc()
-            self._log_unexpected_error(task)
+            if not isinstance(error, LevadaError):  # that is a sentence, which whoever called tells
+                self._log_unexpected_error(task)
             task.trigger_event(Event.BROKEN_TASK, task, error)
             self._email_unexpected_error(task, trace)
             raise
@@ -556,7 +557,8 @@ class Worker:
             if task.disabled:
                 status = DISABLED
         for required in deps or ():
-            self._validate_dependency(required)
+            if not isinstance(required, Task):
+                raise WrongRequirement(task, "requires() gave", required)
             task.trigger_event(Event.DEPENDENCY_DISCOVERED, task, required)
             yield required
         self._scheduled_tasks[_id_of(task)] = task
@@ -629,12 +631,6 @@ class Worker:
         if not task.initialized():  # type: ignore[attr-defined]  # attached by luigi.task
             name = type(task).__name__
             raise TaskException(f"Task of class {name} not initialized. Did you override __init__ and forget to call super(...).__init__?")
-
-    def _validate_dependency(self, dependency: Any) -> None:
-        if isinstance(dependency, Target):
-            raise TypeError("requires() can not return Target objects. Wrap it in an ExternalTask class")
-        if not isinstance(dependency, Task):
-            raise TypeError(f"requires() must return Task objects but {dependency} is a {type(dependency)}")
 
     def _add_task_batcher(self, task: Any) -> None:
         """Say once how tasks of a family are put together."""
