@@ -311,6 +311,8 @@ class NumericalParameter(Parameter[N]):
             number = self.number.normalize(value)
         except ValueError:
             return self.refuse(value)
+        if type(value) is int and self._kept(value, told=False) is not NO_VALUE:
+            number = value  # as FloatParameter keeps it
         if not (self.left_op(self.min_value, number) and self.right_op(number, self.max_value)):
             outside = self._kept(number)
             if outside is NO_VALUE:
