@@ -66,6 +66,12 @@ def test_values_look_in_names_of_files_as_in_luigi() -> None:
     assert Names(rate=1.5, share=0.5, ending=None, hour=None).hour is None
 
 
+def test_the_text_of_a_number_is_held_to_its_range() -> None:
+    assert Names(share=5).share == 5
+    with pytest.raises(ParameterException, match=r"share: '5' is not a permitted float; expected float in \[0, 2\)"):
+        Names.from_str_params({"share": "5"})
+
+
 def test_a_text_and_a_number_that_looks_like_it_are_two_values() -> None:
     with pytest.warns(UserWarning, match="not of type string"):
         assert [type(Names(text=value).text) for value in (5, "5", 5)] == [int, str, int]
