@@ -578,6 +578,8 @@ def _intern(cls: type[T], info: ClassInfo, given: tuple[Any, ...], args: tuple[A
     exact = info.exact and _are_hashable(values)
     if values is not given or not exact:  # else they were looked up before
         key = values if exact else (NO_VALUE, *[p.serialize(v) for (_, p), v in zip(info.params, values, strict=True)])
+        if not exact and kinds.wrong_values_are_kept():
+            key += tuple(map(type, values))  # 1 and "1" have one text
         ref = info.interned.get(key)
         found: T | None = ref() if ref is not None else None
         if found is not None:

@@ -141,3 +141,34 @@ def test_a_further_file_counts_for_more(cfg: Callable[[str], object], monkeypatc
     assert Cleaning().rows == 8
     with pytest.warns(UserWarning, match="no such configuration file"):
         assert not configuration.add_config_path("none.cfg")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("luigi.cfg", "[core\nx=1\n", "luigi.cfg: File contains no section headers"),
+        ("luigi.cfg", "[core]\nworkers=1\nworkers=2\n", "luigi.cfg: .*option 'workers' in section 'core' already exists"),
+        ("luigi.toml", "x = [1", "luigi.toml: Unclosed array"),
+        ("luigi.toml", "core = 3", r"luigi.toml: core is 3; expected a table, as in \[core\]"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_told_and_counts_for_nothing(
+    cfg: Callable[[str], object], monkeypatch: pytest.MonkeyPatch, name: str, text: str, told: str
+) -> None:
+    monkeypatch.setenv("LUIGI_CONFIG_PARSER", name.partition(".")[2])
+    Path(name).write_text(text)
+
+    for _ in range(2):  # at the second time, too
+        with pytest.raises(lv.errors.ConfigError, match=told):
+            configuration.get_config()
+
+
+def test_values_that_are_no_numbers_and_references_to_nothing_are_told_with_their_place(cfg: Callable[[str], object]) -> None:
+    cfg("[resources]\nlicences = many\n[core]\nrpc_retry_wait = soon\n[Cleaning]\nrows = %(nothing)s\n")
+
+    with pytest.raises(lv.errors.ParameterError, match=r"luigi.cfg: \[resources\] licences: .*'many'"):
+        configuration.get_config().getintdict("resources")
+    with pytest.raises(lv.errors.ParameterError, match=r"luigi.cfg: \[core\] rpc_retry_wait: .*'soon'"):
+        luigi.RemoteScheduler()
+    with pytest.raises(lv.errors.ConfigError, match=r"luigi.cfg: .*'rows' in section 'Cleaning'.*'nothing'"):
+        Cleaning()

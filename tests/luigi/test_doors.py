@@ -88,6 +88,38 @@ def test_the_doorway_costs_a_program_without_luigi_no_import_of_ours() -> None:
     assert said == "[]\n"
 
 
+THREADS = """
+import importlib, threading
+words = "task worker util contrib.hdfs parameter scheduler tools.range format mock rpc interface"
+names = ["luigi", *(f"luigi.{word}" for word in words.split())] * 2
+begin, faults = threading.Barrier(len(names)), []
+def bring(name):
+    begin.wait()
+    try:
+        importlib.import_module(name)
+    except BaseException as fault:
+        faults.append(repr(fault))
+threads = [threading.Thread(target=bring, args=(name,), daemon=True) for name in names]
+for one in threads: one.start()
+for one in threads: one.join(30)
+print(faults, [one.name for one in threads if one.is_alive()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "path"),
+    [("from levada.luigi import door; door.install()", ""), ("pass", door.DOORWAY)],
+    ids=["an open door", "doorway on the path"],
+)
+def test_threads_may_import_at_once(first: str, path: str) -> None:
+    """Python asks finders under the lock of all imports: one that imported there waited for ever for another thread's import."""
+    asked = "import sys; before = set(sys.modules); ours = [one for one in sys.meta_path if type(one).__name__ in ('_Finder', 'Bell')]"
+    asked += "; [one.find_spec('luigi.contrib.hdfs.target') for one in ours]"
+    asked += "; print(len(ours), {name for name in sys.modules if name.startswith('levada')} - before)"
+    assert python("-c", f"{first}\n{asked}", path=path) == "1 set()\n"
+    assert python("-c", f"{first}\n{THREADS}", path=path) == "[] []\n"
+
+
 ORDERS = [
     ["import luigi.tools.range as a", "import levada.luigi.tools.range as b"],
     ["import levada.luigi.tools.range as a", "from luigi.tools import range as b"],

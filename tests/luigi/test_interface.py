@@ -11,12 +11,14 @@ import levada.luigi as luigi
 import levada.task
 from levada._model import exit_codes
 from levada._model.spec import Retry
+from levada.cli import main as levada_main
 from levada.luigi._command import _without_luigis_own
 from levada.luigi._command import command as levada_luigi
 from levada.luigi.configuration import get_config
 from levada.luigi.execution_summary import LuigiStatusCode
 from levada.luigi.interface import _WorkerSchedulerFactory, core
 from levada.luigi.retcodes import run_with_retcodes
+from levada.luigi.setup_logging import InterfaceLogging
 
 QUIET: dict[str, Any] = {"local_scheduler": True, "log_level": "CRITICAL"}
 
@@ -64,6 +66,17 @@ class Absent(luigi.ExternalTask):
 class Both(luigi.WrapperTask):
     def requires(self) -> Any:
         return [Raises(), Absent()]
+
+
+class NoPriority(luigi.Task):
+    @property
+    def priority(self) -> int:
+        raise RuntimeError("asked too early")
+
+
+class Careless(luigi.Task):
+    def requires(self) -> Any:
+        return 3
 
 
 def code_of(*words: str) -> Any:
@@ -153,6 +166,38 @@ def test_levada_luigi_ends_with_levadas_codes_where_none_are_set(tmp_path: Path)
     assert levada_code_of("Both") == exit_codes.FAILED
     assert levada_code_of("Both", "--retcode-missing-data", "9") == 9
     assert levada_code_of("Raises", "--retcode-task-failed", "7") == 7
+
+
+def test_requirements_that_are_no_tasks_are_the_authors_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("Careless") == 4
+    words = ["luigi", "Careless", "--local-scheduler", "--no-lock", "--log-level", "CRITICAL"]
+    assert levada_main(words) == exit_codes.PLAN_FAULT
+    assert "Traceback" not in (err := capsys.readouterr().err)
+    assert "levada: Careless(): requires() gave 3, a int; expected tasks" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "code"),
+    [
+        (("--no-lock", "--logging-conf-file", "nope.ini"), "logging_conf_file is nope.ini, which is not there", exit_codes.USAGE),
+        (("--no-lock", "--worker-wait-interval", "0"), "wait_interval must be positive", exit_codes.USAGE),
+        (("--no-lock", "--worker-task-process-context", "no.Such"), "task_process_context is no.Such", exit_codes.USAGE),
+        (("--lock-pid-dir", "/dev/null/x"), "lock_pid_dir is /dev/null/x: ", exit_codes.BUSY),
+    ],
+)
+def test_settings_that_cannot_be_followed_are_told_in_a_sentence(
+    words: tuple[str, ...], told: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(InterfaceLogging, "_configured", False)
+    monkeypatch.setattr(InterfaceLogging, "_default", classmethod(lambda cls, options: True))
+
+    assert levada_main(["luigi", "Raises", "--local-scheduler", *words]) == code
+    assert told in (err := capsys.readouterr().err)
+    assert "Traceback" not in err
+
+
+def test_what_a_program_raises_outside_of_its_tasks_is_no_fault_of_levada() -> None:
+    assert levada_code_of("NoPriority") == exit_codes.PLAN_FAULT
 
 
 def test_a_success_may_be_asked_for_by_the_configuration() -> None:

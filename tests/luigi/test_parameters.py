@@ -48,6 +48,45 @@ def test_values_that_luigi_does_not_check_are_kept(given: dict[str, Any], kept: 
     assert lv.task.key_of(task) == lv.task.key_of(Old.from_texts({}) if given == {} else task)
 
 
+class Names(luigi.Task):  # type: ignore[misc]
+    """Values that stand in the names of files, each as Luigi writes it there."""
+
+    rate = lv.FloatParameter(default=1)
+    share = lv.NumericalParameter(var_type=float, min_value=0, max_value=2, default=1)
+    ending = lv.OptionalParameter(default="")
+    sizes = lv.DictParameter(default={"a": [{"b": 1}]})
+    hour = lv.DateHourParameter(default=date(2013, 1, 31))
+    text = lv.Parameter(default="")
+
+
+def test_values_look_in_names_of_files_as_in_luigi() -> None:
+    task = Names()
+    assert f"{task.rate}-{task.share}{task.ending}-{task.sizes}" == "1-1-{'a': ({'b': 1},)}"
+    assert task.to_str_params()["rate"] == "1"
+    assert Names(rate=1.5, share=0.5, ending=None, hour=None).hour is None
+
+
+def test_the_text_of_a_number_is_held_to_its_range() -> None:
+    assert Names(share=5).share == 5
+    with pytest.raises(ParameterException, match=r"share: '5' is not a permitted float; expected float in \[0, 2\)"):
+        Names.from_str_params({"share": "5"})
+
+
+def test_a_text_and_a_number_that_looks_like_it_are_two_values() -> None:
+    with pytest.warns(UserWarning, match="not of type string"):
+        assert [type(Names(text=value).text) for value in (5, "5", 5)] == [int, str, int]
+
+
+def test_a_task_may_stand_where_its_class_is_wanted() -> None:
+    class Over(luigi.Task):  # type: ignore[misc]
+        first = lv.TaskParameter()
+
+    assert Over(first=Names()).first is Names()
+    assert Over(first=Names()).to_str_params() == {"first": "Names"}
+    with pytest.raises(ParameterException, match="is not a task class"):
+        Over(first=5)
+
+
 @pytest.mark.parametrize("given", [{"limit": None}, {"limit": "7"}, {"sizes": 5}, {"flag": None}, {"day": None}, {"rate": 'a"b'}])
 def test_a_kept_value_has_a_text_that_json_can_carry(given: dict[str, Any]) -> None:
     import json

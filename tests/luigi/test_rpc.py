@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import threading
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 
@@ -64,6 +67,57 @@ def test_a_scheduler_that_is_away_is_asked_again_and_then_told_of(monkeypatch: p
             desk.ping(worker="w")
     assert pauses == [30, 30]
     assert isinstance(told.value.sub_exception, desk._fetcher.raises)
+    desk.close()
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).asked += 1
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def address_string(self) -> str:
+        return ""  # a Unix socket has none
+
+
+class _UnixServer(socketserver.UnixStreamServer):
+    server_name, server_port = "here", 0
+
+
+@pytest.fixture(params=["requests", "standard library", "Unix socket"])
+def refusing(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(rpc, "HAS_REQUESTS", request.param == "requests")
+    if request.param == "requests":
+        pytest.importorskip("requests")
+    path = str(tmp_path / "s")
+    by_path = request.param == "Unix socket"
+    one: Any = _UnixServer(path, _Refuses) if by_path else HTTPServer(("127.0.0.1", 0), _Refuses)
+    thread = threading.Thread(target=one.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http+unix://{quote(path, safe='')}" if by_path else f"http://luigi:s3cr3t@127.0.0.1:{one.server_address[1]}"
+    one.shutdown()
+    one.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_is_told_at_once_without_the_token(
+    refusing: str, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waits for an answer that is there"))
+    desk = RemoteScheduler(f"{refusing}/{status}")
+    before = _Refuses.asked
+    with pytest.raises(RPCError, match=f"(?s)answers {status}: .*token.*levada token create") as told:
+        desk.ping(worker="w")
+    assert _Refuses.asked == before + 1
+    assert "s3cr3t" not in f"{told.value} {told.value.sub_exception} {caplog.text}"
     desk.close()
 
 

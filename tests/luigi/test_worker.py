@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import levada.luigi as luigi
-from levada.luigi.worker import TaskException, TaskProcess, Worker, worker
+from levada.luigi.worker import TaskException, TaskProcess, Worker, WrongRequirement, worker
 
 
 class Queue:
@@ -242,6 +242,47 @@ def test_what_cannot_be_asked_is_told_as_unknown_and_the_rest_runs(queue: Queue,
 def test_what_is_no_task_is_refused() -> None:
     with pytest.raises(TaskException, match="None"):
         Worker(scheduler=Queue(), no_install_shutdown_handler=True).add(None)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (3, r"Careless\(\): requires\(\) gave 3, a int; expected tasks"),
+        ([Leaf("x"), "y"], r"Careless\(\): requires\(\) gave 'y', a str"),
+        ({"a": [None, Leaf]}, r"Careless\(\): requires\(\) gave the class Leaf; expected an instance"),
+        (luigi.LocalTarget("x"), r"(?s)Careless\(\): requires\(\) gave .*Wrap the target in an ExternalTask"),
+    ],
+)
+def test_requirements_that_are_no_tasks_are_told_with_the_task(queue: Queue, given: Any, told: str) -> None:
+    class Careless(luigi.Task):
+        def requires(self) -> Any:
+            return given
+
+    class Above(luigi.Task):
+        def requires(self) -> Any:
+            return Careless()
+
+    with pytest.raises(WrongRequirement, match=told):
+        worked(queue, Above())
+
+
+def test_a_yield_that_is_no_task_fails_its_task_alone(queue: Queue, tmp_path: Path) -> None:
+    failed = []
+
+    class Careless(luigi.Task):
+        def run(self) -> Any:
+            yield 3
+
+        def on_failure(self, exception: BaseException) -> Any:
+            failed.append(str(exception))
+
+    class Both(luigi.WrapperTask):
+        def requires(self) -> Any:
+            return [Careless(), Leaf(str(tmp_path / "healthy"))]
+
+    assert not worked(queue, Both())
+    assert failed == ["Careless(): run() yielded 3, a int; expected tasks"]
+    assert (tmp_path / "healthy").exists()
 
 
 def test_a_child_that_ends_without_a_word_has_failed(queue: Queue) -> None:

@@ -287,9 +287,7 @@ class Discovery:
         """The leaves that are tasks; nonsense becomes a fault that names it."""
         wrong = [leaf for leaf in leaves if not isinstance(leaf, Task)]
         if wrong:
-            text = f"requires() gave {wrong[0]!r:.200}, a {type(wrong[0]).__name__}; expected tasks"
-            if isinstance(wrong[0], type) and issubclass(wrong[0], Task):
-                text = f"requires() gave the class {wrong[0].__name__}; expected an instance, as in {wrong[0].__name__}(...)"
+            text = f"requires() gave {nonsense(wrong[0])}"
             self._fault("requires", index, TypeError(text), text)
             return [leaf for leaf in leaves if isinstance(leaf, Task)]
         return leaves
@@ -473,6 +471,17 @@ def _all_tasks(items: list[Any] | tuple[Any, ...]) -> bool:
         if not issubclass(cls, Task):
             return False
     return True
+
+
+def nonsense(leaf: object) -> str:
+    """What stands where a task should, and what was expected.
+
+    >>> nonsense(3), nonsense(Task)
+    ('3, a int; expected tasks', 'the class Task; expected an instance, as in Task(...)')
+    """
+    if isinstance(leaf, type) and issubclass(leaf, Task):
+        return f"the class {leaf.__name__}; expected an instance, as in {leaf.__name__}(...)"
+    return f"{leaf!r:.200}, a {type(leaf).__name__}; expected tasks"
 
 
 def _checked_targets(task: Any, output: Any) -> list[Any]:

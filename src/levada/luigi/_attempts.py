@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 
 from .._model.spec import TaskKey
 from .._model.status import ExitClass
+from .._plan.walk import nonsense
 from .._worker.attempt import Attempts
 from .._worker.executor import Ended, Hooks, Job
 from .._worker.marks import begin, end
 from .._worker.report import told
+from ..errors import PlanError
+from ..targets import Target
 from ..targets.atomic import clear_tag
 from ..task import Event, Task, flatten, info_of, key_of, task_id_of
 
@@ -27,6 +30,16 @@ NOT_THERE = "Task is an external data dependency and data does not exist (yet?).
 
 class TaskException(Exception):
     """A task did, or is, what no worker can do anything with."""
+
+
+class WrongRequirement(PlanError, TypeError):
+    """``requires()``, or a yield of ``run()``, gave something that is no task."""
+
+    code = "requires"
+
+    def __init__(self, task: Any, said: str, leaf: object) -> None:
+        hint = "Wrap the target in an ExternalTask." if isinstance(leaf, Target) else None
+        super().__init__(f"{task}: {said} {nonsense(leaf)}", hint=hint)
 
 
 class Outcome(NamedTuple):
@@ -161,7 +174,7 @@ class Attempt:
                 yielded = next(body) if answer is None else body.send(answer)
             except StopIteration:
                 break
-            wanted = _requirements(yielded)
+            wanted = self._requirements(yielded)
             if not wanted.complete(self._check):
                 yield _Waiting(wanted.flat_requirements)
             answer = wanted.paths
@@ -178,11 +191,20 @@ class Attempt:
                 yielded = await body.asend(answer)
             except StopAsyncIteration:
                 break
-            wanted = _requirements(yielded)
+            wanted = self._requirements(yielded)
             if not wanted.complete(self._check):
                 yield _Waiting(wanted.flat_requirements)
             answer = wanted.paths
         self._finish()
+
+    def _requirements(self, yielded: Any) -> Any:
+        from .task import DynamicRequirements
+
+        wanted = yielded if isinstance(yielded, DynamicRequirements) else DynamicRequirements(yielded)
+        for one in wanted.flat_requirements:
+            if not isinstance(one, Task):
+                raise WrongRequirement(self.task, "run() yielded", one)
+        return wanted
 
     def _finish(self) -> None:
         self.ended = True
@@ -222,12 +244,6 @@ def is_external(task: Any) -> bool:
 def _is_complete(attempt: Attempt) -> bool:
     """That run() came to its end is enough; asked in another place, the world answers."""
     return attempt.ended or attempt.absent or bool(attempt.task.complete())
-
-
-def _requirements(yielded: Any) -> Any:
-    from .task import DynamicRequirements
-
-    return yielded if isinstance(yielded, DynamicRequirements) else DynamicRequirements(yielded)
 
 
 def _leaves(waiting: list[Any]) -> list[Any]:

@@ -27,10 +27,18 @@ DOORWAY: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "doorw
 """The folder that opens the door in every Python that has it on its PYTHONPATH."""
 
 
-def install(*, children: bool = True) -> None:
-    """Open the door for the rest of this process; children: also in processes that it starts from now on."""
+_AROUND: Final = os.path.dirname(os.path.dirname(os.path.dirname(DOORWAY)))
+"""The folder that has the package ``levada``."""
+
+
+def install(*, children: bool = True, forget: bool = True) -> None:
+    """Open the door for the rest of this process; children: also in processes that it starts from now on.
+
+    forget: modules of a real Luigi that were imported before are so no more.
+    """
     if not any(isinstance(each, _Finder) for each in sys.meta_path):
-        _taken_out()
+        if forget:
+            _taken_out()
         sys.meta_path.insert(0, _Finder())
     if children:
         os.environ["PYTHONPATH"] = _with_doorway(os.environ.get("PYTHONPATH"))
@@ -92,8 +100,8 @@ class _Finder:
 
 
 def _spec_of(home: str) -> ModuleSpec | None:
-    parent = home.rpartition(".")[0]
-    return PathFinder.find_spec(home, getattr(import_module(parent), "__path__", ()))
+    """Imports nothing: Python asks finders under the lock of all imports, so waiting for another thread's would be for ever."""
+    return PathFinder.find_spec(home, [os.path.join(_AROUND, *home.split(".")[:-1])])
 
 
 class _Loader(Loader):

@@ -15,12 +15,13 @@ import sys
 import tokenize
 import warnings
 from collections.abc import Callable
-from configparser import NoOptionError, NoSectionError
+from configparser import InterpolationError, NoOptionError, NoSectionError
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from .. import task as house
+from ..errors import ConfigError
 from ..params import NO_VALUE
 
 _NOTHING = object()
@@ -47,6 +48,13 @@ def from_configuration(cls: Any, name: str, parameter: Any) -> tuple[Any, str] |
     from .configuration import get_config
 
     config, family = get_config(), cls.get_task_family()
+    try:
+        return _from_config(config, family, cls, name, parameter)
+    except InterpolationError as fault:
+        raise ConfigError(f"luigi.cfg: {' '.join(fault.message.split())}") from fault
+
+
+def _from_config(config: Any, family: str, cls: Any, name: str, parameter: Any) -> tuple[Any, str] | None:
     _warn_of_strangers(config, family, cls)
     value = _configured(config, family, name)
     if value is not _NOTHING:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .._run import scheduler_of
+from ..errors import StateFolderError
 from ..params import BoolParameter, ChoiceParameter, IntParameter, Parameter
 from ..task import Config
 from . import lock, rpc, scheduler, worker
@@ -164,7 +165,12 @@ def _take_lock(env: Any) -> None:
     if env.no_lock:
         return
     ours = os.getpid(), env.lock_pid_dir
-    if lock.acquire_for(env.lock_pid_dir, env.lock_size, signal.SIGUSR1 if env.take_lock else None):
+    try:
+        free = lock.acquire_for(env.lock_pid_dir, env.lock_size, signal.SIGUSR1 if env.take_lock else None)
+    except (OSError, ValueError) as fault:
+        hint = "Name another folder with --lock-pid-dir, or do without by --no-lock."
+        raise StateFolderError(f"[core] lock_pid_dir is {env.lock_pid_dir}: {fault}", hint=hint) from fault
+    if free:
         _noted.add(ours)
     elif ours not in _noted:
         raise PidLockAlreadyTakenExit()

@@ -63,13 +63,22 @@ def run_with_retcodes(argv: Sequence[str], *, unset: ModuleType | None = None) -
             raise  # a wrong parameter, say: `levada luigi` tells it without a traceback
         InterfaceLogging.setup(interface.core())  # it may have been before logging was set up
         logging.getLogger("luigi-interface").exception("Uncaught exception in luigi")
-        sys.exit(codes["unhandled_exception"])
+        code = codes["unhandled_exception"]
+        sys.exit(unset.PLAN_FAULT if unset is not None and code == unset.INTERNAL and _is_authors(fault) else code)
     with CmdlineParser.global_instance(list(argv)):
         found = execution_summary._summary_dict(worker)
         root = execution_summary._root_task(worker)
     if found["failed"] and codes["task_failed"] and codes["missing_data"] == getattr(unset, "WAITING", None):
         codes = {**codes, "missing_data": 0}  # of Levada's own codes a failure's counts more than one that is higher: cron must see it
     sys.exit(_code(codes, found, root, unset is not None))
+
+
+def _is_authors(fault: BaseException) -> bool:
+    """Whether code of the program raised it, not code of Levada's."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] != "levada"
 
 
 def _codes(given: Any, unset: ModuleType | None) -> Mapping[str, int]:

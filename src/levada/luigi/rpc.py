@@ -16,10 +16,11 @@ import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
+from ..errors import SchedulerError, shown
 from . import configuration
 from .scheduler import RPC_METHODS
 
@@ -29,12 +30,29 @@ HAS_UNIX_SOCKET = hasattr(socket, "AF_UNIX")
 HAS_REQUESTS = importlib.util.find_spec("requests") is not None
 
 
-class RPCError(Exception):
-    """The scheduler could not be reached, or gave no answer; ``sub_exception`` is what the last try ended with."""
+REFUSALS = {401: "it does not know the token", 403: "the token's role does not allow this"}
+"""Answers that stay the same however often the scheduler is asked."""
 
-    def __init__(self, message: str, sub_exception: BaseException | None = None) -> None:
-        super().__init__(message)
+
+class RPCError(SchedulerError):
+    """The scheduler could not be reached, gave no answer, or refused; ``sub_exception`` is what the last try ended with."""
+
+    code = "rpc"
+
+    def __init__(self, message: str, sub_exception: BaseException | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.sub_exception = sub_exception
+
+
+def _status_of(answer: Any) -> int | None:
+    """The HTTP status that a fetcher's error tells; None where nobody answered."""
+    status: int | None = getattr(answer, "code", None) or getattr(getattr(answer, "response", None), "status_code", None)
+    return status
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class _FetcherInterface(metaclass=abc.ABCMeta):
@@ -58,7 +76,7 @@ class URLLibFetcher(_FetcherInterface):
     def _create_request(self, full_url: str, body: dict[str, str] | None = None) -> Request:
         """A login in the URL goes into a header."""
         url = urlsplit(full_url)
-        request = Request(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl())  # noqa: S310 - the URL is the user's
+        request = Request(_without_login(full_url))  # noqa: S310 - the URL is the user's
         if url.username:
             login = f"{url.username}:{url.password or ''}".encode()
             request.add_header("Authorization", "Basic " + base64.b64encode(login).decode("ascii"))
@@ -68,8 +86,12 @@ class URLLibFetcher(_FetcherInterface):
 
     def fetch(self, full_url: str, body: dict[str, str], timeout: float) -> str:
         """The text of the answer."""
-        with urlopen(self._create_request(full_url, body), timeout=timeout) as answer:  # noqa: S310 - as above
-            return str(answer.read().decode())
+        try:
+            with urlopen(self._create_request(full_url, body), timeout=timeout) as answer:  # noqa: S310 - as above
+                return str(answer.read().decode())
+        except HTTPError as refusal:
+            refusal.close()  # else its connection stays open as long as whoever keeps the error
+            raise
 
 
 class RequestsFetcher(_FetcherInterface):
@@ -92,7 +114,9 @@ class RequestsFetcher(_FetcherInterface):
     def fetch(self, full_url: str, body: dict[str, str], timeout: float) -> str:
         """The text of the answer."""
         self.check_pid()
-        answer = self.session.post(full_url, data=body, timeout=timeout)
+        url = urlsplit(full_url)
+        login = (unquote(url.username), unquote(url.password or "")) if url.username else None
+        answer = self.session.post(_without_login(full_url), data=body, timeout=timeout, auth=login)  # whose errors name the URL
         answer.raise_for_status()
         return answer.text
 
@@ -112,6 +136,14 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _Answered(http.client.HTTPException):
+    """The scheduler answered, and not with what was asked for."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class UnixFetcher(_FetcherInterface):
     """Over a Unix socket, whose path is the quoted host of the URL."""
 
@@ -128,7 +160,7 @@ class UnixFetcher(_FetcherInterface):
         finally:
             connection.close()
         if answer.status >= 400:
-            raise http.client.HTTPException(f"{url.path}: the scheduler answers {answer.status} {answer.reason}")
+            raise _Answered(f"{url.path}: the scheduler answers {answer.status} {answer.reason}", answer.status)
         return text
 
 
@@ -141,6 +173,7 @@ class RemoteScheduler:
     def __init__(self, url: str = "http://localhost:8082/", connect_timeout: float | None = None) -> None:
         config = configuration.get_config()
         self._url = url.rstrip("/")
+        self._place = _without_login(self._url)  # for people
         self._connect_timeout = config.getfloat("core", "rpc-connect-timeout", 10.0) if connect_timeout is None else connect_timeout
         self._rpc_retry_attempts = config.getint("core", "rpc-retry-attempts", 3)
         self._rpc_retry_wait = config.getint("core", "rpc-retry-wait", 30)
@@ -163,21 +196,31 @@ class RemoteScheduler:
         self._fetcher.close()
 
     def _fetch(self, url_suffix: str, body: Any) -> str:
-        """The text of an answer; a try that fails is repeated. Raises RPCError after the last one."""
+        """The text of an answer; a try that fails is repeated, a refusal is not. Raises RPCError after the last one."""
         full_url, last = f"{self._url}/{url_suffix.lstrip('/')}", self._rpc_retry_attempts
         for attempt in range(1, last + 1):
             try:
                 return str(self._fetcher.fetch(full_url, body, self._connect_timeout))
             except self._fetcher.raises as cause:
+                if (status := _status_of(cause)) in REFUSALS:
+                    raise self._refused(status, cause) from cause
                 if attempt == last:
-                    raise RPCError(f"{self._url}: the scheduler could not be reached, {last} attempts failed", cause) from cause
+                    reason = f"{self._place}: the scheduler could not be reached, {last} attempts failed: {shown(cause)}"
+                    raise RPCError(reason, cause, hint="Is it running there? `--local-scheduler` does without.") from cause
                 self._tell_retry(attempt + 1)
                 time.sleep(self._rpc_retry_wait)
-        raise RPCError(f"{self._url}: rpc-retry-attempts is {last}, so the scheduler was never asked; set it to 1 or more")
+        raise RPCError(f"{self._place}: rpc-retry-attempts is {last}, so the scheduler was never asked; set it to 1 or more")
+
+    def _refused(self, status: int, cause: BaseException) -> RPCError:
+        return RPCError(
+            f"{self._place}: the scheduler answers {status}: {REFUSALS[status]}",
+            cause,
+            hint="A Levada server wants the token of a worker (`levada token create --role worker`) as password: http://luigi:TOKEN@host:port",
+        )
 
     def _tell_retry(self, attempt: int) -> None:
         if self._rpc_log_retries:
-            logger.warning("Failed connecting to remote scheduler %r", self._url, exc_info=True)  # noqa: LOG014 - within the handler of _fetch
+            logger.warning("Failed connecting to remote scheduler %r", self._place, exc_info=True)  # noqa: LOG014 - within the handler of _fetch
             logger.info(f"Retrying attempt {attempt} of {self._rpc_retry_attempts} (max)")  # noqa: G004 - as it is known to tools that read logs
             logger.info(f"Wait for {self._rpc_retry_wait} seconds")  # noqa: G004
 
@@ -188,7 +231,7 @@ class RemoteScheduler:
             answer = json.loads(self._fetch(url, body))["response"]
             if allow_null or answer is not None:
                 return answer
-        raise RPCError(f"{self._url}: the scheduler gave no answer to {url}, {attempts} times")
+        raise RPCError(f"{self._place}: the scheduler gave no answer to {url}, {attempts} times")
 
 
 for _name, _verb in RPC_METHODS.items():

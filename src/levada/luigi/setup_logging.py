@@ -11,6 +11,7 @@ import os
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+from ..errors import ConfigError, told
 from .configuration import LuigiConfigParser, get_config
 from .freezing import recursively_unfreeze
 
@@ -65,10 +66,17 @@ class BaseLogging:
         raise NotImplementedError
 
 
+class NoLoggingFile(ConfigError, FileNotFoundError):
+    """``logging_conf_file`` names no file; a FileNotFoundError, as programs know it."""
+
+
 def _from_file(path: str, **options: Any) -> bool:
     if not os.path.exists(path):
-        raise FileNotFoundError(2, "logging_conf_file names no file", path)
-    logging.config.fileConfig(path, **options)
+        raise NoLoggingFile(f"[core] logging_conf_file is {path}, which is not there; expected a file for logging.config.fileConfig")
+    try:
+        logging.config.fileConfig(path, **options)
+    except Exception as fault:  # of whatever the file names
+        raise ConfigError(f"{path}: {' '.join(told(fault).split())}; expected a file for logging.config.fileConfig") from fault
     return True
 
 

@@ -35,12 +35,12 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .._worker.procfs import descendants, still
+from ..errors import ConfigError, LevadaError
 from ..params import BoolParameter, FloatParameter, IntParameter, OptionalParameter, Parameter, TimeDeltaParameter
-from ..targets import Target
 from ..task import Config, Event, Task, flatten
 from . import notifications
 from . import task as _task  # noqa: F401 - tasks answer to Luigi's words, which this module speaks, from then on
-from ._attempts import Attempt, Outcome, TaskException
+from ._attempts import Attempt, Outcome, TaskException, WrongRequirement
 from ._attempts import id_of as _id_of
 from ._attempts import is_external as _is_external
 from .scheduler import WORKER_STATE_ACTIVE, WORKER_STATE_DISABLED, RetryPolicy, Scheduler
@@ -57,7 +57,7 @@ else:
 __all__ = [
     "AsyncCompletionException", "ContextManagedTaskProcess", "DequeQueue", "GetWorkResponse", "KeepAliveThread", "SchedulerMessage",
     "SingleProcessPool", "TaskException", "TaskProcess", "TaskStatusReporter", "TracebackWrapper", "Worker", "check_complete",
-    "check_complete_cached", "fork_lock", "rpc_message_callback", "worker",
+    "WrongRequirement", "check_complete_cached", "fork_lock", "rpc_message_callback", "worker",
 ]  # fmt: skip
 
 logger = logging.getLogger("luigi-interface")
@@ -334,6 +334,10 @@ class TaskProcess(_Process):
         )
         try:
             outcome = attempt.carry_out()
+        except KeyboardInterrupt:
+            if self.pid is None:
+                raise
+            sys.exit(1)  # a child's end by Ctrl-C needs no traceback beside the worker's own
         finally:
             self._log_end(outcome, attempt.trace)
             self.result_queue.put((_id_of(self.task), *outcome))
@@ -362,7 +366,8 @@ class TaskProcess(_Process):
         elif outcome.status == DONE:
             logger.info("[pid %s] Worker %s done      %s", os.getpid(), self.worker_id, self.task)
         else:
-            logger.error("[pid %s] Worker %s failed    %s\n%s", os.getpid(), self.worker_id, self.task, trace or outcome.expl)
+            reason = trace or outcome.expl or "interrupted"
+            logger.error("[pid %s] Worker %s failed    %s\n%s", os.getpid(), self.worker_id, self.task, reason)
 
     def terminate(self) -> None:
         """End the process, then what it had started."""
@@ -388,7 +393,12 @@ class ContextManagedTaskProcess(TaskProcess):
             super().run()
             return
         module, _, name = self.context.rpartition(".")
-        with getattr(import_module(module), name)(self):
+        try:
+            surround = getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as fault:
+            expected = "expected a class with its module, as in package.module.Context"
+            raise WrongSetting(f"[worker] task_process_context is {self.context}: {fault}; {expected}") from fault
+        with surround(self):
             super().run()
 
 
@@ -522,7 +532,8 @@ class Worker:
         except Exception as error:
             self.add_succeeded = False
             trace = traceback.format_exc()
-            self._log_unexpected_error(task)
+            if not isinstance(error, LevadaError):  # that is a sentence, which whoever called tells
+                self._log_unexpected_error(task)
             task.trigger_event(Event.BROKEN_TASK, task, error)
             self._email_unexpected_error(task, trace)
             raise
@@ -556,7 +567,8 @@ class Worker:
             if task.disabled:
                 status = DISABLED
         for required in deps or ():
-            self._validate_dependency(required)
+            if not isinstance(required, Task):
+                raise WrongRequirement(task, "requires() gave", required)
             task.trigger_event(Event.DEPENDENCY_DISCOVERED, task, required)
             yield required
         self._scheduled_tasks[_id_of(task)] = task
@@ -596,7 +608,7 @@ class Worker:
             )
             return PENDING, self._config.retry_external_tasks, None
         try:
-            deps = task.deps()
+            deps = list(task.deps() or ())  # an author's own may be a generator
             self._add_task_batcher(task)
         except Exception as error:
             trace = traceback.format_exc()
@@ -629,12 +641,6 @@ class Worker:
         if not task.initialized():  # type: ignore[attr-defined]  # attached by luigi.task
             name = type(task).__name__
             raise TaskException(f"Task of class {name} not initialized. Did you override __init__ and forget to call super(...).__init__?")
-
-    def _validate_dependency(self, dependency: Any) -> None:
-        if isinstance(dependency, Target):
-            raise TypeError("requires() can not return Target objects. Wrap it in an ExternalTask class")
-        if not isinstance(dependency, Task):
-            raise TypeError(f"requires() must return Task objects but {dependency} is a {type(dependency)}")
 
     def _add_task_batcher(self, task: Any) -> None:
         """Say once how tasks of a family are put together."""
@@ -1005,12 +1011,15 @@ class Worker:
             process.status_reporter.scheduler_messages.put(SchedulerMessage(self._scheduler, str(task_id), message_id, content, **kwargs))
 
 
+class WrongSetting(ConfigError, AssertionError):
+    """A setting that no worker can work by; an AssertionError, as programs know it."""
+
+
 def _check(config: Any) -> None:
-    """Raise AssertionError, as programs know it, for settings that no worker can wait by."""
     if config.wait_interval < SHORTEST_WAIT:
-        raise AssertionError(f"[worker] wait_interval must be positive, it is {config.wait_interval}; write seconds, such as 1")
+        raise WrongSetting(f"[worker] wait_interval must be positive, it is {config.wait_interval}; write seconds, such as 1")
     if config.wait_jitter < 0:
-        raise AssertionError(f"[worker] wait_jitter must be 0 or more, it is {config.wait_jitter}; write seconds, such as 5")
+        raise WrongSetting(f"[worker] wait_jitter must be 0 or more, it is {config.wait_jitter}; write seconds, such as 5")
 
 
 def _own(config: Any) -> Any:

@@ -442,8 +442,8 @@ class OptionalParameterMixin(Generic[T]):
         return "" if value is None else cast("str", super().serialize(value))  # type: ignore[misc]
 
     def normalize(self, value: Any) -> T | None:
-        """None stays None, and so does the empty text, which stands for it."""
-        if value is None or (type(value) is str and not value):
+        """None stays None; the empty text stands for it, unless an old program gives that."""
+        if value is None or (type(value) is str and not value and (self.typed or _tell_of_wrong is None)):  # type: ignore[attr-defined]
             return None
         return cast("T", super().normalize(value))  # type: ignore[misc]
 

@@ -299,7 +299,12 @@ class NumericalParameter(Parameter[N]):
             value = self.number.parse(text)
         except ValueError:
             return self.misread(text)
+        if not self._within(value):
+            raise self.wrong(text)  # Luigi, too, checks texts, and nothing else
         return self.normalize(value)
+
+    def _within(self, number: Any) -> bool:
+        return self.left_op(self.min_value, number) and self.right_op(number, self.max_value)
 
     def serialize(self, value: N) -> str:
         """The number's text."""
@@ -311,7 +316,9 @@ class NumericalParameter(Parameter[N]):
             number = self.number.normalize(value)
         except ValueError:
             return self.refuse(value)
-        if not (self.left_op(self.min_value, number) and self.right_op(number, self.max_value)):
+        if type(value) is int and self._kept(value, told=False) is not NO_VALUE:
+            number = value  # as FloatParameter keeps it
+        if not self._within(number):
             outside = self._kept(number)
             if outside is NO_VALUE:
                 raise self.wrong(value)

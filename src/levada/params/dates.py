@@ -225,6 +225,7 @@ class YearParameter(DateParameter):
 class _MomentParameter(Parameter[datetime]):
     """A naive datetime, cut to each so-manieth unit counted from ``start`` (default 1970-01-01)."""
 
+    keep = none_is_kept
     unit = timedelta(seconds=1)
     form = ""
     digits = 6

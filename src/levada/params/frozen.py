@@ -41,9 +41,6 @@ class FrozenDict(dict[K, V]):
             object.__setattr__(self, "_hash", value)
             return value
 
-    def __repr__(self) -> str:
-        return f"FrozenDict({super().__repr__()})"
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (FrozenDict, (dict(self),))
 

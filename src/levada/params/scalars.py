@@ -114,6 +114,8 @@ class FloatParameter(Parameter[float]):
     def _other(self, value: Any) -> float:
         if isinstance(value, (str, bytes)):
             return self.refuse(value)
+        if type(value) is int and self._kept(value, told=False) is not NO_VALUE:
+            return value  # old programs name their files by it: 1, not 1.0
         try:
             number = float(value)
             same = isfinite(number) and bool(number == value)

@@ -49,6 +49,12 @@ class TaskParameter(Parameter["type[Task]"]):
         """The family."""
         return value.get_task_family() if value is not None else "None"
 
+    def keep(self, value: Any) -> Any:
+        """A task in place of its class, which is all that its text tells."""
+        from ..task import Task
+
+        return value if isinstance(value, Task) else NO_VALUE
+
     def normalize(self, value: Any) -> type[Task]:
         """Lets task classes pass."""
         if not isinstance(value, type):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from configparser import BasicInterpolation, ConfigParser, InterpolationError, NoOptionError, NoSectionError
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from .base_parser import BaseParser
+from ...errors import ParameterError
+from .base_parser import BaseParser, understood
 
 REFERENCE = re.compile(r"\$\{([^}]+)\}")
 
@@ -40,6 +42,15 @@ class EnvironmentInterpolation(BasicInterpolation):
         return REFERENCE.sub(filled, value) if value else value
 
 
+@contextmanager
+def _of_its_type(section: str, name: str) -> Iterator[None]:
+    """A value that is none of a type, inside of the block, is told with its place."""
+    try:
+        yield
+    except ValueError as fault:
+        raise ParameterError(f"luigi.cfg: [{section}] {name}: {fault}") from fault
+
+
 class LuigiConfigParser(BaseParser, ConfigParser):
     """A ``ConfigParser`` whose ``get...`` take a default, and whose names are told apart by case."""
 
@@ -54,11 +65,14 @@ class LuigiConfigParser(BaseParser, ConfigParser):
 
     @classmethod
     def reload(cls) -> list[str]:
-        """Read all files again; those that there are."""
+        """Read all files again; those that there are. Raises ConfigError for one that cannot be understood."""
         old = [path for path in cls._config_paths if os.path.basename(path) == "client.cfg" and os.path.exists(path)]
         if old:
             warnings.warn(f"{', '.join(old)}: the name client.cfg is deprecated, call it luigi.cfg", DeprecationWarning, stacklevel=2)
-        read: list[str] = cls.instance().read(cls._config_paths)
+        found, read = cls.instance(), []
+        for path in cls._config_paths:
+            with understood(path):
+                read += found.read(path)
         return read
 
     def has_option(self, section: str, option: str) -> bool:
@@ -79,7 +93,8 @@ class LuigiConfigParser(BaseParser, ConfigParser):
         """A value by a method of ConfigParser, else the default; one of another type than expected is no default."""
         spelling = self._spelling(section, option)
         if spelling is not None:
-            return get(self, section, spelling, **options)
+            with _of_its_type(section, spelling):
+                return get(self, section, spelling, **options)
         if default is self.NO_DEFAULT or (expected is not None and default is not None and not isinstance(default, expected)):
             if not self.has_section(section):
                 raise NoSectionError(section)
@@ -108,8 +123,12 @@ class LuigiConfigParser(BaseParser, ConfigParser):
         """All of a section as whole numbers, without what stands in [DEFAULT]; empty where there is no such section."""
         if not self.has_section(section):
             return {}
-        everywhere = self.defaults()
-        return {name: int(value) for name, value in self.items(section) if name not in everywhere}
+        found = {}
+        for name, value in self.items(section):
+            if name not in self.defaults():
+                with _of_its_type(section, name):
+                    found[name] = int(value)
+        return found
 
     def set(self, section: str, option: str, value: Any = None) -> None:
         """Set a value; the section is made where it is not there."""

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from configparser import ConfigParser
 from typing import Any, ClassVar
 
+from ...errors import ConfigError
 from ..freezing import recursively_freeze
-from .base_parser import BaseParser
+from .base_parser import BaseParser, understood
 
 
 class LuigiTomlParser(BaseParser, ConfigParser):
@@ -26,9 +27,12 @@ class LuigiTomlParser(BaseParser, ConfigParser):
         self.data = {}
         for path in filenames:
             if os.path.isfile(path):
-                with open(path, "rb") as file:
-                    for section, content in tomllib.load(file).items():
-                        self.data.setdefault(section, {}).update(content)
+                with understood(path), open(path, "rb") as file:
+                    found = tomllib.load(file)
+                for section, content in found.items():
+                    if not isinstance(content, dict):
+                        raise ConfigError(f"{path}: {section} is {content!r}; expected a table, as in [{section}]")
+                    self.data.setdefault(section, {}).update(content)
         for content in self.data.values():
             content.update({name: recursively_freeze(value) for name, value in content.items() if isinstance(value, dict)})
         return self.data

@@ -6,24 +6,37 @@ Any Python of the process tree may start this: where it has no Levada, its own `
 
 import os
 import sys
-from importlib.machinery import PathFinder
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, module_from_spec
 
 
 class Bell:
-    """A finder that waits for ``luigi``, opens the door, and is gone."""
+    """A finder that waits for ``luigi``, and the loader that opens the door, behind which it is asked no more.
+
+    The loader opens it, since Python asks finders under the lock of all imports, where nothing may be imported. It stays in its
+    place: other threads may be on their way through the list of finders.
+    """
 
     def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]  # typing need not be imported in every process
-        """Nothing of its own: the door's finder is asked."""
-        if name != "luigi" and not name.startswith("luigi."):
+        """Itself as the loader, where there is a Levada."""
+        if (name != "luigi" and not name.startswith("luigi.")) or find_spec("levada") is None:
             return None
-        sys.meta_path.remove(self)
-        if find_spec("levada") is None:
-            return None
-        from levada.luigi import door
+        return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # a Loader in all but its base
 
-        door.install()
-        return sys.meta_path[0].find_spec(name, path)
+    def create_module(self, spec):  # type: ignore[no-untyped-def]
+        """A plain module, for a moment."""
+
+    def exec_module(self, module):  # type: ignore[no-untyped-def]
+        """Open the door; Levada's module takes the place of this one."""
+        name = module.__name__
+        if name == "luigi":
+            from levada.luigi import door
+
+            door.install(forget=False)
+        else:
+            import_module("luigi")  # which another thread may be at
+        sys.modules[name] = import_module(f"levada.{name}")
 
 
 def run_the_next_one() -> None:
