@@ -133,6 +133,7 @@ def test_commands_say_what_was_and_what_is(server: Serving, call: Call) -> None:
     assert "remove or move them" not in call("invalidate", key(0)).out, "nothing was changed"
     assert call("forgive", key(0)).out == f"{named(0)}: ready; its failures count no more\n"
     assert call("priority", key(0), "9").out == f"{named(0)}: priority 9 (was 0)\n"
+    assert "the priority 99999999 is out of range; expected -1,048,576 to 1,048,576" in call("priority", key(0), "99999999").err
     server.claim()
     said = call("cancel", key(0)).out
     assert said.startswith(f"{named(0)}: running; its worker is asked to stop.")

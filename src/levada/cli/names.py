@@ -123,7 +123,17 @@ def _is_name(word: str, attempt: Attempt) -> bool:
 
 
 def _same(given: str, value: str) -> bool:
-    return given in (value, shown_value(value))
+    """Whether people may write a value so: ``60`` for ``60.0``.
+
+    >>> _same("60", "60.0"), _same("6", "60.0"), _same("01", "1"), _same("x", "1.5")
+    (True, False, False, False)
+    """
+    if given in (value, shown_value(value)):
+        return True
+    try:
+        return "." in value and float(given) == float(value)
+    except ValueError:
+        return False
 
 
 def _is_task_id(word: str, attempt: Attempt) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._model import exit_codes
+from .._wire.limits import PRIORITY
 from ..errors import UsageError
 from .app import DEBUG, HELP
 from .options import Option, Parsed
@@ -69,6 +70,8 @@ def _taken_out(arguments: list[str]) -> tuple[list[str], str]:
     """The last whole number among the arguments, which may begin with a dash, and the rest."""
     for at in range(len(arguments) - 1, -1, -1):
         if arguments[at].removeprefix("-").isdecimal():
+            if len(arguments[at]) > 9 or abs(int(arguments[at])) > PRIORITY:
+                raise UsageError(f"the priority {arguments[at][:40]} is out of range; expected {-PRIORITY:,} to {PRIORITY:,}")
             return arguments[:at] + arguments[at + 1 :], arguments[at]
     if any(word in ("--help", "-h") for word in arguments):
         return arguments, "0"
