@@ -72,8 +72,8 @@ def test_a_task_with_more_edges_than_a_message_takes_is_sent_in_pieces(server: S
     client.add(*range(600), requires={0: [1 + number % 599 for number in range(120_000)]})
     assert client.served.settle(10)
     pieces = [one for body in server.requests("/v1/tasks") for one in body.get("growth", []) if one[0] == describe(0).key.hex()]
-    assert [len(piece[1]) // 32 for piece in pieces] == [50_000, 50_000, 20_000]
-    assert [(piece[2:] or [True])[0] for piece in pieces] == [False, False, True]
+    assert [len(piece[1]) // 32 for piece in pieces] == [25_000, 25_000, 25_000, 25_000, 20_000]
+    assert [(piece[2:] or [True])[0] for piece in pieces] == [False, False, False, False, True]
 
 
 def test_every_kind_of_report_arrives(server: Server, client: Client) -> None:

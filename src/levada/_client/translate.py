@@ -16,8 +16,8 @@ from .._wire import limits
 from .._wire import messages as w
 from .._wire.kinds import Held
 
-MESSAGE = 4 << 20  # bytes of a message that we aim at; the wire takes more
-EDGES_AT_ONCE = 50_000  # requirements of one task in one message
+MESSAGE = 1 << 20  # bytes of a message that we aim at; the wire takes more, but others wait for as long as it is read
+EDGES_AT_ONCE = 25_000  # requirements of one task in one message
 
 
 class Described(NamedTuple):
