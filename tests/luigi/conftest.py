@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import time
@@ -18,6 +19,13 @@ from bench.environments import HOME, Missing, python_of
 from tests.faults.command import ended, soon
 from tests.luigi.programs import GRAPH
 from tests.served.conftest import Served
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handlers that a program sets up write to the test's stderr: they go with it."""
+    for name in ("luigi", "luigi.scheduler", "luigi-interface"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
 
 
 @pytest.fixture(scope="session")

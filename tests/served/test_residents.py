@@ -261,7 +261,7 @@ def test_a_store_that_is_restored_goes_on_above_all_fences_of_before(served: Ser
     said = served.run("backup", "restore", str(copy))
     assert said.returncode == 0, said.stderr
     again = served.run("backup", "restore", str(copy))
-    assert again.returncode == 69
+    assert again.returncode == 2
     assert "is there already" in again.stderr
     served.start_server()
     (served.folder / "counts" / "2013-01-20-3.txt").unlink()
