@@ -95,22 +95,24 @@ class Rows:
         ours = figures.cost
         yield ("  server CPU a claim", table.seconds(ours), table.seconds(cost) + (mark if cost else ""), table.ratio(cost, ours), goals[1])
 
-    def _growth(self) -> Line:
-        """Costs of the largest size, with as many requests a claim as the smallest has, over those of the smallest."""
+    def _growth(self) -> Iterator[Line]:
+        """Costs of the largest size over those of the smallest: as they are, and where both need as many requests a claim."""
         low, high = SIZES[self.mode][0], SIZES[self.mode][-1]
+        first = self._costs["claims", low]
         share = low // WORKERS
         requests = -(-share // BATCH) + 1  # the last one only reports
         cost = load(Shape(high, WORKERS, share // requests), *SAFE, least=LEAST[self.mode]).cost
-        ratio = cost / self._costs["claims", low]
-        self._note("claims_growth", high, ratio=ratio, over=low)
+        ratio, equal = self._costs["claims", high] / first, cost / first
+        self._note("claims_growth", high, ratio=ratio, equal=equal, over=low)
         known = {n: took.cpu / n for n, took in self._luigid().items()}
         theirs = f"{known[max(known)] / known[min(known)]:.2f}" if len(known) > 1 else "-"
         goal = f"goal <= 1.2 (luigid: {max(known):,} over {min(known):,})" if len(known) > 1 else "goal <= 1.2"
-        return (f"  growth: CPU a claim, {high:,} over {low:,}", f"{ratio:.2f}", theirs, "", goal)
+        yield (f"  growth: CPU a claim, {high:,} over {low:,}", f"{ratio:.2f}", theirs, "", goal)
+        yield ("  the same, with as many requests a claim", f"{equal:.2f}", "-", "-", "")
 
     def claims(self) -> Iterator[Line]:
         yield from self._claims("claims", f"claims, batches of {BATCH}, NORMAL", SAFE, ("goal >= 100,000/s", "goal <= 5 us"))
-        yield self._growth()
+        yield from self._growth()
 
     def claims_full(self) -> Iterator[Line]:
         return self._claims("claims_full", f"claims, batches of {BATCH}, FULL", (), ("goal >= 20,000/s", ""))
