@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 import levada as lv
-from levada.errors import LeaseLost, TargetUnreachable
+from levada.errors import TargetUnreachable
 from levada.luigi import format as formats
 from levada.luigi.contrib import azureblob, gcs
 from levada.luigi.target import FileAlreadyExists, FileSystemException, NotADirectory
-from levada.targets import FileTarget, atomic, stores
+from levada.targets import FileTarget, stores
 from tests.contrib.objects.servers import AZURITE_ACCOUNT, AZURITE_KEY, Server
+from tests.luigi.stores.late import refused_as_late
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("luigi-clouds")]
 
@@ -37,20 +38,6 @@ def shelf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     stores._open.clear()
     yield name
     stores._open.clear()
-
-
-def lost() -> None:
-    raise LeaseLost("b.txt", held="1.1", newest="1.2")
-
-
-def write_late(target: Any) -> None:
-    """Write as an attempt that has lost its lease."""
-    atomic.set_tag("0badcafe", "1.1", lost)
-    try:
-        with pytest.raises(LeaseLost), target.open("w") as out:
-            out.write("late")
-    finally:
-        atomic.clear_tag()
 
 
 # -- Google ----------------------------------------------------------------------------------------
@@ -81,7 +68,8 @@ def test_an_object_of_google_appears_whole_and_both_spellings_see_it(google: gcs
     with pytest.raises(KeyError), target.open("w") as out:
         out.write("half")
         raise KeyError("the user's own")
-    write_late(target)
+    with refused_as_late(), target.open("w") as out:
+        out.write("late")
     assert FileTarget(f"gs://{shelf}/a/b.txt").read_text() == "replaced\n"
     packed = gcs.GCSTarget(f"gs://{shelf}/z.gz", format=formats.Text >> formats.Gzip, client=google)
     with packed.open("w") as out:
@@ -190,7 +178,8 @@ def test_a_blob_appears_whole_and_both_spellings_see_it(azure: azureblob.AzureBl
     with pytest.raises(KeyError), target.open("w") as out:
         out.write("half")
         raise KeyError("the user's own")
-    write_late(target)
+    with refused_as_late(), target.open("w") as out:
+        out.write("late")
     assert FileTarget(f"az://{shelf}/a/b.txt").read_text() == "replaced\n"
     streamed = azureblob.AzureBlobTarget(shelf, "z.gz", client=azure, format=formats.Gzip, download_when_reading=False)
     with streamed.open("w") as out:

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 import levada as lv
 from levada.contrib.sql import SqlTarget, engines, query
-from levada.errors import LeaseLost, TargetExists, TargetUnreachable
+from levada.errors import TargetExists, TargetUnreachable
 from levada.luigi.contrib import mysqldb, postgres, rdbms, sqla
-from levada.targets import atomic
+from tests.luigi.stores.late import refused_as_late
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("luigi-sql")]
 
@@ -171,17 +171,9 @@ def test_who_may_make_no_table_may_mark_in_one_that_is_there(
 
 def test_a_lease_that_was_lost_loads_nothing(server: dict[str, Any], postgresql: str) -> None:
     """The lease is asked before the commit, as in the house."""
-
-    def lost() -> None:
-        raise LeaseLost("cities", held="1.1", newest="1.2")
-
     Cities(part="before").run()
-    atomic.set_tag("0badcafe", "1.1", lost)
-    try:
-        with pytest.raises(LeaseLost):
-            Cities().run()
-    finally:
-        atomic.clear_tag()
+    with refused_as_late():
+        Cities().run()
     assert not Cities().complete()
     assert list(query(postgresql, "select count(*) from cities")) == [(2,)]
 

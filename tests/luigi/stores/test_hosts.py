@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from levada.errors import LeaseLost, TargetUnreachable
+from levada.errors import TargetUnreachable
 from levada.luigi import format as formats
 from levada.luigi.contrib import ftp, ssh
 from levada.luigi.target import FileAlreadyExists, MissingParentDirectory
-from levada.targets import atomic
 from tests.contrib.ftp.conftest import Ftp
 from tests.contrib.ports import free_port
 from tests.contrib.ssh.sshd import Sshd
+from tests.luigi.stores.late import refused_as_late
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("luigi-hosts")]
 
@@ -97,16 +97,8 @@ def test_a_path_may_begin_at_home(login: dict[str, Any], sshd: Sshd) -> None:
 
 
 def test_a_lease_that_was_lost_names_nothing(login: dict[str, Any], tmp_path: Path) -> None:
-    def lost() -> None:
-        raise LeaseLost("late", held="1.1", newest="1.2")
-
-    made = target(f"{tmp_path}/late", login)
-    atomic.set_tag("0badcafe", "1.1", lost)
-    try:
-        with pytest.raises(LeaseLost), made.open("w") as out:
-            out.write("late")
-    finally:
-        atomic.clear_tag()
+    with refused_as_late(), target(f"{tmp_path}/late", login).open("w") as out:
+        out.write("late")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 import levada as lv
-from levada.errors import LeaseLost, TargetUnreachable
+from levada.errors import TargetUnreachable
 from levada.luigi import format as formats
 from levada.luigi.contrib import s3
 from levada.luigi.target import FileSystemException, FileSystemTarget, MissingParentDirectory
-from levada.targets import FileTarget, atomic, stores
+from levada.targets import FileTarget, stores
 from tests.contrib.objects.servers import Server
+from tests.luigi.stores.late import refused_as_late
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("luigi-s3")]
 pytest.importorskip("boto3", reason="boto3 is not installed (levada[aws])")
@@ -64,16 +65,9 @@ def test_a_later_write_replaces_and_new_programs_see_it(client: s3.S3Client) -> 
 
 
 def test_a_lease_that_was_lost_sends_nothing(client: s3.S3Client) -> None:
-    def lost() -> None:
-        raise LeaseLost("b.txt", held="1.1", newest="1.2")
-
     target = s3.S3Target("s3://shelf/b.txt", client=client)
-    atomic.set_tag("0badcafe", "1.1", lost)
-    try:
-        with pytest.raises(LeaseLost), target.open("w") as out:
-            out.write("late")
-    finally:
-        atomic.clear_tag()
+    with refused_as_late(), target.open("w") as out:
+        out.write("late")
     assert not target.exists()
 
 
